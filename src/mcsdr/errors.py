@@ -1,0 +1,133 @@
+"""Every error this package raises on purpose: a code, a cause and a next step.
+
+    McsdrError
+    ├── InputError          the file or its description cannot be used
+    │   ├── MissingFile         no such file or folder
+    │   ├── UnreadableFile      present, but damaged or not what its name says
+    │   ├── UnsupportedFormat   readable, but not a format this package reads
+    │   └── InvalidAttributes   age, sex, weight or height out of range
+    ├── RefusedClip         readable, but ejection fraction must not be estimated from it
+    │   ├── NotBMode            colour Doppler, M-mode, spectral Doppler
+    │   ├── SingleFrame         a still image
+    │   ├── ClipTooShort        under half a second
+    │   └── NoFrameTime         nothing says how fast the heart moves
+    ├── InvalidConfig       a setting is unknown or out of range
+    ├── InvalidCohort       a data set's folder or table is not as its layout says
+    └── InvalidModel        a model folder is missing a part, or a part was changed
+
+`str(error)` is one paragraph fit for a terminal; `error.record()` is the same as a dictionary.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class McsdrError(Exception):
+    """An error with a machine-readable code, a cause, a next step and, where there is one, a file."""
+
+    code = "error"
+    next_step = "Run the command again with --help, or report this with the full message."
+
+    def __init__(self, cause: str, *, path: str | Path | None = None, next_step: str | None = None) -> None:
+        self.cause = cause
+        self.path = None if path is None else str(path)
+        self.next_step = next_step or type(self).next_step
+        super().__init__(cause)
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path else ""
+        return f"{where}{self.cause} [{self.code}] {self.next_step}"
+
+    def record(self) -> dict[str, str | None]:
+        """The error as plain data: code, cause, next_step, path."""
+        return {"code": self.code, "cause": self.cause, "next_step": self.next_step, "path": self.path}
+
+
+class InputError(McsdrError):
+    """The file or its description cannot be used."""
+
+    code = "input"
+
+
+class MissingFile(InputError):
+    """No such file or folder."""
+
+    code = "missing-file"
+    next_step = "Check the path for spelling, and that the drive is mounted."
+
+
+class UnreadableFile(InputError):
+    """The file exists but is damaged, or is not what its name says."""
+
+    code = "unreadable-file"
+    next_step = "Export or copy the clip again from its source, and check that a video player opens it."
+
+
+class UnsupportedFormat(InputError):
+    """The file is readable, but not in a format this package reads."""
+
+    code = "unsupported-format"
+    next_step = "Give an AVI, MP4, MOV or multi-frame ultrasound DICOM file."
+
+
+class InvalidAttributes(InputError):
+    """An attribute of the patient is out of its range."""
+
+    code = "invalid-attributes"
+    next_step = "Correct the value and its unit (years, kg, cm; sex F or M), or leave it out."
+
+
+class RefusedClip(McsdrError):
+    """The clip is readable, but ejection fraction must not be estimated from it."""
+
+    code = "refused"
+
+
+class NotBMode(RefusedClip):
+    """Colour Doppler, M-mode or spectral Doppler."""
+
+    code = "not-b-mode"
+    next_step = "Choose a grey-scale (B-mode) apical four-chamber clip of the same study."
+
+
+class SingleFrame(RefusedClip):
+    """A still image."""
+
+    code = "single-frame"
+    next_step = "Choose the multi-frame clip that the still was taken from."
+
+
+class ClipTooShort(RefusedClip):
+    """Less than half a second of video."""
+
+    code = "clip-too-short"
+    next_step = "Choose a clip that holds at least one heartbeat."
+
+
+class NoFrameTime(RefusedClip):
+    """Nothing in the file says how fast the frames follow each other."""
+
+    code = "no-frame-time"
+    next_step = "Give the frame rate: --frame-rate HZ on the command line, frame_rate_hz= in Python."
+
+
+class InvalidConfig(McsdrError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+    code = "invalid-config"
+    next_step = "Compare the file with configs/phantom.toml, which names every setting."
+
+
+class InvalidCohort(McsdrError):
+    """A data set's folder or table is not as its layout says."""
+
+    code = "invalid-cohort"
+    next_step = "Point the command at the untouched folder of the data set."
+
+
+class InvalidModel(McsdrError):
+    """A model folder lacks a part, or a part was changed since it was saved."""
+
+    code = "invalid-model"
+    next_step = "Save or copy the model again; every model folder holds model.safetensors and model.json."

@@ -1,0 +1,158 @@
+"""The records that travel through the package: Study, Clip, Attributes, View.
+
+A *study* is one examination of one patient: any number of clips, whatever is known of the patient, and,
+where a reader has reported it, the ejection fraction. Every reader and data set makes studies; the model takes
+them. Records are frozen, hold plain NumPy arrays, and carry their units in their names.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcsdr.errors import InvalidAttributes
+
+
+class View(StrEnum):
+    """The echocardiographic window a clip was taken from."""
+
+    A4C = "A4C"
+    A2C = "A2C"
+    PSAX = "PSAX"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the reader of a result must know: a stable code and a sentence."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What is known of the patient; None means unknown.
+
+    Raises:
+        InvalidAttributes: a value is not finite or outside what a human being can have.
+    """
+
+    age_years: float | None = None
+    sex: str | None = None  # "F" or "M"
+    weight_kg: float | None = None
+    height_cm: float | None = None
+
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {"age_years": (0.0, 120.0), "weight_kg": (0.3, 400.0), "height_cm": (20.0, 250.0)}
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in self.RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and low <= value <= high):
+                raise InvalidAttributes(f"{name} is {value}; it must lie between {low:g} and {high:g}.")
+        if self.sex not in (None, "F", "M"):
+            raise InvalidAttributes(f"sex is {self.sex!r}; it must be 'F', 'M' or unknown.")
+
+    def known(self) -> dict[str, float | str]:
+        """The attributes that are known, by name."""
+        values = {name: getattr(self, name) for name in ("age_years", "sex", "weight_kg", "height_cm")}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Where in the original picture the sector lies, in pixels, and how it was found."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    method: str  # "regions" (DICOM says so), "picture" (found in the image) or "whole" (nothing to cut)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One greyscale B-mode loop, cut to its sector.
+
+    Arguments:
+        frames: uint8 [T, H, W], one luma channel; pixels outside the sector are 0.
+        frame_times_s: float [T], the time of each frame, ascending, starting anywhere.
+        view: the window, where known.
+        heart_rate_bpm: beats per minute as the machine recorded it, where it did.
+        source: what to call the clip in messages, usually its file name.
+        crop: where the sector lay in the original picture.
+        overview: uint8 [H0, W0], the first original picture, for showing the crop; None where nothing was cut.
+        notices: what the reader of a result must know of this clip.
+    """
+
+    frames: NDArray[np.uint8]
+    frame_times_s: NDArray[np.float64]
+    view: View = View.UNKNOWN
+    heart_rate_bpm: float | None = None
+    source: str = ""
+    crop: Crop | None = None
+    overview: NDArray[np.uint8] | None = None
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds the clip covers, the last frame's own duration included."""
+        span = float(self.frame_times_s[-1] - self.frame_times_s[0])
+        return span + self.frame_interval_s
+
+    @property
+    def frame_interval_s(self) -> float:
+        """Median time between frames."""
+        return float(np.median(np.diff(self.frame_times_s)))
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """Frames per second."""
+        return 1.0 / self.frame_interval_s
+
+
+@dataclass(frozen=True)
+class Study:
+    """One examination: its clips, what is known of the patient, and the reported ejection fraction if any.
+
+    Arguments:
+        clips: the loops of this study; may be empty, then only the attributes speak.
+        attributes: age, sex, weight, height, each possibly unknown.
+        study_id, patient_id: names within a cohort; all studies of one patient share its patient_id.
+        ef_percent: the ejection fraction a reader reported, in per cent.
+        true_ef_percent: the exact ejection fraction, known for phantoms only.
+        split: "train", "val" or "test" where the cohort says so.
+        notices: what the reader of a result must know of this study.
+    """
+
+    clips: tuple[Clip, ...] = ()
+    attributes: Attributes = field(default_factory=Attributes)
+    study_id: str = ""
+    patient_id: str = ""
+    ef_percent: float | None = None
+    true_ef_percent: float | None = None
+    split: str | None = None
+    notices: tuple[Notice, ...] = ()
+
+    def without(self, *modalities: str) -> Study:
+        """The same study with "video" or "attributes" taken away, for asking what each contributes."""
+        study = self
+        for modality in modalities:
+            match modality:
+                case "video":
+                    study = replace(study, clips=())
+                case "attributes":
+                    study = replace(study, attributes=Attributes())
+                case _:
+                    raise ValueError(f"unknown modality {modality!r}: 'video' or 'attributes'")
+        return study
+
+    @property
+    def all_notices(self) -> tuple[Notice, ...]:
+        """The notices of the study and of its clips."""
+        return self.notices + tuple(notice for clip in self.clips for notice in clip.notices)
