@@ -48,7 +48,11 @@ class Attributes:
     weight_kg: float | None = None
     height_cm: float | None = None
 
-    RANGES: ClassVar[dict[str, tuple[float, float]]] = {"age_years": (0.0, 120.0), "weight_kg": (0.3, 400.0), "height_cm": (20.0, 250.0)}
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {
+        "age_years": (0.0, 120.0),
+        "weight_kg": (0.3, 400.0),
+        "height_cm": (20.0, 250.0),
+    }
 
     def __post_init__(self) -> None:
         for name, (low, high) in self.RANGES.items():

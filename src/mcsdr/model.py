@@ -1,0 +1,232 @@
+"""The estimator: `posterior = model(study)`.
+
+A model is a network, the settings that its training fixed (sampling of clips, statistics of the attributes) and a card
+that says what it was trained on. On disk it is a folder of two files: `model.safetensors`, the weights, and
+`model.json`, everything else, with the SHA-256 of the weights. The two rebuild the model without further help; no
+pickle is ever read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+import mcsdr
+from mcsdr.attributes import AttributeStatistics, attribute_row
+from mcsdr.clips import ClipSettings, sample, standardise
+from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points, trajectories
+from mcsdr.diffusion.schedule import angles
+from mcsdr.diffusion.target import BoundedResidual
+from mcsdr.errors import InvalidModel
+from mcsdr.files import write_atomically
+from mcsdr.nn.network import NetworkSettings, PosteriorNetwork
+from mcsdr.posterior import Posterior
+from mcsdr.study import Study
+
+BUNDLED = "phantom-a4c"
+FORMAT = 1
+TARGET = BoundedResidual()
+
+
+class Card(BaseModel):
+    """What a model is, in words and figures; printed wherever the model is named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    training_data: str
+    synthetic: bool  # trained on phantoms only: said wherever its output appears
+    adults_only: bool = True
+    config: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
+
+    @property
+    def notice(self) -> str:
+        """The sentence that goes with every output."""
+        origin = "Trained on synthetic phantoms only, on no patient. " if self.synthetic else ""
+        return origin + mcsdr.DISCLAIMER
+
+
+class VideoTokens:
+    """The encoded videos of a batch of studies: tokens [B, L, width] and which exist, bool [B, L]."""
+
+    def __init__(self, tokens: Tensor, mask: Tensor) -> None:
+        self.tokens, self.mask = tokens, mask
+
+
+class Model:
+    """A trained network that answers studies with posteriors.
+
+    Arguments:
+        network: the weights.
+        clip: how clips are sampled.
+        statistics: attribute statistics of the training split.
+        card: what the model is.
+        sampler: how posteriors are sampled unless a call says otherwise.
+    """
+
+    def __init__(
+        self,
+        network: PosteriorNetwork,
+        clip: ClipSettings,
+        statistics: AttributeStatistics,
+        card: Card,
+        sampler: SamplerSettings = EXACT,
+    ) -> None:
+        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last_3d)
+        self.clip, self.statistics, self.card, self.sampler = clip, statistics, card, sampler
+        self._angles: dict[SamplerSettings, tuple[Tensor, Tensor]] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lives; move it with `model.network.to(device)` before the first call."""
+        return self.network.no_video.device
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the weights as they are saved."""
+        return hashlib.sha256(self._weights()).hexdigest()
+
+    def __call__(self, study: Study | Sequence[Study], sampler: SamplerSettings | None = None) -> Posterior:
+        """The posterior of the ejection fraction of one study, or of each of several.
+
+        Arguments:
+            study: one study gives a posterior of plain floats, a sequence one of arrays [B].
+            sampler: another way of sampling, such as `mcsdr.diffusion.sampler.PAPER`.
+
+        Raises:
+            ClipTooShort: a clip holds too few frames.
+        """
+        if isinstance(study, Study):
+            return self([study], sampler)[0]
+        rows = np.array([attribute_row(s.attributes, self.statistics.names) for s in study])
+        return self.posterior(self.encode(study), self.statistics.standardise(rows), sampler)
+
+    @torch.inference_mode()
+    def encode(self, studies: Sequence[Study]) -> VideoTokens:
+        """The video tokens of each study; the costly part, done once per clip whatever is then asked."""
+        clips = [torch.from_numpy(sample(s.clips[0], self.clip)) if s.clips else None for s in studies]
+        return self.encode_clips(clips)
+
+    @torch.inference_mode()
+    def encode_clips(self, clips: Sequence[Tensor | None]) -> VideoTokens:
+        """The video tokens of sampled clips, uint8 [T, H, W] each; None where there is no video."""
+        tokens: list[Tensor] = [torch.empty(0, self.network.settings.width, device=self.device)] * len(clips)
+        by_length: dict[int, list[int]] = {}
+        for index, clip in enumerate(clips):
+            if clip is not None:
+                by_length.setdefault(len(clip), []).append(index)
+        for indices in by_length.values():
+            batch = torch.stack([clip for i in indices if (clip := clips[i]) is not None]).to(self.device)
+            for index, encoded in zip(indices, self.network.video_encoder(standardise(batch)), strict=True):
+                tokens[index] = encoded
+        lengths = torch.tensor([len(t) for t in tokens], device=self.device)
+        padded = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True)
+        return VideoTokens(padded, torch.arange(padded.shape[1], device=self.device) < lengths[:, None])
+
+    @torch.inference_mode()
+    def posterior(
+        self, video: VideoTokens, attributes: np.ndarray, sampler: SamplerSettings | None = None
+    ) -> Posterior:
+        """Posteriors from encoded videos and standardised attributes [B, A], NaN where unknown."""
+        settings = sampler or self.sampler
+        network, device = self.network, self.device
+        condition = network.condition(video.tokens, video.mask, torch.from_numpy(attributes).to(device))
+        a, b = (value[:, None] for value in network.location_scale(condition))
+        cache = network.score.cache(condition)
+        thetas, embeddings = self._embedded_angles(settings)
+
+        def velocity(x: Tensor, i: int, theta: float) -> Tensor:
+            return network.score(x, thetas[i], embeddings[i], cache)  # type: ignore[no-any-return]
+
+        z = starting_points(settings, len(attributes))
+        states = trajectories(velocity, z.to(device), settings)
+        steps = angles(settings.schedule, settings.steps).numpy()
+        percent = TARGET.to_percent(states.double(), a.double(), b.double()).cpu().numpy()
+        if settings.draws is None:
+            return Posterior.from_nodes(z[0].double().numpy(), percent[-1], trajectories=percent, angles=steps)
+        return Posterior.from_draws(percent[-1], trajectories=percent, angles=steps)
+
+    def _embedded_angles(self, settings: SamplerSettings) -> tuple[Tensor, Tensor]:
+        if settings not in self._angles:
+            thetas = evaluation_angles(settings).float().to(self.device)
+            self._angles[settings] = thetas, self.network.score.embed_angles(thetas)
+        return self._angles[settings]
+
+    def save(self, folder: str | Path) -> None:
+        """Write model.safetensors and model.json, each in one piece or not at all."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = self._weights()
+        description = {
+            "format": FORMAT,
+            "mcsdr": mcsdr.__version__,
+            "sha256": hashlib.sha256(weights).hexdigest(),
+            "network": self.network.settings.model_dump(),
+            "clip": self.clip.model_dump(),
+            "attributes": self.statistics.model_dump(),
+            "sampler": vars(self.sampler),
+            "card": self.card.model_dump(),
+        }
+        write_atomically(folder / "model.safetensors", weights)
+        write_atomically(folder / "model.json", json.dumps(description, indent=2).encode())
+
+    def _weights(self) -> bytes:
+        state = self.network.state_dict()
+        return save_tensors({name: tensor.cpu().contiguous() for name, tensor in state.items()})
+
+
+def find(name_or_folder: str | Path) -> Path:
+    """The folder of a bundled model's name or of a path.
+
+    Raises:
+        InvalidModel: there is neither.
+    """
+    bundled = Path(str(files("mcsdr") / "pretrained" / str(name_or_folder)))
+    for folder in (Path(name_or_folder), bundled):
+        if (folder / "model.json").is_file():
+            return folder
+    raise InvalidModel("no model.json here, and no bundled model of this name.", path=str(name_or_folder))
+
+
+def load(name_or_folder: str | Path = BUNDLED, device: str | torch.device = "cpu") -> Model:
+    """Load the bundled model, or one that `mcsdr train` wrote.
+
+    Raises:
+        InvalidModel: a file is missing, was changed since it was saved, or does not fit this version.
+    """
+    folder = find(name_or_folder)
+    try:
+        description = json.loads((folder / "model.json").read_bytes())
+        weights = (folder / "model.safetensors").read_bytes()
+    except (OSError, ValueError) as error:
+        raise InvalidModel(f"the model cannot be read: {error}", path=folder) from error
+    if hashlib.sha256(weights).hexdigest() != description.get("sha256"):
+        raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
+    try:
+        network = PosteriorNetwork(NetworkSettings(**description["network"]))
+        network.load_state_dict(load_tensors(weights))
+        model = Model(
+            network,
+            ClipSettings(**description["clip"]),
+            AttributeStatistics(**description["attributes"]),
+            Card(**description["card"]),
+            SamplerSettings(**description["sampler"]),
+        )
+    except (KeyError, TypeError, RuntimeError, SafetensorError, ValidationError) as error:
+        raise InvalidModel(f"the model does not fit mcsdr {mcsdr.__version__}: {error}", path=folder) from error
+    model.network.to(device)
+    return model

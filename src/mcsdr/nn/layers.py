@@ -1,0 +1,76 @@
+"""Attention over the tokens of a condition, with keys and values computed once.
+
+A posterior asks many questions of one condition: every trajectory, at every step, is a query, and all of them meet
+the same tokens. So the keys and values [B, h, L, d/h] are computed once, and queries [B, N, d] come on an axis of
+their own; nothing is copied N times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is known of a study, as tokens [B, L, d] and which of them may be looked at, bool [B, L]."""
+
+    tokens: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class KeysValues:
+    """Keys and values [B, h, L, d/h] of one attention layer, and the mask [B, 1, 1, L]."""
+
+    keys: Tensor
+    values: Tensor
+    mask: Tensor | None
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of queries [B, N, d] over cached keys and values."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def cache(self, tokens: Tensor, mask: Tensor | None) -> KeysValues:
+        """Keys and values of tokens [B, L, d]; mask bool [B, L] or None for all."""
+        keys, values = self.key_value(tokens).chunk(2, dim=-1)
+        return KeysValues(self._split(keys), self._split(values), None if mask is None else mask[:, None, None, :])
+
+    def forward(self, x: Tensor, kv: KeysValues) -> Tensor:
+        """Attend: [B, N, d] -> [B, N, d]."""
+        heads = F.scaled_dot_product_attention(self._split(self.query(x)), kv.keys, kv.values, attn_mask=kv.mask)
+        return self.out(heads.transpose(1, 2).flatten(2))
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class Block(nn.Module):
+    """Pre-norm residual attention and feed-forward; self-attention when the queries are the tokens."""
+
+    def __init__(self, width: int, heads: int, expansion: int) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(width)
+        self.attention = CrossAttention(width, heads)
+        self.norm_feed = nn.LayerNorm(width)
+        self.feed = nn.Sequential(nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width))
+
+    def cross(self, x: Tensor, kv: KeysValues) -> Tensor:
+        """Queries [B, N, d] look at cached tokens."""
+        x = x + self.attention(self.norm_attention(x), kv)
+        return x + self.feed(self.norm_feed(x))
+
+    def mix(self, tokens: Tensor) -> Tensor:
+        """Tokens [B, L, d] look at each other."""
+        normed = self.norm_attention(tokens)
+        tokens = tokens + self.attention(normed, self.attention.cache(normed, None))
+        return tokens + self.feed(self.norm_feed(tokens))

@@ -1,0 +1,240 @@
+"""One beating heart: a left ventricle whose ejection fraction is exact by construction, and what surrounds it.
+
+The cavity is a solid of elliptic cross-sections along the long axis, s = 0 at the apex and 1 at the mitral plane:
+
+    semi-axes a·p(s), b·p(s);   p(s) = (1 − |1 − (1+h)s|^α)^β;   V = π a b L ∫p² ds.
+
+α = 2, β = ½ is the truncated ellipsoid. With the contraction c(t) running from 0 (end-diastole, ED) to 1 (end-systole,
+ES), volume and length are linear in c and the short axes follow, so at every instant the volume is what it should be:
+
+    V = V_d (1 − EF·c),   L = L_d (1 − κ·EF·c),   a/a_d = k^(½+δ),   b/b_d = k^(½−δ),   k = V L_d / (V_d L).
+
+The wall keeps its volume (up to `wall_thickening`), the epicardial apex stays, the base descends. Right ventricle and
+atria are ellipses in the picture that move in step or in counter-phase; leaflets are two segments each.
+
+Shapes: parameters [B, 1, 1], per-frame quantities [B, T, 1], points [B, T, P]. Units: mm and seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Parameters = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Beat:
+    """The state of the heart at each frame; every field is [B, T, 1]."""
+
+    contraction: Tensor
+    a_mm: Tensor
+    b_mm: Tensor
+    length_mm: Tensor
+    wall_mm: Tensor
+    apex_mm: Tensor  # of the endocardium, along the long axis; the epicardial apex stays at −apical wall (ED)
+    opening: Tensor  # of the mitral valve, 0 closed to 1 open
+
+    @property
+    def base_mm(self) -> Tensor:
+        """Position of the mitral plane along the long axis."""
+        return self.apex_mm + self.length_mm
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """What a point is made of; fields [B, T, P]."""
+
+    amplitude: Tensor  # echo amplitude before speckle
+    blood: Tensor  # 1 in blood, 0 in tissue
+    x_material_mm: Tensor  # where the point's matter lay at end-diastole
+    z_material_mm: Tensor
+
+
+def contraction(cycle: Tensor, systolic_share: Tensor, rapid_filling: Tensor) -> Tensor:
+    """c(t) in [0, 1] from the position in the cardiac cycle (0 = ED, modulo 1).
+
+    Raised-cosine ejection; then 8 % isovolumic relaxation, rapid filling, diastasis with 5 % of the volume, and the
+    atrial kick.
+    """
+    systole = _raised_cosine(cycle / systolic_share)
+    diastole = (cycle - systolic_share) / (1 - systolic_share)
+    filled = rapid_filling * _raised_cosine((diastole - 0.08) / 0.37)
+    filled = filled + 0.05 * ((diastole - 0.45) / 0.30).clamp(0, 1)
+    filled = filled + (0.95 - rapid_filling) * _raised_cosine((diastole - 0.75) / 0.25)
+    return torch.where(cycle < systolic_share, systole, 1 - filled)
+
+
+def valve_opening(cycle: Tensor, systolic_share: Tensor) -> Tensor:
+    """How far the mitral leaflets stand open: an E wave and an A wave, with a half-closed pause between them."""
+    diastole = (cycle - systolic_share) / (1 - systolic_share)
+    e_wave = _raised_cosine((diastole - 0.05) / 0.12) * (1 - 0.6 * _raised_cosine((diastole - 0.30) / 0.2))
+    a_wave = 0.5 * _raised_cosine((diastole - 0.74) / 0.1)
+    closing = 1 - _raised_cosine((diastole - 0.92) / 0.08)
+    return torch.where(cycle < systolic_share, torch.zeros_like(cycle), (e_wave + a_wave).clamp(0, 1) * closing)
+
+
+def profile(s: Tensor, p: Parameters) -> Tensor:
+    """The cavity's outline p(s), 0 at the apex and before it."""
+    inside = 1 - (1 - (1 + p["profile_h"]) * s.clamp(0, 1)).abs().clamp(max=1) ** p["profile_alpha"]
+    return inside.clamp(min=0) ** p["profile_beta"]
+
+
+def profile_integral(p: Parameters) -> Tensor:
+    """∫p(s)² ds, [B, 1, 1], by the trapezium rule on 513 levels."""
+    s = torch.linspace(0, 1, 513, device=p["length_mm"].device)[None, None, :]
+    return torch.trapezoid(profile(s, p) ** 2, s).unsqueeze(-1)
+
+
+def end_diastole(p: Parameters) -> tuple[Tensor, Tensor, Tensor]:
+    """Half width in the plane, half width across it, and wall thickness at end-diastole, in mm, each [B, 1, 1]."""
+    below_normal = (0.60 - p["ef"]).clamp(min=0) / 0.52
+    a_mm = p["length_mm"] * p["slenderness"] * (1 + p["dilation"] * below_normal)
+    return a_mm, a_mm * (1 + p["roundness"]), a_mm * p["wall_share"]
+
+
+def volumes_ml(p: Parameters) -> tuple[Tensor, Tensor]:
+    """End-diastolic and end-systolic cavity volume in mL, each [B]."""
+    a_mm, b_mm, _ = end_diastole(p)
+    edv = math.pi * a_mm * b_mm * p["length_mm"] * profile_integral(p) / 1000
+    return edv.flatten(), (edv * (1 - p["ef"])).flatten()
+
+
+def beat(p: Parameters, times_s: Tensor) -> Beat:
+    """The heart's state at `times_s` [B, T, 1]; `p["ef"]` is the ejection fraction as a share."""
+    cycle = (times_s * p["heart_rate_bpm"] / 60 + p["phase"]) % 1.0
+    c = contraction(cycle, p["systolic_share"], p["rapid_filling"])
+    a_d, b_d, wall_d = end_diastole(p)
+    length = p["length_mm"] * (1 - p["shortening"] * p["ef"] / 0.6 * c)
+    k = (1 - p["ef"] * c) * p["length_mm"] / length
+    a, b = a_d * k ** (0.5 + p["plane_share"]), b_d * k ** (0.5 - p["plane_share"])
+    wall = wall_thickness(p, a, b, length)
+    return Beat(
+        contraction=c,
+        a_mm=a,
+        b_mm=b,
+        length_mm=length,
+        wall_mm=wall,
+        apex_mm=p["apical_wall"] * (wall - wall_d),
+        opening=valve_opening(cycle, p["systolic_share"]),
+    )
+
+
+def wall_thickness(p: Parameters, a: Tensor, b: Tensor, length: Tensor) -> Tensor:
+    """Thickness w with (a+w)(b+w)(L+κw) − abL as at end-diastole, by Newton's method; then softened."""
+    a_d, b_d, wall_d = end_diastole(p)
+    kappa = p["apical_wall"]
+
+    def shell(a: Tensor, b: Tensor, length: Tensor, w: Tensor) -> Tensor:
+        return (a + w) * (b + w) * (length + kappa * w) - a * b * length
+
+    muscle = shell(a_d, b_d, p["length_mm"], wall_d)
+    w = wall_d.expand_as(a)
+    for _ in range(5):
+        slope = (a + b + 2 * w) * (length + kappa * w) + (a + w) * (b + w) * kappa
+        w = w - (shell(a, b, length, w) - muscle) / slope
+    return wall_d * (w / wall_d) ** p["wall_thickening"]
+
+
+def tissue(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor) -> Tissue:
+    """What lies at the points (x, y, z) [B, T, P] of the heart's own frame.
+
+    x points from septum to lateral wall, y across the four-chamber plane, z from apex to base.
+    """
+    a, b, w, base = beat.a_mm, beat.b_mm, beat.wall_mm, beat.base_mm
+    s = (z - beat.apex_mm) / beat.length_mm
+    radius = torch.sqrt((x / a) ** 2 + (y / b) ** 2)
+    endo_mm = torch.hypot((radius - profile(s, p)) * a, s.clamp(max=0) * beat.length_mm)
+    endo_mm = torch.where(radius < profile(s, p), -endo_mm, endo_mm)
+    s_outer = (s * beat.length_mm + p["apical_wall"] * w) / (beat.length_mm + p["apical_wall"] * w)
+    outer = torch.sqrt((x / (a + w)) ** 2 + (y / (b + w)) ** 2)
+    epi_mm = (outer - profile(s_outer, p)) * (a + w)
+
+    amplitude, blood = _neighbours(p, beat, x, z)
+    above_base = _inside(z - base)
+    lateral = (x / 16 + 0.5).clamp(0, 1)
+    wall = p["wall"] * torch.lerp(p["septal_gain"], p["lateral_gain"], lateral)
+    in_wall, in_cavity = _inside(epi_mm) * above_base, _inside(endo_mm) * above_base
+    amplitude = torch.lerp(amplitude, wall, in_wall)
+    amplitude = amplitude + p["endocardium"] * wall * above_base * _ridge(endo_mm - 1.0, 1.6)
+    amplitude = amplitude + p["pericardium"] * lateral * above_base * _ridge(epi_mm - 1.5, 1.8)
+    amplitude = torch.lerp(amplitude, p["blood"], in_cavity)
+    blood = torch.lerp(blood * (1 - in_wall), torch.ones_like(blood), in_cavity)
+    leaflets = _leaflets(p, beat, x, z)
+    amplitude = torch.maximum(amplitude, p["leaflets"] * leaflets)
+    x_material, z_material = _material(p, beat, x, z, radius, endo_mm, epi_mm)
+    return Tissue(amplitude, blood * (1 - leaflets), x_material, z_material)
+
+
+def _neighbours(p: Parameters, beat: Beat, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Amplitude and blood of right ventricle and atria over the surroundings."""
+    a_d, _, wall_d = end_diastole(p)
+    base, c = beat.base_mm, beat.contraction
+    fade = (0.5 + 0.5 * p["surroundings_side"] * (x / 60)).clamp(0, 1)
+    amplitude, blood = p["surroundings"] * fade, torch.zeros_like(x)
+    rv_half = p["rv_width"] * a_d * (1 - 0.2 * c)
+    floor = p["length_mm"] * (1 + p["atrial_length"])
+    atrium_half_length = (floor - base) / 2
+    septum = -(a_d + wall_d)
+    chambers = (  # centre x, centre z, half width, half length, side of the base plane, wall in mm
+        (septum - 0.1 * rv_half, 0.72 * base, rv_half, 0.62 * base, 1.0, 4.0),
+        (0.1 * a_d, base + atrium_half_length, p["la_radius"] * a_d, atrium_half_length, -1.0, 2.5),
+        (septum - 0.3 * rv_half, base + atrium_half_length, p["ra_radius"] * a_d, atrium_half_length, -1.0, 2.5),
+    )
+    for x0, z0, half_width, half_length, side, thickness in chambers:
+        distance = torch.sqrt(((x - x0) / half_width) ** 2 + ((z - z0) / half_length) ** 2) - 1
+        distance = distance * half_width
+        this_side = _inside(side * (z - base))
+        in_wall, in_cavity = _inside(distance - thickness) * this_side, _inside(distance) * this_side
+        amplitude = torch.lerp(amplitude, 0.75 * p["wall"], in_wall)
+        amplitude = torch.lerp(amplitude, p["blood"], in_cavity)
+        blood = torch.lerp(blood * (1 - in_wall), torch.ones_like(x), in_cavity)
+    return amplitude, blood
+
+
+def _leaflets(p: Parameters, beat: Beat, x: Tensor, z: Tensor) -> Tensor:
+    """Mask of the two mitral leaflets, hinged at the annulus; open, they point towards the apex."""
+    hinge = beat.a_mm * profile(torch.ones_like(beat.a_mm), p)
+    angle = 0.25 + 1.05 * beat.opening
+    mask = torch.zeros_like(x)
+    for side, share in ((-1.0, 0.62), (1.0, 0.45)):  # the anterior leaflet, at the septum, is the longer one
+        length = torch.minimum(p["leaflet_mm"] * share / 0.62, hinge * 2 * share / torch.cos(angle).clamp(min=0.3))
+        dx, dz = -side * torch.cos(angle), -torch.sin(angle)
+        u, v = x - side * hinge, z - beat.base_mm
+        along = torch.minimum((u * dx + v * dz).clamp(min=0), length)
+        distance = torch.hypot(u - along * dx, v - along * dz)
+        mask = torch.maximum(mask, _inside(distance - 0.9))
+    return mask
+
+
+def _material(
+    p: Parameters, beat: Beat, x: Tensor, z: Tensor, radius: Tensor, endo_mm: Tensor, epi_mm: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Where the matter at a point lay at end-diastole: wall layers keep their order, the base is pulled along."""
+    a_d, _, wall_d = end_diastole(p)
+    layer = (endo_mm / (endo_mm - epi_mm).clamp(min=1e-3)).clamp(0, 1)
+    here = radius * beat.a_mm
+    at_end_diastole = here - endo_mm.clamp(min=0) + (a_d - beat.a_mm) + layer * wall_d + epi_mm.clamp(min=0)
+    stretch = torch.where(here > 1.0, at_end_diastole / here.clamp(min=1.0), torch.ones_like(here))
+    descent = p["length_mm"] - beat.base_mm
+    fixed_below = 1 - ((z - beat.base_mm) / 45).clamp(0, 1)
+    z_material = z + descent * (z / beat.base_mm).clamp(0, 1) * fixed_below
+    return x * stretch, z_material
+
+
+def _raised_cosine(u: Tensor) -> Tensor:
+    """0 before 0, 1 after 1, smooth between."""
+    return 0.5 - 0.5 * torch.cos(math.pi * u.clamp(0, 1))
+
+
+def _inside(distance_mm: Tensor) -> Tensor:
+    """1 where the signed distance is negative, 0 where positive, over a rim of 1.6 mm."""
+    return (0.5 - distance_mm / 1.6).clamp(0, 1)
+
+
+def _ridge(distance_mm: Tensor, width_mm: float) -> Tensor:
+    """A parabola-shaped line of the given half width around distance 0."""
+    return (1 - (distance_mm / width_mm) ** 2).clamp(min=0)

@@ -1,0 +1,176 @@
+"""How a phantom becomes a picture: speckle, beam, attenuation, compression, scan conversion.
+
+Everything happens on the beam's own grid (range r, angle θ). With amplitude A(r, θ, t) of the tissue and complex
+Gaussian-in-K speckle n,
+
+    echo = PSF ∗ (A n) + haze,    n = √(1−f) n_material + √f n_free,    E = (1−d) A + d |echo|,
+
+where n_material is read at the matter's end-diastolic place, so that speckle moves with tissue; n_free is new in each
+frame (f = 1 in blood). Then attenuation and shadows, log compression, black level, gamma, and the sector is laid on
+a square picture. Frames are independent of each other and of the batch.
+
+Randomness comes in from outside (`ranges.draw`, `ranges.draw_texture`), so a phantom is the same on every device and
+in every batch.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mcsdr.phantom import heart
+from mcsdr.phantom.heart import Parameters
+from mcsdr.phantom.ranges import TEXTURE
+
+SIZE = 112
+RANGE_SAMPLES, BEAMS = 120, 80
+TEXTURE_PITCH_MM = 0.9
+FRAMES_AT_ONCE = 8  # keeps the working set of a clip within the processor's cache
+
+
+def render(p: Parameters, texture: Tensor, offsets: Tensor, times_s: Tensor) -> Tensor:
+    """Pictures uint8 [B, T, SIZE, SIZE] of phantoms at the given instants.
+
+    Arguments:
+        p: parameters [B, 1, 1] by name: every row of `ranges.RANGES` and "ef", a share.
+        texture: complex speckle, float [B, 2, TEXTURE, TEXTURE].
+        offsets: where each frame's free speckle is cut from the texture, int [B, T, 2].
+        times_s: float [B, T].
+    """
+    chunks = []
+    gain = _static_gain(p)
+    grid = _scan_grid(p)
+    for start in range(0, times_s.shape[1], FRAMES_AT_ONCE):
+        part = slice(start, start + FRAMES_AT_ONCE)
+        envelope = _envelope(p, texture, offsets[:, part], times_s[:, part, None])
+        chunks.append(_to_picture(p, envelope * gain, grid))
+    return torch.cat(chunks, dim=1)
+
+
+def depth_mm(p: Parameters) -> Tensor:
+    """Depth of the sector, [B, 1, 1]."""
+    return p["length_mm"] / p["lv_share"]
+
+
+def image_side_mm(p: Parameters) -> Tensor:
+    """Side of the square picture: between the sector's depth and its full width."""
+    return depth_mm(p) * torch.lerp(torch.ones_like(p["framing"]), 2 * torch.sin(p["half_angle"]), p["framing"])
+
+
+def _polar_grid(p: Parameters) -> tuple[Tensor, Tensor]:
+    """Range in mm [B, RANGE_SAMPLES, 1] and beam angle [B, 1, BEAMS]."""
+    device = p["half_angle"].device
+    r = depth_mm(p) * ((torch.arange(RANGE_SAMPLES, device=device) + 0.5) / RANGE_SAMPLES)[None, :, None]
+    theta = p["half_angle"] * ((torch.arange(BEAMS, device=device) + 0.5) * 2 / BEAMS - 1)[None, None, :]
+    return r, theta
+
+
+def _placement(p: Parameters) -> tuple[Tensor, Tensor, Tensor]:
+    """Apex right of and below the probe in mm, and tilt of the axis: the sonographer keeps the base in the sector."""
+    down = p["apex_y"] * depth_mm(p)
+    right = p["apex_x"] * down * torch.tan(p["half_angle"])
+    a_mm, _, _ = heart.end_diastole(p)
+    reach = (down + 0.9 * p["length_mm"]) * torch.tan(p["half_angle"]) - 0.6 * a_mm
+    lowest, highest = (torch.asin(((side * reach - right) / p["length_mm"]).clamp(-1, 1)) for side in (-1, 1))
+    return right, down, torch.minimum(torch.maximum(p["tilt"], lowest), highest)
+
+
+def _heart_points(p: Parameters, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The polar grid in the heart's frame, x, y, z in mm [B, T, P]: placed, tilted, swaying, breathing."""
+    r, theta = _polar_grid(p)
+    right, down, tilt = _placement(p)
+    beats = times_s * p["heart_rate_bpm"] / 60 + p["phase"]
+    sway = p["sway"] * image_side_mm(p) * torch.sin(2 * torch.pi * beats)
+    breath = p["breathing"] * image_side_mm(p) * torch.sin(2 * torch.pi * times_s * 0.25 + p["breathing_phase"])
+    right = (r * torch.sin(theta)).flatten(1)[:, None, :] - right - sway * torch.cos(p["sway_angle"])
+    down = (r * torch.cos(theta)).flatten(1)[:, None, :] - down - sway * torch.sin(p["sway_angle"]) - breath
+    along = torch.cos(tilt) * down + torch.sin(tilt) * right - p["length_mm"]  # from the base, towards the atria
+    x = torch.cos(tilt) * right - torch.sin(tilt) * down
+    z = p["length_mm"] + along * torch.cos(p["foreshortening"])
+    y = (along * torch.sin(p["foreshortening"]) + p["plane_offset_mm"]).expand_as(x)
+    return x, y, z
+
+
+def _envelope(p: Parameters, texture: Tensor, offsets: Tensor, times_s: Tensor) -> Tensor:
+    """Detected echo amplitude on the polar grid, [B, T, RANGE_SAMPLES, BEAMS], before depth gain."""
+    batch, frames = times_s.shape[:2]
+    shape = (batch, frames, RANGE_SAMPLES, BEAMS)
+    matter = heart.tissue(p, heart.beat(p, times_s), *_heart_points(p, times_s))
+    amplitude, blood = matter.amplitude.view(shape), matter.blood.view(shape)
+
+    where = torch.stack([matter.x_material_mm, matter.z_material_mm - 70.0], dim=-1)
+    where = where / (TEXTURE_PITCH_MM * TEXTURE / 2)
+    moving = F.grid_sample(texture, where, mode="bilinear", padding_mode="reflection", align_corners=False)
+    moving = moving.view(batch, 2, *shape[1:])
+    free = _free_speckle(texture, offsets)
+    share = torch.lerp(p["speckle_free"][..., None], torch.ones_like(blood), blood)[:, None]
+    # Bilinear reading averages neighbours and keeps 4/9 of the texture's power on average.
+    echo = amplitude[:, None] * (1.5 * torch.sqrt(1 - share) * moving + torch.sqrt(share) * free)
+    echo = _point_spread(p, echo)
+
+    r, _ = _polar_grid(p)
+    haze = (p["haze"] * torch.exp(-r / p["haze_depth_mm"]))[:, None, None]
+    still = texture[:, :, None, :RANGE_SAMPLES, -BEAMS:]
+    echo = echo + haze * (0.8 * still + 0.6 * free)
+    haze = haze[:, :, 0]
+    detected = torch.sqrt(echo[:, 0] ** 2 + echo[:, 1] ** 2)
+    return torch.lerp(amplitude + haze, detected, p["speckle_depth"][..., None])
+
+
+def _free_speckle(texture: Tensor, offsets: Tensor) -> Tensor:
+    """A window of the texture for each frame, [B, 2, T, RANGE_SAMPLES, BEAMS]."""
+    windows = []
+    for noise, places in zip(texture, offsets.tolist(), strict=True):
+        windows.append(torch.stack([noise[:, i : i + RANGE_SAMPLES, j : j + BEAMS] for i, j in places], dim=1))
+    return torch.stack(windows)
+
+
+def _point_spread(p: Parameters, echo: Tensor) -> Tensor:
+    """Blur along range and across beams with Gaussians of the beam's width; keeps the speckle's power."""
+    range_step = depth_mm(p) / RANGE_SAMPLES
+    beam_step = 2 * p["half_angle"] / BEAMS
+    for dim, sigma in ((-2, p["sigma_axial_mm"] / range_step), (-1, p["sigma_lateral"] / beam_step)):
+        weights = torch.exp(-0.5 * (torch.arange(3, device=echo.device) / sigma[..., 0].clamp(min=0.2)) ** 2)
+        norm = torch.sqrt(weights[:, :1] ** 2 + 2 * (weights[:, 1:] ** 2).sum(1, keepdim=True))
+        weights = (weights / norm)[:, :, None, None, None, None]
+        size = echo.shape[dim]
+        blurred = weights[:, 0] * echo
+        for shift in (1, 2):
+            low, high = echo.narrow(dim, 0, size - shift), echo.narrow(dim, shift, size - shift)
+            blurred.narrow(dim, shift, size - shift).add_(weights[:, shift] * low)
+            blurred.narrow(dim, 0, size - shift).add_(weights[:, shift] * high)
+        echo = blurred
+    return echo
+
+
+def _static_gain(p: Parameters) -> Tensor:
+    """Attenuation over depth times shadows over angle, [B, 1, RANGE_SAMPLES, BEAMS]."""
+    r, theta = _polar_grid(p)
+    gain = torch.exp(-p["attenuation"] * (r / depth_mm(p) - 0.35))
+    for shadow in ("shadow1", "shadow2"):
+        distance = (theta - p[f"{shadow}_at"] * p["half_angle"]) / p[f"{shadow}_width"]
+        on = (p[f"{shadow}_on"] > 0.5).float()
+        gain = gain * (1 - on * p[f"{shadow}_depth"] * torch.exp(-0.5 * distance**2))
+    return gain[:, None]
+
+
+def _scan_grid(p: Parameters) -> Tensor:
+    """Where each pixel of the picture lies on the polar grid, in grid_sample's units, [B, SIZE, SIZE, 2]."""
+    pixel = (torch.arange(SIZE, device=p["half_angle"].device) + 0.5) / SIZE
+    side = image_side_mm(p)
+    right = (pixel[None, None, :] - 0.5 - p["probe_x"]) * side
+    down = (pixel[None, :, None] - p["probe_y"]) * side
+    r, theta = torch.sqrt(right**2 + down**2), torch.atan2(right, down)
+    return torch.stack([theta / p["half_angle"], r / depth_mm(p) * 2 - 1], dim=-1)
+
+
+def _to_picture(p: Parameters, envelope: Tensor, grid: Tensor) -> Tensor:
+    """Compress, lay the sector on the square picture, black outside, as uint8 [B, T, SIZE, SIZE]."""
+    compression, black = p["compression"][..., None], p["black_level"][..., None]
+    grey = torch.log1p(compression * envelope) / torch.log1p(compression)
+    grey = ((grey - black) / (1 - black)).clamp(0, 1)
+    picture = F.grid_sample(grey, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    inside = (grid.abs() <= 1).all(-1)[:, None]
+    picture = picture ** p["gamma"][..., None] * inside
+    return (picture * 255).round().clamp(0, 255).to(torch.uint8)
