@@ -112,8 +112,12 @@ class Model:
         """
         if isinstance(study, Study):
             return self([study], sampler)[0]
-        rows = np.array([attribute_row(s.attributes, self.statistics.names) for s in study])
-        return self.posterior(self.encode(study), self.statistics.standardise(rows), sampler)
+        return self.posterior(self.encode(study), self.attribute_rows(study), sampler)
+
+    def attribute_rows(self, studies: Sequence[Study]) -> np.ndarray:
+        """What is known of each patient as the network takes it: standardised, NaN where unknown, [B, A]."""
+        rows = [attribute_row(study.attributes, self.statistics.names) for study in studies]
+        return self.statistics.standardise(np.array(rows, dtype=np.float64).reshape(len(rows), -1))
 
     @torch.inference_mode()
     def encode(self, studies: Sequence[Study]) -> VideoTokens:

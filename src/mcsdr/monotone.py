@@ -5,8 +5,10 @@ t = (z − z_k)/h, h = z_{k+1} − z_k, is
 
     f(z) = f_k + h t [d_k + t (3δ_k − 2d_k − d_{k+1} + t (d_k + d_{k+1} − 2δ_k))]
 
-Fritsch and Butland's slopes (a weighted harmonic mean of the two secants) make it increasing: this is PCHIP. Beyond the
-outer knots the table goes on as a straight line, whose slope is kept positive.
+Fritsch and Butland's slopes (a weighted harmonic mean of the two secants) make it increasing: this is PCHIP. Its slopes
+reach three times the smaller secant, and then f' may vanish inside a cell, where a density 1/f' would be infinite. Here
+they reach twice the smaller secant at most (STEEPEST), so that f' stays above a share of the smallest secant nearby; on
+smooth tables nothing changes. Beyond the outer knots the table goes on as a straight line of positive slope.
 
 References: Fritsch and Carlson 1980, "Monotone piecewise cubic interpolation"; Fritsch and Butland 1984.
 """
@@ -23,24 +25,31 @@ Array = NDArray[np.float64]
 # PCHIP lets an outer slope fall to zero where the second cell is much steeper than the first. A tail without slope is
 # a point mass, so the slope keeps at least this share of the outer secant.
 OUTER_SLOPE = 0.25
+STEEPEST = 2.0
 
 
 def pchip_slopes(z: Array, f: Array) -> Array:
-    """Fritsch–Butland slopes d [B, N] of strictly increasing tables; z [B or 1, N] and f [B, N], N ≥ 3."""
+    """Fritsch–Butland slopes d [B, N], at most STEEPEST times the smaller secant beside a knot.
+
+    Arguments:
+        z: knots [B, N] or [1, N], strictly increasing, N ≥ 3.
+        f: values [B, N], strictly increasing.
+    """
     h = np.diff(z)
     delta = np.diff(f) / h
     before, after = h[:, :-1], h[:, 1:]
     w_1, w_2 = 2 * after + before, after + 2 * before
-    inner = (w_1 + w_2) / (w_1 / delta[:, :-1] + w_2 / delta[:, 1:])
+    harmonic = (w_1 + w_2) / (w_1 / delta[:, :-1] + w_2 / delta[:, 1:])
+    inner = np.minimum(harmonic, STEEPEST * np.minimum(delta[:, :-1], delta[:, 1:]))
     first = _outer_slope(h[:, 0], h[:, 1], delta[:, 0], delta[:, 1])
     last = _outer_slope(h[:, -1], h[:, -2], delta[:, -1], delta[:, -2])
     return np.concatenate([first[:, None], inner, last[:, None]], axis=1)
 
 
 def _outer_slope(h_0: Array, h_1: Array, delta_0: Array, delta_1: Array) -> Array:
-    """The three-point slope at an outer knot, kept between OUTER_SLOPE·δ_0 and 3·δ_0."""
+    """The three-point slope at an outer knot, kept between OUTER_SLOPE·δ_0 and STEEPEST·δ_0."""
     slope = ((2 * h_0 + h_1) * delta_0 - h_0 * delta_1) / (h_0 + h_1)
-    return np.clip(slope, OUTER_SLOPE * delta_0, 3 * delta_0)
+    return np.clip(slope, OUTER_SLOPE * delta_0, STEEPEST * delta_0)
 
 
 @dataclass(frozen=True)

@@ -298,16 +298,23 @@ class Posterior:
 
 
 def _pooled_quantiles(tables: list[MonotoneCubic], weights: Array, z: Array) -> Array:
-    """ℓ [B, N] with Σ w_i Φ(G_i⁻¹(ℓ)) = Φ(z), by bisection between the extreme quantiles of the members."""
+    """ℓ [B, N] with Σ w_i Φ(G_i⁻¹(ℓ)) = Φ(z): Newton's method between the extreme quantiles of the members."""
     members = np.stack([table(z)[0] for table in tables])
     lo, hi, level = members.min(axis=0), members.max(axis=0), normal_cdf(z)
-    for _ in range(40):
-        middle = 0.5 * (lo + hi)
-        pooled = sum(w * normal_cdf(table.inverse(middle)) for w, table in zip(weights, tables, strict=True))
-        below = pooled < level
-        lo, hi = np.where(below, middle, lo), np.where(below, hi, middle)
-    middle_of: Array = 0.5 * (lo + hi)
-    return middle_of
+    ell: Array = np.average(members, axis=0, weights=weights)
+    for _ in range(60):
+        F, density = np.zeros_like(ell), np.zeros_like(ell)
+        for w, table in zip(weights, tables, strict=True):
+            z_i = table.inverse(ell)
+            F += w * normal_cdf(z_i)
+            density += w * np.exp(-0.5 * z_i**2) / np.sqrt(2 * np.pi) / table(z_i)[1]
+        error = F - level
+        if np.abs(error).max() < 1e-12:
+            break
+        lo, hi = np.where(error < 0, ell, lo), np.where(error > 0, ell, hi)
+        newton = ell - error / np.maximum(density, 1e-300)
+        ell = np.where((newton > lo) & (newton < hi), newton, 0.5 * (lo + hi))
+    return ell
 
 
 def _latent_table(y: Array) -> Array:

@@ -6,6 +6,7 @@ The same script runs on 2 cores, one GPU or many processes under torchrun. Every
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import tomllib
@@ -24,10 +25,10 @@ from mcsdr.attributes import AttributeStatistics
 from mcsdr.cache import ClipCache, cached
 from mcsdr.checkpoint import Average, load_checkpoint, save_checkpoint
 from mcsdr.clips import ClipSettings, augment, draw_augmentation, standardise
-from mcsdr.datasets import CohortSpec, open_cohort
+from mcsdr.datasets import CohortSpec, PhantomCohort, open_cohort
 from mcsdr.errors import InvalidConfig
 from mcsdr.metrics.scores import crps_of
-from mcsdr.model import Card, Model
+from mcsdr.model import Card, Model, load
 from mcsdr.nn.network import NetworkSettings, PosteriorNetwork
 from mcsdr.objective import DropoutSettings, Hidden, Objective, draw_hidden, draw_noise
 from mcsdr.phantom.people import READER_RANGE, READER_SD
@@ -258,7 +259,7 @@ def load_caches(settings: TrainSettings, watcher: Watcher, accelerator: Accelera
     def one(name: str, spec: CohortSpec) -> ClipCache:
         cohort = open_cohort(spec)
         advance: Callable[[int], None] = lambda done: watcher.cache(name, done, len(cohort))  # noqa: E731
-        made_from = {"mcsdr": _phantom_fingerprint() if spec.kind == "phantom" else "", **spec.model_dump(mode="json")}
+        made_from = {"renderer": _phantom_fingerprint() if spec.kind == "phantom" else "", **spec.model_dump(mode="json")}
         names = settings.network.attributes
         return cached(settings.data.cache, made_from, lambda: cohort, len(cohort), settings.clip, names, advance)
 
@@ -267,14 +268,10 @@ def load_caches(settings: TrainSettings, watcher: Watcher, accelerator: Accelera
 
 
 def _phantom_fingerprint() -> str:
-    """A hash of the phantom's source: clips rendered by another version are not taken for this one's."""
-    import hashlib
-
-    from mcsdr import phantom
-
-    folder = Path(phantom.__path__[0])
-    parts = ("people", "ranges", "heart", "ultrasound", "cohort")
-    return hashlib.sha256(b"".join((folder / f"{part}.py").read_bytes() for part in parts)).hexdigest()[:16]
+    """A hash of what one phantom looks like: clips of another renderer are not taken for this one's."""
+    study = PhantomCohort(1, seed=0)[0]
+    facts = study.clips[0].frames.tobytes() + repr((study.ef_percent, study.attributes)).encode()
+    return hashlib.sha256(facts).hexdigest()[:16]
 
 
 def train(settings: TrainSettings, folder: Path, watcher: Watcher | None = None) -> Model:
@@ -339,8 +336,6 @@ def train(settings: TrainSettings, folder: Path, watcher: Watcher | None = None)
             progress["step"] = done
             save_checkpoint(checkpoint, network, average, optimiser, progress)
     accelerator.wait_for_everyone()
-    from mcsdr.model import load
-
     return load(folder / "model")
 
 

@@ -1,0 +1,38 @@
+"""The command line: one small file per command, each importing what it needs only when it runs."""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App
+
+import mcsdr
+from mcsdr.errors import McsdrError
+
+app = App(
+    name="mcsdr",
+    help="The whole posterior of left-ventricular ejection fraction from an echocardiogram.\n\n"
+    "Research use only; not for diagnosis. A clinician reads the images.",
+    version=mcsdr.__version__,
+)
+COMMANDS = {
+    "predict": "Estimate the posterior of ejection fraction for each clip.",
+    "evaluate": "Measure a model on a cohort: accuracy, CRPS, calibration.",
+    "train": "Train a model, or go on with a training that was stopped.",
+    "simulate": "Write synthetic echocardiograms with known ejection fraction.",
+    "info": "Print a model's size, training data, hash and figures.",
+}
+for command, summary in COMMANDS.items():
+    app.command(f"mcsdr.cli.{command}:{command}", name=command, help=summary)
+
+
+def main() -> None:
+    """Entry point: typed errors become one paragraph on standard error and exit status 2."""
+    try:
+        app()
+    except McsdrError as error:
+        print(f"mcsdr: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("mcsdr: interrupted; what was finished is on disk.", file=sys.stderr)
+        sys.exit(130)

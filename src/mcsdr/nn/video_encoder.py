@@ -2,7 +2,7 @@
 
 Patches of 2 frames × 4 × 4 pixels are laid on the channel axis without loss (7 × cheaper than a strided stem and as
 good here), then three stages of factorised convolutions, space 3 × 3 and time 3, at 28², 14² and 7² pixels. The last
-map is pooled to 4 × 4 places × T/4 instants, each becomes a token with its place and instant added, and one layer of
+map is pooled to 3 × 3 overlapping places × T/4 instants, each becomes a token with its place and instant added, and one layer of
 self-attention lets systole meet diastole.
 
 Cost for 32 × 112 × 112: about 0.8 GFLOP.
@@ -18,7 +18,7 @@ from mcsdr.nn.layers import Block
 
 PATCH_FRAMES, PATCH_SIDE = 2, 4
 FRAMES_PER_TOKEN = 4
-PLACES = 16
+PLACES = 9
 
 
 class FactorisedConv(nn.Module):
@@ -41,7 +41,7 @@ class FactorisedConv(nn.Module):
 
 
 class CompactEncoder(nn.Module):
-    """Clip [B, T, 112, 112], standardised -> tokens [B, (T/4)·16, width]; T is a multiple of 4 up to max_frames."""
+    """Clip [B, T, 112, 112], standardised -> tokens [B, (T/4)·9, width]; T is a multiple of 4 up to max_frames."""
 
     def __init__(self, channels: tuple[int, int, int], width: int, heads: int, max_frames: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class CompactEncoder(nn.Module):
     def forward(self, video: Tensor) -> Tensor:
         patches = rearrange_patches(video).contiguous(memory_format=torch.channels_last_3d)
         x = self.stages(F.relu(self.norm(self.stem(patches))))
-        x = F.avg_pool3d(x, (1, 2, 2), ceil_mode=True, count_include_pad=False)
+        x = F.avg_pool3d(x, (1, 3, 3), (1, 2, 2))
         x = self.project(x.permute(0, 2, 3, 4, 1).flatten(2, 3))
         x = x + self.instants[: x.shape[1]] + self.places
         return self.mixer.mix(x.flatten(1, 2))

@@ -55,8 +55,9 @@ class PhantomCohort(Sequence[Study]):
         n: number of studies.
         seed: the cohort; two cohorts of different seeds share nobody.
         frames: frames per clip.
-        sampling_hz: read each exam only at the frames nearest to this rate, as `clips.sample` would. None keeps every
-            frame of the machine.
+        sampling_hz: render each exam only at the frames nearest to this rate, the ones that `clips.sample` reads. None
+            renders `seconds` of the exam at the machine's own rate, rounded to whole frames per second.
+        seconds: length of a clip at the machine's own rate.
         split: the name every study carries as its split.
         device: where to render.
     """
@@ -68,10 +69,12 @@ class PhantomCohort(Sequence[Study]):
         *,
         frames: int = 32,
         sampling_hz: float | None = 25.0,
+        seconds: float = 2.0,
         split: str | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.n, self.seed, self.frames, self.sampling_hz, self.split = n, seed, frames, sampling_hz, split
+        self.n, self.seed, self.frames, self.split = n, seed, frames, split
+        self.sampling_hz, self.seconds = sampling_hz, seconds
         self.device = torch.device(device)
 
     def __len__(self) -> int:
@@ -92,24 +95,29 @@ class PhantomCohort(Sequence[Study]):
             yield from self[start : start + 4]
 
     def batch(self, indices: Sequence[int]) -> list[Study]:
-        """The studies of the given indices, rendered together."""
+        """The studies of the given indices; rendered together where their clips are equally long."""
         people = [draw_person(self.seed, index) for index in indices]
+        if self.sampling_hz is None:
+            return [study for person in people for study in self._render([person])]
+        return self._render(people)
+
+    def frame_times(self, frame_rate_hz: float) -> NDArray[np.float64]:
+        """The instants at which an exam at `frame_rate_hz` is rendered, in seconds, [frames]."""
+        if self.sampling_hz is None:
+            return np.arange(round(self.seconds * round(frame_rate_hz))) / round(frame_rate_hz)
+        return np.round(np.arange(self.frames) / self.sampling_hz * frame_rate_hz) / frame_rate_hz
+
+    def _render(self, people: list[Person]) -> list[Study]:
         times = np.stack([self.frame_times(person.parameters["frame_rate_hz"]) for person in people])
         parameters = ranges.stack([person.parameters for person in people], self.device)
         with torch.inference_mode():
             frames = ultrasound.render(
                 parameters,
                 torch.from_numpy(np.stack([person.texture for person in people])).to(self.device),
-                torch.from_numpy(np.stack([person.offsets[: self.frames] for person in people])),
+                torch.from_numpy(np.stack([person.offsets[: times.shape[1]] for person in people])),
                 torch.from_numpy(times).float().to(self.device),
             ).cpu()
         return [self._study(*parts) for parts in zip(people, times, frames.numpy(), strict=True)]
-
-    def frame_times(self, frame_rate_hz: float) -> NDArray[np.float64]:
-        """The instants at which an exam at `frame_rate_hz` is rendered, in seconds, [frames]."""
-        if self.sampling_hz is None:
-            return np.arange(self.frames) / frame_rate_hz
-        return np.round(np.arange(self.frames) / self.sampling_hz * frame_rate_hz) / frame_rate_hz
 
     def volumes_ml(self, index: int) -> tuple[float, float]:
         """True end-diastolic and end-systolic volume of one phantom."""

@@ -1,0 +1,172 @@
+"""What people see of an answer: a page (`html`), figures (`figures`) and a summary in the terminal (`terminal`).
+
+All of them say the same words, which stand here once. A belief is shown as a headline, as 50 dots and as probabilities
+with their inequality, never as a bare mean. The dots are the quantiles y_i = F⁻¹((i − ½)/50), each 2 % of the belief,
+stacked in bins whose edges include the cut-points 30, 35, 40 and 50, so that no column stands across one.
+
+A report takes anything shaped like an `Answer` or a `Refusal`; it knows nothing of how the two came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcsdr import DISCLAIMER
+from mcsdr.errors import McsdrError
+from mcsdr.posterior import Posterior
+from mcsdr.study import Study
+
+Array = NDArray[np.float64]
+
+DOTS = 50
+CUTS = (30, 35, 40, 50)  # EF %: severe, device therapy, and the two bounds of the heart-failure categories
+LIMIT_SOURCE = "ASE/EACVI 2015"
+# Okabe and Ito's palette, told apart with every common colour vision.
+BLUE, SKY, GREEN, ORANGE, VERMILION = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00"
+BIN_WIDTHS = (1.25, 2.5)  # both divide 30, 35, 40 and 50
+
+
+@runtime_checkable
+class Answer(Protocol):
+    """What a report takes of an answered input."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def study(self) -> Study: ...
+    @property
+    def posterior(self) -> Posterior: ...
+    @property
+    def seconds(self) -> Mapping[str, float]: ...
+    def record(self) -> dict[str, Any]: ...
+
+
+class Refusal(Protocol):
+    """What a report takes of an input that could not be answered."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def error(self) -> McsdrError: ...
+
+
+class Category(NamedTuple):
+    """One heart-failure category: its name, its band, its inequality and its key in a record's probabilities."""
+
+    name: str
+    band: str
+    inequality: str
+    key: str
+    tone: str  # "low", "mid" or "high": one colour each
+    colour: str
+
+
+CATEGORIES = (
+    Category("HFrEF", "≤40", "EF ≤ 40 %", "<=40", "low", VERMILION),
+    Category("HFmrEF", "41–49", "40 < EF < 50 %", "40-50", "mid", ORANGE),
+    Category("HFpEF", "≥50", "EF ≥ 50 %", ">=50", "high", BLUE),
+)
+
+
+def category_of(ef: float) -> Category:
+    """The category that an ejection fraction falls in."""
+    return CATEGORIES[0 if ef <= 40 else 1 if ef < 50 else 2]
+
+
+class Dots(NamedTuple):
+    """The 50 dots, left to right: their column's centre in EF %, their place in it from 0, and the columns' width."""
+
+    centre: Array
+    level: NDArray[np.int64]
+    width: float
+
+
+def quantile_dots(posterior: Posterior) -> Dots:
+    """The quantile dotplot of one study; of the dots in a column, all lie on one side of every cut-point."""
+    y = np.asarray(posterior.quantile((np.arange(DOTS) + 0.5) / DOTS))
+    width = BIN_WIDTHS[0] if y[-6] - y[5] < 8 else BIN_WIDTHS[1]
+    column = np.ceil(y / width).astype(np.int64) - 1  # (k·width, (k+1)·width], as in P(EF ≤ c)
+    level = np.arange(DOTS) - np.searchsorted(column, column)
+    return Dots((column + 0.5) * width, level, width)
+
+
+def smooth_density(posterior: Posterior, grid: Array) -> Array:
+    """Probability per EF point, averaged over ±h around each point: (F(y + h) − F(y − h)) / 2h, [M].
+
+    h is one EF point, and for K iid draws at least 1.5 times Silverman's bandwidth 0.9·σ·K^(−1/5).
+    """
+    h = 1.0 if posterior.draws is None else max(1.0, 1.35 * posterior.sd * posterior.draws**-0.2)
+    density: Array = (posterior.cdf(grid + h) - posterior.cdf(grid - h)) / (2 * h)
+    return density
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def headline(record: Mapping[str, Any]) -> str:
+    """The answer in one or two sentences."""
+    low, high = record["interval_90"]
+    belief = f"90 % of the belief lies between {low:.0f} and {high:.0f} %."
+    two_peaked = [notice["text"] for notice in record["notices"] if notice["code"] == "two-peaked"]
+    if two_peaked:
+        return f"{two_peaked[0]} {belief}"
+    return f"The median reading is EF {record['median']:.0f} %, and {belief}"
+
+
+def percent(p: float) -> str:
+    """A probability in whole per cent; never 0 or 100, which no posterior can promise."""
+    return _whole(round(100 * p))
+
+
+def category_percents(prob: Mapping[str, float]) -> list[str]:
+    """The probabilities of the three categories in whole per cent that sum to 100 (largest remainders round up)."""
+    exact = 100 * np.array([prob[category.key] for category in CATEGORIES])
+    whole = np.floor(exact)
+    for index in np.argsort(whole - exact)[: round(100 - whole.sum())]:
+        whole[index] += 1
+    return [_whole(int(value)) for value in whole]
+
+
+class Threshold(NamedTuple):
+    """One cut-point: its inequality, what it means, and the probability, None where the sex is unknown."""
+
+    inequality: str
+    meaning: str
+    probability: float | None
+
+
+def thresholds(prob: Mapping[str, float], sex: str | None) -> list[Threshold]:
+    """P(EF ≤ 30), P(EF ≤ 35) and P(EF below the limit of normal)."""
+    rows = [
+        Threshold("EF ≤ 30 %", "severely reduced", prob["<=30"]),
+        Threshold("EF ≤ 35 %", "device-therapy cut-point", prob["<=35"]),
+    ]
+    normal = f"lower limit of normal, {LIMIT_SOURCE}"
+    key = next((key for key in prob if key.startswith("<") and key not in ("<=30", "<=35", "<=40", "<50")), None)
+    if key is None:
+        return [*rows, Threshold("EF < limit", f"{normal}: sex unknown", None)]
+    who = {"F": "women", "M": "men"}.get(sex or "", "this sex")
+    return [*rows, Threshold(f"EF < {key[1:]} %", f"{normal}, {who}", prob[key])]
+
+
+def disclaimers(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What must stand with the answers, each sentence set once; also where there is no answer."""
+    return list(dict.fromkeys(record.get("disclaimer") or DISCLAIMER for record in records)) or [DISCLAIMER]
+
+
+def display_names(paths: Sequence[str]) -> list[str]:
+    """File names without their folders, which may name people; the folder's name only where two would be alike."""
+    names = [PurePath(path).name or path for path in paths]
+    return [
+        name if names.count(name) == 1 else "/".join(PurePath(path).parts[-2:])
+        for name, path in zip(names, paths, strict=True)
+    ]
+
+
+def _whole(value: int) -> str:
+    return "<1 %" if value <= 0 else ">99 %" if value >= 100 else f"{value} %"

@@ -1,0 +1,40 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN    := .venv/bin
+CLIP    = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("examples_ybr_color.dcm"))')
+
+.PHONY: demo test lint test-slow figures benchmarks clean
+
+demo: .venv/.ready                 ## set up, and read a real apical four-chamber DICOM
+	$(BIN)/mcsdr predict "$(CLIP)" --report out/demo.html
+	@echo "The report is out/demo.html; it opens in any browser, no network needed."
+
+test: .venv/.ready lint            ## set up, and pass the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-slow: .venv/.ready            ## the longer studies
+	$(BIN)/python -m pytest -m slow
+
+figures: .venv/.ready              ## the figures that the README quotes
+	$(BIN)/mcsdr evaluate phantom-a4c phantom:1000:3 --out out/phantoms
+	$(BIN)/mcsdr evaluate phantom-a4c phantom:1000:3 --without attributes --out out/without-attributes
+	$(BIN)/python benchmarks/prior.py
+
+benchmarks: .venv/.ready
+	$(BIN)/python benchmarks/nodes.py
+	$(BIN)/python benchmarks/cost.py
+	$(BIN)/python benchmarks/rendering.py
+
+.venv/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv out runs

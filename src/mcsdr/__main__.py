@@ -1,0 +1,5 @@
+"""`python -m mcsdr`, which torchrun needs."""
+
+from mcsdr.cli import main
+
+main()

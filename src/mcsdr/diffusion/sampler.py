@@ -1,0 +1,233 @@
+"""From noise to residual: one `step` per sampler, over any velocity function.
+
+With x_θ = cosθ·w + sinθ·ε the denoiser gives the velocity
+
+    v(x, θ) = E[cosθ·ε − sinθ·w | x_θ = x],      D = cosθ·x − sinθ·v,      ε̂ = sinθ·x + cosθ·v
+
+where D and ε̂ are the expected residual and noise. The probability-flow ODE is dx/dθ = v, integrated from θ = π/2,
+where x = z is standard normal, down to θ = 0, where x = w. In one dimension its flow z → w cannot cross itself: with
+the exact velocity it is F⁻¹∘Φ, so a Gaussian quantile flows to the posterior quantile and no random draws are needed.
+
+h = θ − θ' > 0 is the size of a step from θ to θ'. To add a sampler, write one function of the form of `ddim` and name
+it in `SAMPLERS`; the angles at which it evaluates the network are found by running it.
+
+References: Song, Sohl-Dickstein, Kingma et al. 2021, "Score-based generative modeling through SDEs" (the flow ODE);
+Ho, Jain, Abbeel 2020, "Denoising diffusion probabilistic models"; Song, Meng, Ermon 2021 (DDIM).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count, pairwise
+from math import cos, sin, sqrt
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mcsdr.diffusion.schedule import grid
+from mcsdr.errors import InvalidConfig
+from mcsdr.posterior import quantile_nodes
+
+
+class Velocity(Protocol):
+    """What a sampler integrates.
+
+    `i` counts the evaluations of one run, so that a network may look up the embedding of
+    `evaluation_angles(settings)[i]`, computed once; a closed form ignores it.
+    """
+
+    def __call__(self, x: Tensor, i: int, theta: float, /) -> Tensor:
+        """v(x, θ) [B, N] at points x [B, N] and the angle θ in radians, the i-th evaluation of the run."""
+        ...
+
+
+Field = Callable[[Tensor, float], Tensor]
+Noise = Callable[[], Tensor]
+Step = Callable[[Tensor, float, float, Field, Noise], Tensor]
+
+
+def euler(x: Tensor, theta: float, theta_next: float, v: Field, noise: Noise) -> Tensor:
+    """x' = x − h·v(x, θ). Order 1."""
+    return x - (theta - theta_next) * v(x, theta)
+
+
+def ddim(x: Tensor, theta: float, theta_next: float, v: Field, noise: Noise) -> Tensor:
+    """x' = cosθ'·D + sinθ'·ε̂ = cos(h)·x − sin(h)·v: the rotation that is exact where D does not change. Order 1."""
+    h = theta - theta_next
+    return cos(h) * x - sin(h) * v(x, theta)
+
+
+def midpoint(x: Tensor, theta: float, theta_next: float, v: Field, noise: Noise) -> Tensor:
+    """x' = x − 2·sin(h/2)·v(x_m, θ − h/2), x_m the DDIM rotation by h/2. Order 2.
+
+    The circle through x whose velocity half-way is v_m: A cos s + B sin s with A = x, B = (x sin(h/2) − v_m)/cos(h/2).
+    """
+    half = 0.5 * (theta - theta_next)
+    x_m = cos(half) * x - sin(half) * v(x, theta)
+    return x - 2 * sin(half) * v(x_m, theta - half)
+
+
+def heun(x: Tensor, theta: float, theta_next: float, v: Field, noise: Noise) -> Tensor:
+    """x' = x − h·(v(x, θ) + v(x − h·v(x, θ), θ'))/2. Order 2."""
+    h = theta - theta_next
+    v_0 = v(x, theta)
+    v_1 = v(x - h * v_0, theta_next)
+    return x - 0.5 * h * (v_0 + v_1)
+
+
+def rk4(x: Tensor, theta: float, theta_next: float, v: Field, noise: Noise) -> Tensor:
+    """The classical Runge–Kutta step, for reference. Order 4."""
+    h = theta - theta_next
+    k_1 = v(x, theta)
+    k_2 = v(x - 0.5 * h * k_1, theta - 0.5 * h)
+    k_3 = v(x - 0.5 * h * k_2, theta - 0.5 * h)
+    k_4 = v(x - h * k_3, theta_next)
+    return x - h / 6 * (k_1 + 2 * k_2 + 2 * k_3 + k_4)
+
+
+def ddpm(x: Tensor, theta: float, theta_next: float, v: Field, noise: Noise) -> Tensor:
+    """Ancestral sampling: x' ~ p(x_θ' | x_θ = x, w = D), with the variance of the posterior of the VP chain.
+
+    With α = cosθ/cosθ' and σ² = sin²θ − α² sin²θ' the mean is (α sin²θ'·x + cosθ' σ²·D)/sin²θ and the variance
+    σ² sin²θ'/sin²θ, which is 0 in the last step.
+    """
+    alpha = cos(theta) / cos(theta_next)
+    sin2, sin2_next = sin(theta) ** 2, sin(theta_next) ** 2
+    sigma2 = sin2 - alpha**2 * sin2_next
+    D = cos(theta) * x - sin(theta) * v(x, theta)
+    mean = (alpha * sin2_next * x + cos(theta_next) * sigma2 * D) / sin2
+    return mean + sqrt(sigma2 * sin2_next / sin2) * noise()
+
+
+SAMPLERS: dict[str, Step] = {
+    "euler": euler,
+    "ddim": ddim,
+    "midpoint": midpoint,
+    "heun": heun,
+    "rk4": rk4,
+    "ddpm": ddpm,
+}
+STOCHASTIC = frozenset({"ddpm"})
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """How a posterior is sampled.
+
+    Arguments:
+        sampler: a name in `SAMPLERS`.
+        steps: number of steps.
+        schedule: a name in `mcsdr.diffusion.schedule.SCHEDULES`.
+        draws: None for the deterministic quantile nodes, or the number of iid trajectories.
+        seed: of the iid starting points and of a stochastic sampler; the quantile nodes need none.
+
+    Raises:
+        InvalidConfig: a name or a number is out of range, or a stochastic sampler is asked to carry quantile nodes.
+    """
+
+    sampler: str = "midpoint"
+    steps: int = 4
+    schedule: str = "quadratic"
+    draws: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise InvalidConfig(
+                f"There is no sampler named {self.sampler!r}.",
+                next_step=f"Choose one of {', '.join(sorted(SAMPLERS))}.",
+            )
+        if self.draws is None and self.sampler in STOCHASTIC:
+            raise InvalidConfig(
+                f"The sampler {self.sampler!r} adds noise, so it cannot carry quantile nodes.",
+                next_step="Give a number of draws, or choose a deterministic sampler.",
+            )
+        if self.draws is not None and self.draws < 2:
+            raise InvalidConfig(f"{self.draws} draws do not make a posterior.", next_step="Ask for two draws or more.")
+        grid(self.schedule, self.steps)
+
+    @property
+    def evaluations(self) -> int:
+        """Number of network evaluations of one run."""
+        return len(evaluation_angles(self))
+
+
+EXACT = SamplerSettings()
+PAPER = SamplerSettings(sampler="ddim", steps=10, schedule="linear-beta", draws=40)
+DDPM = SamplerSettings(sampler="ddpm", steps=1000, schedule="linear-beta", draws=40)
+
+
+def starting_points(settings: SamplerSettings, batch: int, generator: torch.Generator | None = None) -> Tensor:
+    """The points z [batch, N] from which trajectories start, float32 on the CPU.
+
+    The 23 quantile nodes (the same for every study) where `settings.draws` is None, otherwise that many iid standard
+    normal draws per study, from `generator` or, without one, from `settings.seed`.
+    """
+    if settings.draws is None:
+        return torch.from_numpy(quantile_nodes()).float().expand(batch, -1)
+    return torch.randn((batch, settings.draws), generator=generator or _seeded(settings))
+
+
+def trajectories(
+    velocity: Velocity, z: Tensor, settings: SamplerSettings, generator: torch.Generator | None = None
+) -> Tensor:
+    """All states of the sampler, from z at the first angle to the residual w at θ = 0.
+
+    The number of steps is fixed and nothing depends on the data, so the whole loop unrolls into one graph.
+
+    Arguments:
+        velocity: the denoiser, called `settings.evaluations` times as velocity(x, i, theta) with x [B, N].
+        z: starting points [B, N].
+        settings: sampler, steps and schedule.
+        generator: randomness of a stochastic sampler, on the CPU; without one `settings.seed` is used.
+
+    Returns:
+        [steps + 1, B, N], z first and w last, at the angles `angles(settings.schedule, settings.steps)`.
+    """
+    step, evaluation = SAMPLERS[settings.sampler], count()
+    if settings.sampler in STOCHASTIC and generator is None:
+        generator = _seeded(settings)
+
+    def field(x: Tensor, theta: float) -> Tensor:
+        return velocity(x, next(evaluation), theta)
+
+    def noise() -> Tensor:
+        return torch.randn(z.shape, generator=generator, dtype=z.dtype).to(z.device)
+
+    thetas, states = grid(settings.schedule, settings.steps), [z]
+    for theta, theta_next in pairwise(thetas):
+        states.append(step(states[-1], theta, theta_next, field, noise))
+    return torch.stack(states)
+
+
+def evaluation_angles(settings: SamplerSettings) -> Tensor:
+    """The angle of each network evaluation in the order of a run, midpoints included: [evaluations] float64, radians.
+
+    Entry i is the θ that `velocity(x, i, θ)` receives; found by running the sampler on a velocity that takes notes.
+    """
+    visited: list[float] = []
+
+    def note(x: Tensor, i: int, theta: float) -> Tensor:
+        visited.append(theta)
+        return torch.zeros_like(x)
+
+    trajectories(note, torch.zeros(1, 1), settings)
+    return torch.tensor(visited, dtype=torch.float64)
+
+
+def _seeded(settings: SamplerSettings) -> torch.Generator:
+    return torch.Generator().manual_seed(settings.seed)
+
+
+def preset(name: str, seed: int = 0) -> SamplerSettings:
+    """ "exact", "paper" or "ddpm", with the seed of its random draws.
+
+    Raises:
+        InvalidConfig: there is none of that name.
+    """
+    presets = {"exact": EXACT, "paper": PAPER, "ddpm": DDPM}
+    if name not in presets:
+        raise InvalidConfig(f"There is no sampler preset {name!r}.", next_step=f"Choose one of {', '.join(presets)}.")
+    return replace(presets[name], seed=seed)

@@ -1,0 +1,125 @@
+"""Patches of a mask: cleaning it of thin structures, and finding its connected parts.
+
+A mask is cleaned on a grid of cells of c x c pixels: a cell is set where at least half of its pixels are, and then an
+opening (erosion, then dilation, by 3 x 3 cells) removes whatever is thinner than three cells.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+
+CELLS = 120  # cells along the picture's shorter side
+NEAR_FIELD = 0.03  # share of the largest patch that a patch above it must have to belong to it
+
+
+class Box(NamedTuple):
+    """A rectangle of pixels: rows top…bottom-1, columns left…right-1."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the box in a picture [H, W]."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+def bounding_box(mask: Mask) -> Box:
+    """The smallest box that holds every true pixel of a mask that has one."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+
+
+def main_patch(mask: Mask) -> Mask:
+    """The true pixels of the largest patch, freed of thin structures, with the near field above it: bool [H, W]."""
+    cell = max(1, int(min(mask.shape)) // CELLS)
+    body = _with_near_field(components(_dilate(_erode(_majority(mask, cell)))))
+    height, width = mask.shape
+    full: Mask = np.repeat(np.repeat(body, cell, axis=0), cell, axis=1)[:height, :width]
+    return full & mask
+
+
+def components(mask: Mask) -> NDArray[np.intp]:
+    """Patches of true pixels connected through edges or corners: int [H, W], 0 outside, 1 the largest, then 2, …"""
+    runs: list[tuple[int, int, int]] = []  # row, start, stop
+    parent: list[int] = []
+    above: list[int] = []
+    for row, line in enumerate(mask):
+        edges = np.flatnonzero(np.diff(line, prepend=False, append=False)).tolist()
+        here = []
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            label = len(runs)
+            runs.append((row, start, stop))
+            parent.append(label)
+            here.append(label)
+            for other in above:
+                if runs[other][1] <= stop and start <= runs[other][2]:
+                    parent[_root(parent, other)] = _root(parent, label)
+        above = here
+    sizes: dict[int, int] = {}
+    for label, (_, start, stop) in enumerate(runs):
+        root = _root(parent, label)
+        sizes[root] = sizes.get(root, 0) + stop - start
+    rank = {root: place for place, root in enumerate(sorted(sizes, key=lambda root: -sizes[root]), start=1)}
+    labels = np.zeros(mask.shape, dtype=np.intp)
+    for label, (row, start, stop) in enumerate(runs):
+        labels[row, start:stop] = rank[_root(parent, label)]
+    return labels
+
+
+def _root(parent: list[int], label: int) -> int:
+    while parent[label] != label:
+        parent[label] = parent[parent[label]]
+        label = parent[label]
+    return label
+
+
+def _with_near_field(labels: NDArray[np.intp]) -> Mask:
+    """The largest patch, with every smaller one above it that its columns enclose.
+
+    A dark band can cut the near field off from the rest; an ECG strip lies below the sector, text at its sides.
+    """
+    patch: Mask = labels == 1
+    if not patch.any():
+        return patch
+    size, box = patch.sum(), bounding_box(patch)
+    for label in range(2, int(labels.max()) + 1):
+        other = labels == label
+        if other.sum() < NEAR_FIELD * size:
+            break  # patches come in order of size
+        place = bounding_box(other)
+        if place.bottom < box.bottom and box.left <= place.left and place.right <= box.right:
+            patch |= other
+    return patch
+
+
+def _majority(mask: Mask, cell: int) -> Mask:
+    """Whether at least half of the pixels of each cell are true; the picture is padded with false."""
+    height, width = mask.shape
+    padded = np.pad(mask, ((0, -height % cell), (0, -width % cell)))
+    cells = padded.reshape(padded.shape[0] // cell, cell, padded.shape[1] // cell, cell)
+    share: NDArray[np.float64] = cells.mean(axis=(1, 3))
+    return share >= 0.5
+
+
+def _dilate(mask: Mask) -> Mask:
+    """True where any of the 3 x 3 neighbours is true."""
+    padded = np.pad(mask, 1)
+    rows = padded[:-2] | padded[1:-1] | padded[2:]
+    grown: Mask = rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
+    return grown
+
+
+def _erode(mask: Mask) -> Mask:
+    """True where all of the 3 x 3 neighbours are true; what lies beyond the picture counts as true."""
+    padded = np.pad(mask, 1, constant_values=True)
+    rows = padded[:-2] & padded[1:-1] & padded[2:]
+    shrunk: Mask = rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]
+    return shrunk

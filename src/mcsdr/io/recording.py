@@ -1,0 +1,239 @@
+"""What every format reader delivers, and the one path from there to a Clip.
+
+    file --reader--> Recording (whole pictures, times, colour samples) --to_clip--> Clip (sector, checked)
+
+A reader decodes; everything that decides whether an ejection fraction may be estimated from the pictures (a still, too
+short, colour flow) and every limit on size stands here, once for all formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcsdr.errors import ClipTooShort, NoFrameTime, NotBMode, SingleFrame, UnreadableFile
+from mcsdr.io.colour import COLOUR_FRAMES, DOPPLER_SHARE, colour_stride, flow_pixels, flow_share
+from mcsdr.io.patches import Box, Mask
+from mcsdr.io.sector import cut_sector, find_sector
+from mcsdr.study import Clip, Notice, View
+
+FRAME_RATES = (5.0, 400.0)  # Hz; outside of these no echocardiograph records
+SHORTEST_S = 0.5
+BEAT_S = 1.0  # one beat at 60 per minute, where the heart rate is unknown
+MISSING_SHARE = 0.05  # of the declared frames; from here on a file counts as damaged
+MAX_SIDE = 4096  # pixels
+MAX_FRAMES = 20_000
+MAX_BYTES = 1 << 30  # of decoded luma
+OVERLAY_SHARE = 0.05  # of the picture: thin coloured drawings stay below, a colour box does not
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A decoded file: whole pictures, before the sector is found.
+
+    Arguments:
+        path: the file.
+        frames: uint8 [T, H, W], luma, 0 black and 255 white.
+        frame_times_s: float [T], ascending.
+        colour: uint8 [N, h, w, 3], full-range RGB of some frames, every `colour_stride(H, W)`-th pixel; N may be 0.
+        regions: where the file says that the 2-D image lies.
+        heart_rate_bpm: as the machine recorded it.
+        attributes: what the file says of the patient, by the names of `Attributes`.
+        attribute_notices: what was wrong with the file's attributes, by the same names.
+        notices: what the reader of a result must know of the clip.
+    """
+
+    path: Path
+    frames: NDArray[np.uint8]
+    frame_times_s: NDArray[np.float64]
+    colour: NDArray[np.uint8]
+    regions: tuple[Box, ...] = ()
+    heart_rate_bpm: float | None = None
+    attributes: Mapping[str, float | str] = field(default_factory=dict)
+    attribute_notices: Mapping[str, Notice] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
+
+
+class FrameStack:
+    """Collects decoded frames of one size, and the colour of some, within the limits on size.
+
+    Arguments:
+        path: the file, for messages.
+        declared: how many frames the file says it has; 0 where it does not say.
+        height, width: the picture's size in pixels as the file says it.
+
+    Raises:
+        UnreadableFile: the file declares, or later delivers, more than the limits allow.
+    """
+
+    def __init__(self, path: Path, declared: int, height: int, width: int) -> None:
+        self.path, self.declared, self.height, self.width = path, declared, height, width
+        self.indices: list[int] = []  # place in the file of each frame taken
+        self._frames: list[NDArray[np.uint8]] = []
+        self._colour: list[NDArray[np.uint8]] = []
+        self._every = max(1, declared // COLOUR_FRAMES)
+        self._stride = colour_stride(height, width)
+        if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+            raise UnreadableFile(f"its picture is {width} x {height} pixels; at most {MAX_SIDE} a side", path=path)
+        self._check_count(declared)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def add(
+        self, luma: NDArray[np.uint8], rgb: Callable[[], NDArray[np.uint8]] | None, index: int | None = None
+    ) -> None:
+        """Take one frame.
+
+        Arguments:
+            luma: uint8 [H, W].
+            rgb: gives the frame in colour, uint8 [H, W, 3]; None says that it has none.
+            index: the frame's place in the file, by default after the last one taken.
+        """
+        if luma.shape != (self.height, self.width):
+            raise UnreadableFile("the size of its picture changes from frame to frame", path=self.path)
+        self._check_count(len(self) + 1)
+        if rgb is not None and len(self) % self._every == 0 and len(self._colour) <= COLOUR_FRAMES:
+            self._colour.append(np.ascontiguousarray(rgb()[:: self._stride, :: self._stride]))
+        self._frames.append(luma)
+        self.indices.append(self.indices[-1] + 1 if index is None and self.indices else index or 0)
+
+    def frames(self) -> NDArray[np.uint8]:
+        """The frames so far: uint8 [T, H, W]; they are handed over, not kept.
+
+        Raises:
+            UnreadableFile: there is none.
+        """
+        if not self._frames:
+            raise UnreadableFile("no frame of it could be decoded", path=self.path)
+        stacked = np.empty((len(self), self.height, self.width), dtype=np.uint8)
+        for place in reversed(range(len(stacked))):
+            stacked[place] = self._frames.pop()  # freed one by one, so that memory never holds two copies
+        return stacked
+
+    def colour(self) -> NDArray[np.uint8]:
+        """The colour samples so far: uint8 [N, h, w, 3]."""
+        return np.stack(self._colour) if self._colour else np.zeros((0, 1, 1, 3), dtype=np.uint8)
+
+    def missing(self) -> tuple[Notice, ...]:
+        """Compare the frames so far with those declared.
+
+        Raises:
+            UnreadableFile: a twentieth or more is missing.
+        """
+        lost = self.declared - len(self)
+        if self.declared == 0 or lost <= 0:
+            return ()
+        counts = f"the file declares {self.declared} frames and holds {len(self)} that can be decoded"
+        if lost > 1 and lost >= MISSING_SHARE * self.declared:
+            raise UnreadableFile(
+                f"{counts}; it was cut short or damaged",
+                path=self.path,
+                next_step="Export or copy the whole clip again from its source.",
+            )
+        return (Notice("frames-missing", f"{counts[0].upper()}{counts[1:]}; the rest was used."),)
+
+    def _check_count(self, count: int) -> None:
+        if count > MAX_FRAMES:
+            raise UnreadableFile(f"it holds {count} frames or more; at most {MAX_FRAMES} are read", path=self.path)
+        if count * self.height * self.width > MAX_BYTES:
+            size = f"{count} frames of {self.width} x {self.height} pixels"
+            raise UnreadableFile(
+                f"it holds {size}, more than {MAX_BYTES >> 20} MiB when decoded",
+                path=self.path,
+                next_step="Export a shorter part of the clip, or a smaller picture.",
+            )
+
+
+def plausible_rate(rate_hz: float | None) -> bool:
+    """Whether a frame rate can be an echocardiograph's (NaN, 0 and 10⁹ cannot)."""
+    return rate_hz is not None and FRAME_RATES[0] <= rate_hz <= FRAME_RATES[1]
+
+
+def checked_rate(rate_hz: float, path: Path) -> float:
+    """A frame rate that the caller gave.
+
+    Raises:
+        NoFrameTime: it is not one that an echocardiograph records at.
+    """
+    if not plausible_rate(rate_hz):
+        raise NoFrameTime(
+            f"the given frame rate of {rate_hz:g} Hz is not between {FRAME_RATES[0]:g} and 400", path=path
+        )
+    return float(rate_hz)
+
+
+def uniform_times(count: int, rate_hz: float) -> NDArray[np.float64]:
+    """Times in seconds of `count` frames at a constant rate, from 0."""
+    return np.arange(count, dtype=np.float64) / rate_hz
+
+
+def rate_notices(chosen_hz: float, others_hz: Mapping[str, float]) -> tuple[Notice, ...]:
+    """A notice where any other rate found differs from the chosen one by more than a tenth."""
+    differing = [f"{name} {rate:.4g} Hz" for name, rate in others_hz.items() if abs(rate / chosen_hz - 1.0) > 0.1]
+    if not differing:
+        return ()
+    text = f"The frame rate used is {chosen_hz:.4g} Hz, but the file also says: {', '.join(differing)}."
+    return (Notice("frame-time-disagrees", text),)
+
+
+def to_clip(recording: Recording, view: View = View.UNKNOWN) -> Clip:
+    """Find the sector, refuse what is not a grey-scale loop, and make the Clip.
+
+    Raises:
+        SingleFrame: one frame only.
+        ClipTooShort: under half a second.
+        NotBMode: colour flow in the sector.
+    """
+    frames = recording.frames
+    notices = recording.notices + _duration_notices(recording)
+    stride = colour_stride(*frames.shape[1:])
+    sector = find_sector(frames, regions=recording.regions, overlay=_drawings(recording.colour, stride, frames.shape))
+    if len(recording.colour) and flow_share(recording.colour, sector.mask[::stride, ::stride]) > DOPPLER_SHARE:
+        raise NotBMode("the picture shows colour flow (colour Doppler)", path=recording.path)
+    if not sector.found:
+        text = "No ultrasound sector was found in the picture; all of it was used."
+        notices += (Notice("sector-not-found", text),)
+    uncut = sector.crop.method == "whole"
+    return Clip(
+        frames=cut_sector(frames, sector),
+        frame_times_s=recording.frame_times_s,
+        view=view,
+        heart_rate_bpm=recording.heart_rate_bpm,
+        source=recording.path.name,
+        crop=sector.crop,
+        overview=None if uncut else frames[0].copy(),
+        notices=notices,
+    )
+
+
+def _duration_notices(recording: Recording) -> tuple[Notice, ...]:
+    times = recording.frame_times_s
+    if len(times) < 2:
+        raise SingleFrame("it holds a single frame", path=recording.path)
+    interval = float(np.median(np.diff(times)))
+    duration = float(times[-1] - times[0]) + interval
+    if duration < SHORTEST_S:
+        raise ClipTooShort(f"it lasts {duration:.2f} s, under {SHORTEST_S:g} s", path=recording.path)
+    rate = recording.heart_rate_bpm
+    beat = 60.0 / rate if rate else BEAT_S
+    if duration >= beat - 0.5 * interval:
+        return ()
+    why = f"one beat at {rate:g} per minute takes {beat:.2f} s" if rate else "the heart rate is not known"
+    text = f"The clip lasts {duration:.2f} s and may hold less than one heartbeat ({why})."
+    return (Notice("may-hold-less-than-one-beat", text),)
+
+
+def _drawings(colour: NDArray[np.uint8], stride: int, shape: tuple[int, ...]) -> Mask | None:
+    """Pixels [H, W] that a thin coloured drawing (an ECG trace) passes over; None where there is no such drawing."""
+    if not len(colour):
+        return None
+    passed = flow_pixels(colour).any(axis=0)
+    if not passed.any() or passed.mean() > OVERLAY_SHARE:
+        return None
+    full: Mask = np.repeat(np.repeat(passed, stride, axis=0), stride, axis=1)
+    return full[: shape[1], : shape[2]]

@@ -1,0 +1,93 @@
+"""Proper scores of a posterior F at a label y: lower is better.
+
+    CRPS(F, y) = ∫ (F(t) − 1{t ≥ y})² dt = E|Y − y| − ½ E|Y − Y'|,      NLL = −log p(y)
+
+A CRPS is only comparable with one of the same estimator, so each is named:
+
+    quantile-table   the integral over the interpolated table z → y; no sampling error
+    fair             K iid draws, ½ E|Y − Y'| by the mean over the K(K − 1) pairs: unbiased
+    paper            K iid draws, by 1/K² over all K² pairs, as in the MCSDR paper: too high by ½ E|Y − Y'|/K
+
+The fair estimator is for iid draws only: N equal-mass nodes are not independent, and on them it is too low.
+
+References: Gneiting and Raftery 2007, "Strictly proper scoring rules, prediction, and estimation"; Ferro 2014, "Fair
+scores for ensemble forecasts".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mcsdr.posterior import Posterior
+
+Array = NDArray[np.float64]
+
+CRPS_ESTIMATORS = ("quantile-table", "fair", "paper")
+
+
+def crps_quantile_table(z: ArrayLike, y_percent: ArrayLike, observed: ArrayLike) -> Array:
+    """CRPS of the posterior whose quantile at level Φ(z_j) is y_j; estimator "quantile-table".
+
+        CRPS = y·(2F(y) − 1) + E[Y] − 2·E[Y; Y < y] − ½ E|Y − Y'|
+
+    Arguments:
+        z: nodes, ascending, [N] or [B, N].
+        y_percent: the table [B, N] in EF %.
+        observed: labels [B] in EF %.
+
+    Returns:
+        [B] in EF points.
+    """
+    return crps_of(Posterior.from_nodes(z, np.atleast_2d(np.asarray(y_percent, dtype=np.float64))), observed)
+
+
+def crps_of(posterior: Posterior, observed: ArrayLike) -> Array:
+    """`crps_quantile_table` of a posterior's own table: [B] in EF points."""
+    y = np.atleast_1d(np.asarray(observed, dtype=np.float64))
+    F, below = posterior.pit(y), posterior.partial_mean(y)
+    return np.atleast_1d(y * (2 * F - 1) + posterior.mean - 2 * below - posterior.half_mean_difference)
+
+
+def crps_draws(draws: ArrayLike, observed: ArrayLike, estimator: str = "fair") -> Array:
+    """CRPS of K iid draws: mean |s_i − y| − ½ Σ_ij |s_i − s_j| / n, n = K(K − 1) for "fair" and K² for "paper".
+
+    Arguments:
+        draws: [B, K] in EF %, K ≥ 2.
+        observed: labels [B] in EF %.
+        estimator: "fair" or "paper".
+
+    Returns:
+        [B] in EF points.
+
+    Raises:
+        ValueError: shapes that do not fit, or an unknown estimator.
+    """
+    s, y = np.asarray(draws, dtype=np.float64), np.asarray(observed, dtype=np.float64)
+    if s.ndim != 2 or y.shape != (len(s),) or s.shape[1] < 2:
+        raise ValueError(f"draws {s.shape} must be [B, K] with K ≥ 2, and observed {y.shape} [B]")
+    K = s.shape[1]
+    pairs = {"fair": K * (K - 1), "paper": K * K}
+    if estimator not in pairs:
+        raise ValueError(f"estimator {estimator!r} must be one of {sorted(pairs)}")
+    return _crps_sorted(np.sort(s, axis=1), y[:, None], pairs[estimator])
+
+
+def _crps_sorted(s: Array, y: Array, pairs: int) -> Array:
+    """½ Σ_ij |s_i − s_j| = Σ_i (2i − K − 1) s_(i), i = 1…K, without the K² differences."""
+    K = s.shape[1]
+    rank = 2 * np.arange(1, K + 1) - K - 1
+    crps: Array = np.abs(s - y).mean(axis=1) - (rank * s).sum(axis=1) / pairs
+    return crps
+
+
+def nll(log_density: ArrayLike) -> float:
+    """Mean negative log density, −mean log p(y_i), in nats for densities per EF point.
+
+    Arguments:
+        log_density: [B], such as `posterior.log_density(observed)`; −∞ is passed on, as it should be.
+    """
+    log_p = np.asarray(log_density, dtype=np.float64)
+    if log_p.ndim != 1 or not log_p.size or np.isnan(log_p).any():
+        raise ValueError("log_density must be [B] with B ≥ 1 and without NaN")
+    return float(-log_p.mean())

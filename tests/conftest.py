@@ -1,0 +1,35 @@
+"""What several tests share: small networks, small models, a small cohort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mcsdr.attributes import AttributeStatistics
+from mcsdr.clips import ClipSettings
+from mcsdr.model import Card, Model
+from mcsdr.nn.network import NetworkSettings, PosteriorNetwork
+from mcsdr.phantom.cohort import PhantomCohort
+from mcsdr.study import Study
+
+SMALL = NetworkSettings(channels=(8, 8, 8), width=16, heads=2, score_depth=1)
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@pytest.fixture(scope="session")
+def studies() -> list[Study]:
+    return list(PhantomCohort(6, seed=77))
+
+
+@pytest.fixture
+def model() -> Model:
+    """A small model with random weights, its score network's last layer too, so that nothing is trivially normal."""
+    torch.manual_seed(0)
+    network = PosteriorNetwork(SMALL)
+    torch.nn.init.normal_(network.score.out.weight, std=0.2)
+    names = SMALL.attributes
+    statistics = AttributeStatistics(names=names, mean=(60.0, 0.0, 75.0, 170.0), sd=(15.0, 1.0, 15.0, 10.0))
+    card = Card(name="small", training_data="nothing", synthetic=True)
+    return Model(network, ClipSettings(), statistics, card)

@@ -1,0 +1,94 @@
+"""The estimator: one study or many, any modality missing, saved and loaded to the bit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcsdr.diffusion.sampler import DDPM, PAPER
+from mcsdr.errors import InvalidModel
+from mcsdr.model import Model, load
+from mcsdr.study import Attributes, Clip, Study
+
+
+def test_one_study_gives_plain_floats(model: Model, studies: list[Study]) -> None:
+    posterior = model(studies[0])
+    low, high = posterior.interval(0.9)
+    assert isinstance(posterior.median, float)
+    assert 0 < low < posterior.median < high < 100
+    assert posterior.trajectories is not None
+    assert posterior.trajectories.shape == (model.sampler.steps + 1, 1, 23)
+
+
+def test_a_batch_is_its_members(model: Model, studies: list[Study]) -> None:
+    clip = studies[1].clips[0]
+    short = Clip(clip.frames[:18], clip.frame_times_s[:18])
+    mixed = [studies[0], replace(studies[1], clips=(short,)), studies[2].without("video"), studies[3].without("attributes")]
+    together = model(mixed).quantile([0.05, 0.5, 0.95])
+    alone = np.stack([model(study).quantile([0.05, 0.5, 0.95]) for study in mixed])
+    assert np.abs(together - alone).max() < 0.05
+
+
+def test_answers_repeat_to_the_bit(model: Model, studies: list[Study]) -> None:
+    first, second = (model(studies[:3]).y_percent for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_video_and_attributes_both_speak(model: Model, studies: list[Study]) -> None:
+    whole = model(studies[0]).quantile([0.1, 0.5, 0.9])
+    for modality in ("video", "attributes"):
+        assert np.abs(model(studies[0].without(modality)).quantile([0.1, 0.5, 0.9]) - whole).max() > 1e-3
+    nothing = [study.without("video", "attributes") for study in studies[:2]]
+    assert np.ptp(model(nothing).quantile(0.5)) == 0
+
+
+def test_the_papers_samplers(model: Model, studies: list[Study]) -> None:
+    for sampler in (PAPER, replace(DDPM, steps=20)):
+        posterior = model(studies[:2], sampler)
+        assert posterior.draws == 40
+        assert np.array_equal(posterior.y_percent, model(studies[:2], sampler).y_percent)
+        assert not np.array_equal(posterior.y_percent, model(studies[:2], replace(sampler, seed=1)).y_percent)
+
+
+def test_unknown_attributes_are_not_zero(model: Model) -> None:
+    """A person of average measures and a person of whom nothing is known are not the same."""
+    average, unknown = Study(attributes=Attributes(60, None, 75, 170)), Study()
+    assert model(average).median != model(unknown).median
+
+
+def test_saved_and_loaded(model: Model, studies: list[Study], tmp_path: Path) -> None:
+    model.save(tmp_path)
+    again = load(tmp_path)
+    assert again.sha256 == model.sha256
+    assert np.array_equal(again(studies[0]).y_percent, model(studies[0]).y_percent)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.json", "model.safetensors"}
+
+
+def test_one_flipped_bit_is_refused(model: Model, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    weights = bytearray((tmp_path / "model.safetensors").read_bytes())
+    weights[-5] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    with pytest.raises(InvalidModel, match="SHA-256"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["no json", "no weights", "unknown key"])
+def test_damaged_folders_are_named(model: Model, tmp_path: Path, damage: str) -> None:
+    model.save(tmp_path)
+    description = tmp_path / "model.json"
+    match damage:
+        case "no json":
+            description.unlink()
+        case "no weights":
+            (tmp_path / "model.safetensors").unlink()
+        case "unknown key":
+            content = json.loads(description.read_text())
+            content["network"]["surprise"] = 1
+            description.write_text(json.dumps(content))
+    with pytest.raises(InvalidModel, match=str(tmp_path)):
+        load(tmp_path)
