@@ -27,7 +27,12 @@ def test_one_study_gives_plain_floats(model: Model, studies: list[Study]) -> Non
 def test_a_batch_is_its_members(model: Model, studies: list[Study]) -> None:
     clip = studies[1].clips[0]
     short = Clip(clip.frames[:18], clip.frame_times_s[:18])
-    mixed = [studies[0], replace(studies[1], clips=(short,)), studies[2].without("video"), studies[3].without("attributes")]
+    mixed = [
+        studies[0],
+        replace(studies[1], clips=(short,)),
+        studies[2].without("video"),
+        studies[3].without("attributes"),
+    ]
     together = model(mixed).quantile([0.05, 0.5, 0.95])
     alone = np.stack([model(study).quantile([0.05, 0.5, 0.95]) for study in mixed])
     assert np.abs(together - alone).max() < 0.05

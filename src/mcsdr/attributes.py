@@ -47,4 +47,5 @@ class AttributeStatistics(BaseModel):
 
     def standardise(self, rows: NDArray[np.float64]) -> NDArray[np.float32]:
         """Rows [N, A] to mean 0 and SD 1, held within ±4 SD; NaN stays NaN."""
-        return np.clip((rows - np.array(self.mean)) / np.array(self.sd), -4, 4).astype(np.float32)
+        standard: NDArray[np.float64] = (rows - np.array(self.mean)) / np.array(self.sd)
+        return standard.clip(-4, 4).astype(np.float32)

@@ -57,7 +57,7 @@ def frame_indices(times_s: NDArray[np.float64], settings: ClipSettings) -> NDArr
     grid = start + np.arange(count) / settings.rate_hz
     after = np.searchsorted(times_s, grid).clip(1, len(times_s) - 1)
     nearer_before = grid - times_s[after - 1] <= times_s[after] - grid
-    return np.where(nearer_before, after - 1, after)
+    return np.asarray(np.where(nearer_before, after - 1, after))
 
 
 def to_square(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

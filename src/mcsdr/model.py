@@ -32,7 +32,7 @@ from mcsdr.diffusion.schedule import angles
 from mcsdr.diffusion.target import BoundedResidual
 from mcsdr.errors import InvalidModel
 from mcsdr.files import write_atomically
-from mcsdr.nn.network import NetworkSettings, PosteriorNetwork
+from mcsdr.nn.network import NetworkSettings, PosteriorNetwork, channels_last
 from mcsdr.posterior import Posterior
 from mcsdr.study import Study
 
@@ -86,14 +86,15 @@ class Model:
         card: Card,
         sampler: SamplerSettings = EXACT,
     ) -> None:
-        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last_3d)
+        self.network = channels_last(network.eval().requires_grad_(False))
         self.clip, self.statistics, self.card, self.sampler = clip, statistics, card, sampler
         self._angles: dict[SamplerSettings, tuple[Tensor, Tensor]] = {}
 
     @property
     def device(self) -> torch.device:
         """Where the network lives; move it with `model.network.to(device)` before the first call."""
-        return self.network.no_video.device
+        device: torch.device = self.network.no_video.device
+        return device
 
     @cached_property
     def sha256(self) -> str:
@@ -190,7 +191,8 @@ class Model:
 
     def _weights(self) -> bytes:
         state = self.network.state_dict()
-        return save_tensors({name: tensor.cpu().contiguous() for name, tensor in state.items()})
+        weights: bytes = save_tensors({name: tensor.cpu().contiguous() for name, tensor in state.items()})
+        return weights
 
 
 def find(name_or_folder: str | Path) -> Path:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcsdr.errors import InvalidConfig
-from mcsdr.modes import Mode, smoothed_modes
+from mcsdr.modes import smoothed_modes
 from mcsdr.monotone import MonotoneCubic
 from mcsdr.normal import normal_cdf, normal_quadrature, normal_quantile
 
@@ -248,7 +248,7 @@ class Posterior:
         z = np.random.default_rng(seed).standard_normal((len(self), n))
         return self._rows(_percent(self._table(z)[0]))
 
-    def modes(self, min_separation: float = 8.0, min_mass: float = 0.2) -> list[Mode] | list[list[Mode]]:
+    def modes(self, min_separation: float = 8.0, min_mass: float = 0.2) -> Any:
         """The peaks that may be told to a clinician, ascending: one list of (location, mass), or one list per study.
 
         Arguments:

@@ -61,7 +61,7 @@ class Prediction:
         }
 
     def probabilities(self) -> dict[str, float]:
-        """P(EF ≤ 30, 35, 40), P(40 < EF < 50), P(EF < 50), P(EF ≥ 50), and below the limit of normal where sex is known.
+        """P(EF ≤ 30, 35, 40), P(40 < EF < 50), P(EF < 50), P(EF ≥ 50); below the limit of normal where sex is known.
 
         EF is continuous, so ≤ and < are the same number; P(≤ 40) + P(40–50) + P(≥ 50) = 1.
         """
@@ -130,9 +130,7 @@ def predict(
         for file in files:
             try:
                 started = time.perf_counter()
-                study = read_study(
-                    file, age=age, sex=sex, weight=weight, height=height, frame_rate_hz=frame_rate_hz
-                )
+                study = read_study(file, age=age, sex=sex, weight=weight, height=height, frame_rate_hz=frame_rate_hz)
                 yield answer(str(file), study, model, sampler, read_seconds=time.perf_counter() - started)
             except McsdrError as error:
                 yield Failure(str(file), error)

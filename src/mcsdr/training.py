@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from mcsdr.datasets import CohortSpec, PhantomCohort, open_cohort
 from mcsdr.errors import InvalidConfig
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Card, Model, load
-from mcsdr.nn.network import NetworkSettings, PosteriorNetwork
+from mcsdr.nn.network import NetworkSettings, PosteriorNetwork, channels_last
 from mcsdr.objective import DropoutSettings, Hidden, Objective, draw_hidden, draw_noise
 from mcsdr.phantom.people import READER_RANGE, READER_SD
 
@@ -240,8 +240,8 @@ class Log:
         self.board.flush()
 
 
-class Watcher:
-    """What a run tells the person who waits; the default tells nothing."""
+class Watcher(Protocol):
+    """Whom a run tells how far it is."""
 
     def cache(self, cohort: str, done: int, total: int) -> None:
         """A clip was rendered or decoded."""
@@ -253,13 +253,24 @@ class Watcher:
         """The validation cohort was answered."""
 
 
+class Silence:
+    """A watcher that says nothing."""
+
+    def cache(self, cohort: str, done: int, total: int) -> None: ...
+    def step(self, step: int, steps: int, loss: float) -> None: ...
+    def validated(self, step: int, figures: dict[str, float], best: bool) -> None: ...
+
+
 def load_caches(settings: TrainSettings, watcher: Watcher, accelerator: Accelerator) -> tuple[ClipCache, ClipCache]:
     """The training and validation clips, rendered or decoded once by the first process."""
 
     def one(name: str, spec: CohortSpec) -> ClipCache:
         cohort = open_cohort(spec)
         advance: Callable[[int], None] = lambda done: watcher.cache(name, done, len(cohort))  # noqa: E731
-        made_from = {"renderer": _phantom_fingerprint() if spec.kind == "phantom" else "", **spec.model_dump(mode="json")}
+        made_from = {
+            "renderer": _phantom_fingerprint() if spec.kind == "phantom" else "",
+            **spec.model_dump(mode="json"),
+        }
         names = settings.network.attributes
         return cached(settings.data.cache, made_from, lambda: cohort, len(cohort), settings.clip, names, advance)
 
@@ -284,7 +295,7 @@ def train(settings: TrainSettings, folder: Path, watcher: Watcher | None = None)
         InvalidConfig: the settings do not fit the data.
         InvalidModel: the folder holds a checkpoint of another network.
     """
-    watcher = watcher or Watcher()
+    watcher = watcher or Silence()
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(mixed_precision=settings.run.precision)
     train_cache, val_cache = load_caches(settings, watcher, accelerator)
@@ -292,7 +303,7 @@ def train(settings: TrainSettings, folder: Path, watcher: Watcher | None = None)
     feed = Feed(train_cache, statistics, settings, accelerator.process_index, accelerator.num_processes)
 
     torch.manual_seed(settings.run.seed)
-    network = PosteriorNetwork(settings.network).to(memory_format=torch.channels_last_3d)
+    network = channels_last(PosteriorNetwork(settings.network))
     objective = Objective(network)
     optimiser = _optimiser(network, settings.optim)
     average = Average(network, settings.optim.ema)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.conftest import SMALL
 
 from mcsdr.nn.layers import CrossAttention
 from mcsdr.nn.network import NetworkSettings, PosteriorNetwork
 from mcsdr.nn.video_encoder import rearrange_patches
-from tests.conftest import SMALL
 
 NAN = float("nan")
 
@@ -21,7 +21,9 @@ def network() -> PosteriorNetwork:
     return net
 
 
-def answers(network: PosteriorNetwork, tokens: torch.Tensor, mask: torch.Tensor, attributes: torch.Tensor) -> torch.Tensor:
+def answers(
+    network: PosteriorNetwork, tokens: torch.Tensor, mask: torch.Tensor, attributes: torch.Tensor
+) -> torch.Tensor:
     """Velocity of three states at one angle."""
     condition = network.condition(tokens, mask, attributes)
     theta = torch.tensor(0.7)

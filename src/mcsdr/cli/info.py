@@ -8,7 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 
-def info(model: str = "phantom-a4c", /, *, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
+def info(
+    model: str = "phantom-a4c", /, *, json_: Annotated[bool, Parameter(name="--json", negative="")] = False
+) -> None:
     """Print a model's size, training data, hash and figures.
 
     Parameters

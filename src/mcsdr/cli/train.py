@@ -30,12 +30,12 @@ def train(
     """
     import os
 
-    from mcsdr.training import Watcher, read_settings
+    from mcsdr.training import Silence, read_settings
     from mcsdr.training import train as run
 
     chosen = read_settings(config, _overrides(settings))
     if int(os.environ.get("RANK", "0")) > 0:
-        run(chosen, out, Watcher())
+        run(chosen, out, Silence())
         return
     with RichWatcher() as watcher:
         model = run(chosen, out, watcher)
@@ -61,7 +61,12 @@ class RichWatcher:
         from rich.console import Console
         from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            *Progress.get_default_columns()[:2],
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self.progress = Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True))
         self.tasks: dict[str, int] = {}
 

@@ -100,7 +100,7 @@ def _drop_missing_frames(dataset: Dataset) -> None:
 
 
 def _stored_frames(dataset: Dataset, declared: int) -> Iterator[tuple[int, NDArray[np.generic]]]:
-    """Place and pixels of each frame as pydicom decodes them, colour not converted; forged and missing ones are left out."""
+    """Place and pixels of each frame as pydicom decodes it, colour not converted; forged and missing ones left out."""
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         yield from enumerate(iter_pixels(dataset, raw=True))
         return

@@ -48,10 +48,11 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, kv: KeysValues) -> Tensor:
         """Attend: [B, N, d] -> [B, N, d]."""
         heads = F.scaled_dot_product_attention(self._split(self.query(x)), kv.keys, kv.values, attn_mask=kv.mask)
-        return self.out(heads.transpose(1, 2).flatten(2))
+        out: Tensor = self.out(heads.transpose(1, 2).flatten(2))
+        return out
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
 
 
 class Block(nn.Module):
@@ -67,10 +68,12 @@ class Block(nn.Module):
     def cross(self, x: Tensor, kv: KeysValues) -> Tensor:
         """Queries [B, N, d] look at cached tokens."""
         x = x + self.attention(self.norm_attention(x), kv)
-        return x + self.feed(self.norm_feed(x))
+        x = x + self.feed(self.norm_feed(x))
+        return x
 
     def mix(self, tokens: Tensor) -> Tensor:
         """Tokens [B, L, d] look at each other."""
         normed = self.norm_attention(tokens)
         tokens = tokens + self.attention(normed, self.attention.cache(normed, None))
-        return tokens + self.feed(self.norm_feed(tokens))
+        tokens = tokens + self.feed(self.norm_feed(tokens))
+        return tokens

@@ -92,16 +92,21 @@ def quantile_dots(posterior: Posterior) -> Dots:
     width = BIN_WIDTHS[0] if y[-6] - y[5] < 8 else BIN_WIDTHS[1]
     column = np.ceil(y / width).astype(np.int64) - 1  # (k·width, (k+1)·width], as in P(EF ≤ c)
     level = np.arange(DOTS) - np.searchsorted(column, column)
-    return Dots((column + 0.5) * width, level, width)
+    return Dots(np.asarray((column + 0.5) * width, dtype=np.float64), level, width)
 
 
 def smooth_density(posterior: Posterior, grid: Array) -> Array:
-    """Probability per EF point, averaged over ±h around each point: (F(y + h) − F(y − h)) / 2h, [M].
+    """Probability per EF point over a grid [M] in EF %, smoothed for the eye.
 
-    h is one EF point, and for K iid draws at least 1.5 times Silverman's bandwidth 0.9·σ·K^(−1/5).
+    Of a table of quantiles the mean density within one point, (F(y + 1) − F(y − 1)) / 2; of K iid draws a sum of
+    Gaussians of Silverman's bandwidth 0.9·σ·K^(−1/5), one point at least.
     """
-    h = 1.0 if posterior.draws is None else max(1.0, 1.35 * posterior.sd * posterior.draws**-0.2)
-    density: Array = (posterior.cdf(grid + h) - posterior.cdf(grid - h)) / (2 * h)
+    if posterior.draws is None:
+        density: Array = (posterior.cdf(grid + 1) - posterior.cdf(grid - 1)) / 2
+        return density
+    h = max(1.0, 0.9 * posterior.sd * posterior.draws**-0.2)
+    kernels = np.exp(-0.5 * ((grid[:, None] - posterior.y_percent) / h) ** 2)
+    density = kernels.mean(axis=1) / (h * np.sqrt(2 * np.pi))
     return density
 
 
@@ -116,6 +121,23 @@ def headline(record: Mapping[str, Any]) -> str:
     if two_peaked:
         return f"{two_peaked[0]} {belief}"
     return f"The median reading is EF {record['median']:.0f} %, and {belief}"
+
+
+def is_two_peaked(record: Mapping[str, Any]) -> bool:
+    """Whether two readings fit, so that neither the median nor the mean stands for the belief."""
+    return any(notice["code"] == "two-peaked" for notice in record["notices"])
+
+
+def reading(record: Mapping[str, Any]) -> str:
+    """The median in EF %, or the peaks where two readings fit."""
+    if is_two_peaked(record):
+        return " or ".join(f"{mode['ef']:.0f}" for mode in record["modes"])
+    return f"{record['median']:.0f}"
+
+
+def further_notices(record: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The notices that the headline does not already say."""
+    return [notice for notice in record["notices"] if notice["code"] != "two-peaked"]
 
 
 def percent(p: float) -> str:
@@ -160,12 +182,16 @@ def disclaimers(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def display_names(paths: Sequence[str]) -> list[str]:
-    """File names without their folders, which may name people; the folder's name only where two would be alike."""
+    """File names without their folders, which may name people; the folder's name only where two would be alike.
+
+    What cannot be printed, such as a terminal's commands or a turn of the writing direction, becomes "\ufffd".
+    """
     names = [PurePath(path).name or path for path in paths]
-    return [
+    told_apart = [
         name if names.count(name) == 1 else "/".join(PurePath(path).parts[-2:])
         for name, path in zip(names, paths, strict=True)
     ]
+    return ["".join(c if c.isprintable() else "\ufffd" for c in name) for name in told_apart]
 
 
 def _whole(value: int) -> str:

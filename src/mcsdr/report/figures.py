@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,12 @@ def predicted_against_true(
     m, y, low, high = (np.asarray(x, dtype=np.float64) for x in (median, observed, lower, upper))
     inside = (low <= y) & (y <= high)
     figure, axes = _figure(5.6, 5.9, footer)
-    faint = float(np.clip(60 / len(y), 0.08, 0.55))
+    faint = float(np.clip(75 / len(y), 0.06, 0.5))
     for chosen, colour, name in ((inside, BLUE, "inside"), (~inside, VERMILION, "outside")):
         segments = np.stack([np.column_stack([y, low]), np.column_stack([y, high])], axis=1)[chosen]
-        axes.add_collection(LineCollection(segments, colors=colour, linewidths=0.8, alpha=faint))
-        label = f"reported EF {name} the 90 % interval ({chosen.mean():.1%})"
-        axes.scatter(y[chosen], m[chosen], s=13, color=colour, alpha=max(0.35, faint), linewidths=0, label=label)
+        axes.add_collection(LineCollection(list(segments), colors=colour, linewidths=0.8, alpha=faint))
+        label = f"reported EF {name} the 90 % interval ({100 * chosen.mean():.1f} %)"
+        axes.scatter(y[chosen], m[chosen], s=13, color=colour, alpha=0.8, linewidths=0, zorder=3, label=label)
     ends = _span(np.concatenate([m, y, low, high]))
     axes.plot(ends, ends, color=INK, linewidth=1, zorder=1)
     axes.set(xlim=ends, ylim=ends, aspect="equal", xlabel="Reported ejection fraction (%)")
@@ -114,13 +115,15 @@ def pit_histogram(pit: ArrayLike, *, bins: int = 20, footer: str = DISCLAIMER) -
     share = np.histogram(u, bins=bins, range=(0, 1))[0] / len(u)
     low, high = (edge / len(u) for edge in _binomial_band(len(u), np.array([1 / bins])))
     figure, axes = _figure(6.2, 4.3, footer)
-    axes.axhspan(low[0], high[0], color=LINE, alpha=0.8, linewidth=0, label="95 % band of a uniform sample")
-    axes.axhline(1 / bins, color=INK, linewidth=1)
     edges = np.linspace(0, 1, bins + 1)
-    axes.bar(edges[:-1], share, width=1 / bins, align="edge", color=BLUE, alpha=0.85, edgecolor="white", linewidth=0.8)
+    axes.bar(edges[:-1], share, width=1 / bins, align="edge", color=SKY, edgecolor="white", linewidth=0.8)
+    axes.axhspan(low[0], high[0], color=LINE, alpha=0.6, linewidth=0, zorder=0, label="95 % band of a uniform sample")
+    for edge in (low[0], high[0]):
+        axes.axhline(edge, color=INK, linewidth=0.9, linestyle=(0, (4, 4)))
+    axes.axhline(1 / bins, color=INK, linewidth=1.2)
     axes.set(xlim=(0, 1), ylim=(0, 1.3 * max(float(share.max()), float(high[0]))))
     axes.set(xlabel="PIT: share of the belief below the reported EF", ylabel="Share of studies")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     _title(axes, f"PIT of {len(u)} studies; KS distance {calibration.pit_ks(u):.3f}")
     _legend(axes, loc="upper right")
     return figure
@@ -136,14 +139,15 @@ def reliability(pit: ArrayLike, *, footer: str = DISCLAIMER) -> Figure:
     axes.fill_between(levels, low, high, color=LINE, alpha=0.8, linewidth=0, label="95 % band if calibrated")
     axes.plot([0, 1], [0, 1], color=INK, linewidth=1)
     axes.plot(levels, observed, color=BLUE, linewidth=2.2, label="observed")
-    for level in (0.5, 0.8, 0.9):
-        covered = calibration.coverage(u, level).item()
-        axes.plot(level, covered, "o", color=BLUE, markersize=6, markeredgecolor="white")
-        axes.annotate(f"{level:.0%}: {covered:.1%}", (level, covered), (9, -13), textcoords="offset points", color=INK)
+    marked = np.array([0.5, 0.8, 0.9])
+    covered = calibration.coverage(u, marked)
+    axes.plot(marked, covered, "o", color=BLUE, markersize=6, markeredgecolor="white")
+    rows = [f"{100 * level:.0f} % interval holds {100 * c:.1f} %" for level, c in zip(marked, covered, strict=True)]
+    axes.text(0.97, 0.04, "\n".join(rows), ha="right", va="bottom", fontsize=9, color=INK, linespacing=1.5)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set(xlabel="Nominal coverage of the central interval", ylabel="Share of reported EF inside")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     _title(axes, f"Reliability of {len(u)} studies")
     _legend(axes, loc="upper left")
     return figure
@@ -164,29 +168,28 @@ def trajectories(posterior: Posterior, *, observed: float | None = None, footer:
     start = Posterior.from_draws(states[0]) if posterior.draws else Posterior.from_nodes(posterior.z[0], states[0])
     figure, panels = _panels(10.4, 4.6, footer, (1, 3.4, 1))
     left, middle, right = panels
-    ends = _span(states)
+    ends = _span(np.append(states, states if observed is None else observed))
     _violin(left, start, states[0], ends, SKY)
     _violin(right, posterior, states[-1], ends, BLUE)
     _paths(middle, posterior, states)
-    for axes, title in zip(panels, ("Noise", "The sampler settles; this is not evidence", "Settled"), strict=True):
+    for axes, title in zip(panels, ("Noise", "How the sampler settles; not evidence", "Settled"), strict=True):
         _title(axes, title)
         axes.set_ylim(ends)
         if observed is not None:
             axes.axhline(observed, color=VERMILION, linewidth=1.6, linestyle=(0, (5, 3)), label="reported EF")
-    if observed is not None:
-        _legend(middle, loc="upper right")
+    _legend(middle, loc="lower right", bbox_to_anchor=(1, 0.985), ncols=2)
     left.set_ylabel(EF_LABEL)
     for axes in (middle, right):
-        axes.tick_params(labelleft=False)
+        axes.tick_params(labelleft=False, left=False)
+        axes.spines["left"].set_visible(False)
     return figure
 
 
 def posterior_density(posterior: Posterior, observed: float | None = None, *, footer: str = DISCLAIMER) -> Figure:
     """The density of one study with the 50 dots, median, 90 % interval and cut-points."""
-    figure, axes = _figure(6.6, 4.2, footer)
+    figure, axes = _figure(6.6, 4.9, footer)
     _belief(axes, posterior, observed)
-    low, high = posterior.interval(0.9)
-    _title(axes, f"Median {posterior.median:.0f} %, 90 % interval {low:.0f} to {high:.0f} %")
+    _title(axes, _words(posterior))
     return figure
 
 
@@ -194,21 +197,20 @@ def readme_picture(
     posterior: Posterior, clip: Clip, *, observed: float | None = None, footer: str = DISCLAIMER
 ) -> Figure:
     """A frame of the clip on the left, what is believed of its ejection fraction on the right."""
-    figure = Figure(figsize=(11.6, 4.7), facecolor="white")
-    grid = figure.add_gridspec(1, 2, width_ratios=(1, 1.75), left=0.012, right=0.98, top=0.86, bottom=0.19, wspace=0.06)
-    picture, axes = (figure.add_subplot(cell) for cell in grid)
-    picture.imshow(clip.frames[len(clip.frames) // 2], cmap="gray", vmin=0, vmax=255)
+    figure = Figure(figsize=(11.6, 5.4), facecolor="white")
+    grid = figure.add_gridspec(1, 2, width_ratios=(1, 1.7), left=0.02, right=0.98, top=0.86, bottom=0.16, wspace=0.07)
+    picture, axes = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
+    picture.imshow(clip.frames[len(clip.frames) // 2], cmap="gray", vmin=0, vmax=255, interpolation="bicubic")
     picture.set_axis_off()
     _style(axes)
     _belief(axes, posterior, observed)
-    low, high = posterior.interval(0.9)
-    seconds = f"{len(clip.frames)} frames, {clip.duration_s:.1f} s"
-    figure.text(0.012, 0.925, "A clip goes in", fontsize=15, fontweight="bold", color=INK)
-    figure.text(0.145, 0.925, seconds, fontsize=10, color=SOFT)
-    start = axes.get_position().x0
-    figure.text(start, 0.925, "a posterior comes out", fontsize=15, fontweight="bold", color=INK)
-    words = f"median EF {posterior.median:.0f} %, 90 % of the belief between {low:.0f} and {high:.0f} %"
-    figure.text(0.98, 0.925, words, fontsize=10, color=SOFT, ha="right")
+    picture.set_anchor("NW")
+    left, start = 0.02, axes.get_position().x0
+    figure.text(left, 0.915, "A clip goes in,", fontsize=16, fontweight="bold", color=INK)
+    figure.text(start, 0.915, "a posterior comes out", fontsize=16, fontweight="bold", color=INK)
+    figure.text(0.98, 0.915, _words(posterior), fontsize=10.5, color=INK, ha="right")
+    about = f"{len(clip.frames)} frames in {clip.duration_s:.1f} s"
+    figure.text(left, 0.025, about, fontsize=8, color=SOFT)
     figure.text(0.98, 0.025, footer, fontsize=8, color=SOFT, ha="right")
     return figure
 
@@ -218,7 +220,7 @@ def readme_picture(
 
 def _belief(axes: Axes, posterior: Posterior, observed: float | None) -> None:
     """Density and 50 dots of the same area, in the colours of the categories; beneath them median and intervals."""
-    low, high = posterior.interval(0.995)
+    low, high = posterior.interval(0.998)
     ends = (min(25.0, 5 * math.floor(low / 5)), max(60.0, 5 * math.ceil(high / 5)))
     grid = np.linspace(*ends, 401)
     density = smooth_density(posterior, grid)
@@ -239,6 +241,14 @@ def _belief(axes: Axes, posterior: Posterior, observed: float | None) -> None:
         axes.text(observed, 1.07 * top, "reported", fontsize=8.5, color=INK, ha="center", va="bottom")
 
 
+def _words(posterior: Posterior) -> str:
+    low, high = posterior.interval(0.9)
+    peaks: list[Any] = posterior.modes()
+    places = " or ".join(f"{peak.location:.0f}" for peak in peaks)
+    middle = f"two readings fit, {places} %" if len(peaks) > 1 else f"median {posterior.median:.0f} %"
+    return f"{middle[0].upper()}{middle[1:]}; 90 % interval {low:.0f} to {high:.0f} %"
+
+
 def _dots(axes: Axes, posterior: Posterior, ends: tuple[float, float], peak: float) -> float:
     """Draw the dots as circles that touch, set the limits to suit, and return the height of what was drawn."""
     dots = quantile_dots(posterior)
@@ -248,7 +258,7 @@ def _dots(axes: Axes, posterior: Posterior, ends: tuple[float, float], peak: flo
     width, height = axes.get_position().size * axes.figure.get_size_inches() * 72  # points
     round_range = height / width * (ends[1] - ends[0]) * rise / dots.width
     bottom = -0.15 * top
-    axes.set(xlim=ends, ylim=(bottom, max(1.36 * top, round_range + bottom)))
+    axes.set(xlim=ends, ylim=(bottom, max(1.33 * top, round_range + bottom)))
     lower, upper = axes.get_ylim()
     diameter = 0.92 * min(dots.width * width / (ends[1] - ends[0]), rise * height / (upper - lower))
     colours = [category_of(centre).colour for centre in dots.centre]
@@ -262,18 +272,25 @@ def _category_words(axes: Axes, posterior: Posterior, ends: tuple[float, float])
     prob = {"<=40": below_40, "40-50": below_50 - below_40, ">=50": 1 - below_50}
     middles = ((ends[0] + 40) / 2, 45.0, (50 + ends[1]) / 2)
     for middle, category, share in zip(middles, CATEGORIES, category_percents(prob), strict=True):
-        at = {"ha": "center", "va": "top", "transform": axes.get_xaxis_transform(), "color": INK}
+        at: dict[str, Any] = {"ha": "center", "va": "top", "transform": axes.get_xaxis_transform(), "color": INK}
         axes.text(middle, 1.0, f"{category.name} {category.band}", fontsize=8.5, **at)
         axes.text(middle, 0.945, share, fontsize=12, fontweight="bold", **at)
 
 
 def _interval(axes: Axes, posterior: Posterior, at: float) -> None:
-    """90 % thin, 50 % thick, the median a white stroke."""
+    """90 % thin, 50 % thick, the median a white dot where one reading fits."""
     for level, width in ((0.9, 1.6), (0.5, 6.0)):
         axes.plot(posterior.interval(level), (at, at), color=INK, linewidth=width, solid_capstyle="butt")
-    axes.plot(posterior.median, at, "o", color="white", markersize=5.5, markeredgecolor=INK, markeredgewidth=1.6)
+    if len(posterior.modes()) == 1:
+        axes.plot(posterior.median, at, "o", color="white", markersize=5.5, markeredgecolor=INK, markeredgewidth=1.6)
     for edge, anchor, gap in zip(posterior.interval(0.9), ("right", "left"), (-5, 5), strict=True):
-        words = {"textcoords": "offset points", "ha": anchor, "va": "center", "fontsize": 9, "color": INK}
+        words: dict[str, Any] = {
+            "textcoords": "offset points",
+            "ha": anchor,
+            "va": "center",
+            "fontsize": 9,
+            "color": INK,
+        }
         axes.annotate(f"{edge:.0f}", (edge, at), (gap, 0), **words)
 
 
@@ -295,8 +312,19 @@ def _paths(axes: Axes, posterior: Posterior, states: Array) -> None:
     lines = [np.column_stack([angles, path]) for path in states.T]
     axes.add_collection(LineCollection(lines, array=0.9 * rank, cmap="cividis", clim=(0, 1), linewidths=1.2))
     median = int(np.argmin(np.abs(states[-1] - posterior.median)))
-    axes.plot(angles, states[:, median], color=INK, linewidth=2.4, marker="o", markersize=4, label="median path")
-    axes.set(xlim=(angles[0], 0), xlabel="Angle θ that is left (rad): noise at π/2, settled at 0")
+    axes.plot(
+        angles,
+        states[:, median],
+        color=INK,
+        linewidth=2.4,
+        marker="o",
+        markersize=4,
+        clip_on=False,
+        label="median path",
+    )
+    axes.set(xlim=(angles[0], 0), xlabel="Angle θ that is left", xticks=np.linspace(np.pi / 2, 0, 5))
+    axes.set_xticklabels(["π/2", "3π/8", "π/4", "π/8", "0"])
+    axes.grid(axis="y", color=LINE, linewidth=0.7)
 
 
 def _binomial_band(n: int, p: Array) -> tuple[Array, Array]:
@@ -317,12 +345,13 @@ def _figure(width: float, height: float, footer: str) -> tuple[Figure, Axes]:
 def _panels(width: float, height: float, footer: str, ratios: tuple[float, ...]) -> tuple[Figure, list[Axes]]:
     """A figure with panels side by side, its margins in inches and the footer at its foot."""
     figure = Figure(figsize=(width, height), facecolor="white")
-    margins = {"left": 0.72 / width, "right": 1 - 0.22 / width, "bottom": 0.85 / height, "top": 1 - 0.45 / height}
+    margins = {"left": 0.72 / width, "right": 1 - 0.22 / width, "bottom": 0.92 / height, "top": 1 - 0.45 / height}
     grid = figure.add_gridspec(1, len(ratios), width_ratios=ratios, wspace=0.05, **margins)
-    panels = [figure.add_subplot(cell) for cell in grid]
+    panels = [figure.add_subplot(grid[column]) for column in range(len(ratios))]
     for axes in panels:
         _style(axes)
-    figure.text(0.5, 0.11 / height, footer, ha="center", va="bottom", fontsize=7.5, color=SOFT)
+    wrapped = textwrap.fill(footer, round(15 * width))
+    figure.text(0.5, 0.1 / height, wrapped, ha="center", va="bottom", fontsize=7.5, color=SOFT)
     return figure, panels
 
 
@@ -344,5 +373,5 @@ def _legend(axes: Axes, **where: Any) -> None:
 
 
 def _span(values: Array) -> tuple[float, float]:
-    """Multiples of ten around the values, within 0–100."""
-    return max(0.0, 10 * math.floor(values.min() / 10)), min(100.0, 10 * math.ceil(values.max() / 10))
+    """Multiples of five around the values, two points of room, within 0–100."""
+    return max(0.0, 5 * math.floor(values.min() / 5 - 0.4)), min(100.0, 5 * math.ceil(values.max() / 5 + 0.4))

@@ -13,7 +13,17 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from mcsdr.posterior import Posterior
-from mcsdr.report import CATEGORIES, CUTS, DOTS, Dots, category_of, quantile_dots, smooth_density
+from mcsdr.report import (
+    CATEGORIES,
+    CUTS,
+    DOTS,
+    Dots,
+    category_of,
+    is_two_peaked,
+    quantile_dots,
+    reading,
+    smooth_density,
+)
 
 Array = NDArray[np.float64]
 
@@ -38,8 +48,8 @@ class Window(NamedTuple):
 
 
 def window_of(posterior: Posterior) -> Window:
-    """Multiples of five that hold 99 % of the belief and, always, all the cut-points."""
-    low, high = posterior.interval(0.99)
+    """Multiples of five that hold 99.8 % of the belief and, always, all the cut-points."""
+    low, high = posterior.interval(0.998)
     low, high = 5 * np.floor(low / 5), 5 * np.ceil(high / 5)
     return Window(float(np.clip(low, 0, 25)), float(np.clip(high, 60, 100)))
 
@@ -59,7 +69,7 @@ def dotplot(posterior: Posterior, record: Mapping[str, Any]) -> Markup:
         _axis(window, base),
         _interval(window, record, base + 58),
     ]
-    return _svg(base + 90, _spoken(dots, record), parts)
+    return _svg(base + 92, _spoken(dots, record), parts)
 
 
 def settling(posterior: Posterior) -> Markup | None:
@@ -67,24 +77,23 @@ def settling(posterior: Posterior) -> Markup | None:
     if posterior.trajectories is None:
         return None
     states = posterior.trajectories[:, 0]
-    place = _places(posterior, len(states))
-    height, top = 220.0, 14.0
-    y = top + height * (1 - states / 100)
+    low, high = 10 * np.floor(states.min() / 10), 10 * np.ceil(states.max() / 10)
+    place, y = _places(posterior, len(states)), 34 + 200 * (high - states) / (high - low)
     middle = int(np.argmin(np.abs(states[-1] - posterior.median)))
     lines = [_polyline(place, column, "path") for column in y.T] + [_polyline(place, y[:, middle], "path median")]
     rows = [
         Markup('<line class="grid" x1="44" x2="470" y1="{0:.1f}" y2="{0:.1f}"/>').format(at)
-        + _text(36, at + 5, f"{ef}", "end")
-        for ef in range(0, 101, 25)
-        for at in [top + height * (1 - ef / 100)]
+        + _text(36, at + 5, f"{ef:.0f}", "end")
+        for ef in np.arange(low, high + 1, 10)
+        for at in [34 + 200 * (high - ef) / (high - low)]
     ]
-    foot = [_text(44, 262, "noise", "start"), _text(470, 262, "settled", "end"), _text(257, 262, "EF in %", "middle")]
-    final = states[-1]
+    words = [_text(8, 16, "EF in %", "start"), _text(44, 262, "noise", "start"), _text(470, 262, "settled", "end")]
+    first, last = states[0], states[-1]
     spoken = (
         f"{states.shape[1]} paths of the sampler in {len(states) - 1} steps, from noise spread over EF "
-        f"{states[0].min():.0f} to {states[0].max():.0f} % to settled values of {final.min():.0f} to {final.max():.0f} %."
+        f"{first.min():.0f} to {first.max():.0f} % to settled values of {last.min():.0f} to {last.max():.0f} %."
     )
-    return _svg(274, spoken, [*rows, *lines, *foot])
+    return _svg(272, spoken, [*rows, *lines, *words])
 
 
 def settling_table(posterior: Posterior) -> list[tuple[str, float, float, float]]:
@@ -139,20 +148,23 @@ def _axis(window: Window, base: float) -> Markup:
 
 
 def _interval(window: Window, record: Mapping[str, Any], at: float) -> Markup:
-    """90 % thin, 50 % thick, the median a stroke across."""
+    """90 % thin, 50 % thick, the median a stroke across; no median where two readings fit."""
     (low, high), quantiles = record["interval_90"], record["quantiles"]
     bar = Markup('<line class="{}" x1="{:.1f}" x2="{:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
     median = window.x(record["median"])
+    middle = [
+        Markup('<line class="middle" x1="{0:.1f}" x2="{0:.1f}" y1="{1:.1f}" y2="{2:.1f}"/>').format(
+            median, at - 9, at + 9
+        ),
+        _text(median, at + 27, f"{record['median']:.0f}", "middle", "median-label"),
+    ]
     return Markup("").join(
         [
             bar.format("ninety", window.x(low), window.x(high), y=at),
             bar.format("fifty", window.x(quantiles["0.25"]), window.x(quantiles["0.75"]), y=at),
-            Markup('<line class="middle" x1="{0:.1f}" x2="{0:.1f}" y1="{1:.1f}" y2="{2:.1f}"/>').format(
-                median, at - 9, at + 9
-            ),
             _text(window.x(low) - 6, at + 5, f"{low:.0f}", "end"),
             _text(window.x(high) + 6, at + 5, f"{high:.0f}", "start"),
-            _text(median, at + 27, f"{record['median']:.0f}", "middle", "median-label"),
+            *([] if is_two_peaked(record) else middle),
         ]
     )
 
@@ -161,9 +173,10 @@ def _spoken(dots: Dots, record: Mapping[str, Any]) -> str:
     tones = [category_of(centre) for centre in dots.centre]
     counts = ", ".join(f"{tones.count(category)} at {category.inequality}" for category in CATEGORIES)
     low, high = record["interval_90"]
+    middle = "Peaks at" if is_two_peaked(record) else "Median"
     return (
         f"Dot plot of the ejection fraction; each of the {DOTS} dots is 2 % of the belief: {counts}. "
-        f"Median {record['median']:.0f} %, 90 % interval {low:.0f} to {high:.0f} %."
+        f"{middle} {reading(record)} %, 90 % interval {low:.0f} to {high:.0f} %."
     )
 
 

@@ -6,12 +6,12 @@ its two EF points, relative to the highest.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from mcsdr.posterior import Posterior
@@ -22,7 +22,9 @@ from mcsdr.report import (
     category_percents,
     disclaimers,
     display_names,
+    further_notices,
     headline,
+    is_two_peaked,
     percent,
     thresholds,
 )
@@ -46,7 +48,7 @@ def print_results(console: Console, results: Sequence[Answer | Refusal]) -> None
             _print_refusal(console, name, result)
         console.print()
     for sentence in disclaimers(records):
-        _line(console, Text(sentence, style="bold"), indent=0)
+        _paragraph(console, sentence, indent="", style="bold")
 
 
 def histogram(posterior: Posterior, plain: bool = False) -> str:
@@ -58,46 +60,57 @@ def histogram(posterior: Posterior, plain: bool = False) -> str:
 
 
 def interval_line(record: Mapping[str, Any], plain: bool = False) -> str:
-    """The 90 % interval and the median, under the blocks."""
+    """The 90 % interval and, where one reading fits, the median, under the blocks."""
     rule, left, right, middle = ("-", "[", "]", "|") if plain else ("─", "├", "┤", "┃")
     low, high = (_column(ef) for ef in record["interval_90"])
     line = [" "] * low + [rule] * (high - low + 1)
-    line[low], line[high], line[_column(record["median"])] = left, right, middle
+    line[low], line[high] = left, right
+    if not is_two_peaked(record):
+        line[_column(record["median"])] = middle
     return "".join(line)
 
 
 def _print_answer(console: Console, name: str, answer: Answer, record: Mapping[str, Any], plain: bool) -> None:
-    _line(console, Text(name, style="bold"), indent=0)
-    _line(console, Text(headline(record)))
+    _paragraph(console, name, indent="", style="bold")
+    _paragraph(console, headline(record))
     console.print()
     ruler = "".join(f"{ef:<{10 // CELL}}" for ef in range(0, 101, 10))
     for row in (histogram(answer.posterior, plain), interval_line(record, plain), ruler):
-        console.print(Text("    " + row), no_wrap=True, overflow="crop")
-    console.print(Text("    EF in %; the line is the 90 % interval, with the median", style="dim"))
+        console.print(Text(f"    {row}".rstrip()), no_wrap=True, overflow="crop")
+    console.print(Text("    EF in %; the line is the 90 % interval", style="dim"))
     console.print()
     prob = record["prob"]
     for category, share in zip(CATEGORIES, category_percents(prob), strict=True):
-        words = f"{category.name:<7}{category.inequality:<16}{share:>6}  "
+        words = f"    {category.name:<7}{category.inequality:<16}{share:>6}  "
         bar = ("#" if plain else "█") * round(BAR_COLUMNS * prob[category.key])
-        _line(console, Text(words).append(bar, style=category.colour), indent=4)
+        console.print(Text(words).append(bar, style=category.colour), no_wrap=True, overflow="crop")
     for cut in thresholds(prob, answer.study.attributes.sex):
         share = "--" if cut.probability is None else percent(cut.probability)
-        _line(console, Text(f"       {cut.inequality:<16}{share:>6}  {cut.meaning}"), indent=4)
-    for notice in record["notices"]:
-        _line(console, Text("! ", style="bold").append(notice["text"]).append(f" [{notice['code']}]"))
+        _paragraph(console, cut.meaning, first=f"{'':11}{cut.inequality:<16}{share:>6}  ")
+    for notice in further_notices(record):
+        _paragraph(console, f"{notice['text']} [{notice['code']}]", first="  ! ")
 
 
 def _print_refusal(console: Console, name: str, refusal: Refusal) -> None:
     error = refusal.error
-    _line(console, Text(name, style="bold"), indent=0)
-    _line(console, Text("No answer: ", style="bold").append(error.cause).append(f" [{error.code}]"))
-    _line(console, Text(f"Next step: {error.next_step}"))
+    _paragraph(console, name, indent="", style="bold")
+    _paragraph(console, f"No answer: {error.cause} [{error.code}]")
+    _paragraph(console, f"Next step: {error.next_step}")
 
 
 def _column(ef: float) -> int:
     return min(COLUMNS - 1, int(ef // CELL))
 
 
-def _line(console: Console, text: Text, indent: int = 2) -> None:
-    """Print text as it is, with no markup read from it, wrapped under its own indent."""
-    console.print(Padding(text, (0, 0, 0, indent), expand=False))
+def _paragraph(console: Console, words: str, *, indent: str = "  ", first: str | None = None, style: str = "") -> None:
+    """Print words as they are, with no markup read from them, wrapped under the width of `first` or `indent`.
+
+    No line breaks between a number and its per cent sign.
+    """
+    first = indent if first is None else first
+    glued = words.replace(" %", "\u00a0%")
+    lines = textwrap.wrap(
+        glued, console.width, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
+    )
+    for line in lines:
+        console.print(Text(line.replace("\u00a0", " "), style=style), no_wrap=True, overflow="crop")

@@ -1,0 +1,93 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mcsdr.model import Model
+from mcsdr.phantom.layouts import write_avi
+from mcsdr.study import Study
+
+
+def mcsdr(*arguments: object, check: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mcsdr", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == check, done.stderr
+    return done
+
+
+@pytest.fixture
+def folder(tmp_path: Path, model: Model, studies: list[Study]) -> Path:
+    model.save(tmp_path / "model")
+    write_avi(tmp_path / "clip.avi", studies[0].clips[0].frames, 25)
+    return tmp_path
+
+
+def test_predict_json_csv_and_report(folder: Path) -> None:
+    outputs = ("--json", "--csv", folder / "out.csv", "--report", folder / "out.html")
+    done = mcsdr("predict", folder / "clip.avi", folder / "none.avi", "--model", folder / "model", *outputs, check=1)
+    answered, failed = json.loads(done.stdout)
+    assert failed["error"]["code"] == "missing-file"
+    with (folder / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[0]["median"]) == answered["median"]
+    assert rows[1]["error"]
+    page = (folder / "out.html").read_text()
+    assert f"{answered['median']:.0f}" in page
+    assert "Research use only" in page
+
+
+def test_predict_prints_the_same_twice(folder: Path) -> None:
+    arguments = ("predict", folder / "clip.avi", "--model", folder / "model", "--age", 63, "--sex", "F", "--json")
+    assert mcsdr(*arguments).stdout == mcsdr(*arguments).stdout
+
+
+def test_predict_says_it_in_words(folder: Path) -> None:
+    shown = mcsdr("predict", folder / "clip.avi", "--model", folder / "model").stdout
+    assert "phantoms only" in " ".join(shown.split())
+    assert "Research use only" in " ".join(shown.split())
+
+
+def test_simulate_and_evaluate(folder: Path) -> None:
+    mcsdr("simulate", folder / "cohort", "--n", 8, "--seed", 5, "--seconds", 0.8)
+    out = folder / "evaluation"
+    shown = mcsdr("evaluate", folder / "model", folder / "cohort", "--out", out).stdout
+    assert "CRPS" in shown
+    assert json.loads((out / "metrics.json").read_text())["studies"] == 8
+    mcsdr("evaluate", folder / "model", "phantom:4:9", "--without", "video", "--without", "attributes")
+
+
+def test_info(folder: Path) -> None:
+    facts = json.loads(mcsdr("info", folder / "model", "--json").stdout)
+    assert facts["parameters"]["total"] == sum(v for k, v in facts["parameters"].items() if k != "total")
+    assert facts["synthetic"] is True
+    assert "small" in mcsdr("info", folder / "model").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("evaluate", "no-such-model", "phantom:1:1"), "invalid-model"),
+        (("info", "no-such-model"), "invalid-model"),
+        (("train", "no-such.toml"), "invalid-config"),
+    ],
+)
+def test_errors_are_one_paragraph(arguments: tuple[str, ...], code: str) -> None:
+    shown = mcsdr(*arguments, check=2).stderr
+    assert f"[{code}]" in shown
+    assert "Traceback" not in shown
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    source = (
+        "import sys; from mcsdr.cli import app; "
+        "app(['--help'], result_action='return_value'); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    assert done.stdout.endswith("False\n"), done.stderr
