@@ -48,7 +48,7 @@ def test_video_and_attributes_both_speak(model: Model, studies: list[Study]) -> 
     for modality in ("video", "attributes"):
         assert np.abs(model(studies[0].without(modality)).quantile([0.1, 0.5, 0.9]) - whole).max() > 1e-3
     nothing = [study.without("video", "attributes") for study in studies[:2]]
-    assert np.ptp(model(nothing).quantile(0.5)) == 0
+    assert np.ptp(model(nothing).quantile(0.5)) < 1e-4
 
 
 def test_the_papers_samplers(model: Model, studies: list[Study]) -> None:

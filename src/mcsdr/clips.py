@@ -9,6 +9,7 @@ Randomness is drawn in one place (`draw_augmentation`) and applied in another (`
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +52,9 @@ def sample(clip: Clip, settings: ClipSettings) -> NDArray[np.uint8]:
 def frame_indices(times_s: NDArray[np.float64], settings: ClipSettings) -> NDArray[np.int64]:
     """Which frames lie nearest to the sampling grid, centred in the clip; int [T]."""
     span = float(times_s[-1] - times_s[0])
-    count = min(settings.frames, round(span * settings.rate_hz) + 1) // 4 * 4
+    # The grid may reach half a frame beyond the last one, where that frame is still the nearest.
+    reach = span + float(np.median(np.diff(times_s))) / 2 + 1e-6
+    count = min(settings.frames, math.floor(reach * settings.rate_hz) + 1) // 4 * 4
     slack = span - (count - 1) / settings.rate_hz
     start = times_s[0] + (slack / 2 if slack > 1 / settings.rate_hz else 0.0)
     grid = start + np.arange(count) / settings.rate_hz

@@ -42,7 +42,7 @@ def test_ejection_fraction_is_exact(ef: float, seed: int) -> None:
 
 def test_the_drawn_cavity_has_the_stated_volume() -> None:
     """Counting voxels of the implicit heart gives the volume that the formula states, so pictures and labels agree."""
-    p = parameters(3)
+    p = parameters(3, leaflet_mm=0.0)
     for share, stated in zip((0.0, 1.0), heart.volumes_ml(p), strict=True):
         beat, step = at(p, share), 1.5
         reach = torch.arange(-70, 70, step, dtype=torch.float64)
@@ -54,7 +54,7 @@ def test_the_drawn_cavity_has_the_stated_volume() -> None:
         cavity = (radius < heart.profile(s, p)) & (s < 1)
         assert (cavity.sum() * step**3 / 1000).item() == pytest.approx(stated.item(), rel=0.02)
         blood = heart.tissue(p, beat, x, y, z).blood[cavity]
-        assert (blood > 0.5).double().mean() > 0.97  # the rest is the soft rim and the leaflets
+        assert (blood > 0.5).double().mean() > 0.99  # the rest is where the leaflets are hinged
 
 
 def test_truncated_ellipsoid_volume() -> None:
