@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import mcsdr
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import InvalidCohort, McsdrError
 from mcsdr.files import write_atomically
@@ -26,6 +25,7 @@ from mcsdr.metrics import calibration, point
 from mcsdr.metrics.bootstrap import cluster_bootstrap
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Model
+from mcsdr.posterior import Posterior
 from mcsdr.prediction import provenance
 from mcsdr.report import figures
 from mcsdr.study import Study
@@ -57,12 +57,14 @@ class Evaluation:
         rows: one dictionary per answered study, keys as `ROW`.
         failures: studies that could not be answered, with their errors.
         provenance: model, hash, version, sampler, cohort.
+        example: the posterior of the first study and its reported EF, for the figure of trajectories.
     """
 
     measures: tuple[Measure, ...]
     rows: list[dict[str, Any]]
     failures: list[dict[str, Any]]
     provenance: dict[str, Any]
+    example: tuple[Posterior, float]
 
     def __getitem__(self, name: str) -> Measure:
         return next(measure for measure in self.measures if measure.name == name)
@@ -84,6 +86,8 @@ class Evaluation:
         write_atomically(folder / "metrics.json", json.dumps(document, indent=2).encode())
         columns = {name: self.column(name) for name in ("median", "ef", "low_90", "high_90", "pit")}
         figures.save_all(folder, **columns, footer=footer)
+        posterior, observed = self.example
+        figures.save(folder / "trajectories.png", figures.trajectories(posterior, observed=observed, footer=footer))
 
 
 def evaluate(
@@ -112,11 +116,14 @@ def evaluate(
     """
     rows: list[dict[str, Any]] = []
     failures: list[dict[str, Any]] = []
+    example: tuple[Posterior, float] | None = None
     for studies in _batches(cohort, batch, failures):
         seen = [study.without(*without) for study in studies]
-        rows.extend(_rows(model, studies, seen, sampler))
+        posterior = model(seen, sampler)
+        example = example or (posterior[0], float(studies[0].ef_percent or 0.0))
+        rows.extend(_rows(posterior, studies))
         advance(len(rows) + len(failures))
-    if not rows:
+    if example is None:
         raise InvalidCohort("no study of the cohort could be answered.", next_step="See the errors listed above.")
     about = {
         **provenance(model, sampler or model.sampler),
@@ -124,9 +131,9 @@ def evaluate(
         "without": list(without),
         "crps_estimator": CRPS_ESTIMATOR,
         "bootstrap": {"resamples": RESAMPLES, "unit": "patient", "seed": 0},
-        "disclaimer": mcsdr.DISCLAIMER if model.card is None else model.card.notice,
+        "disclaimer": model.card.notice,
     }
-    return Evaluation(tuple(measure(rows)), rows, failures, about)
+    return Evaluation(tuple(measure(rows)), rows, failures, about, example)
 
 
 def measure(rows: list[dict[str, Any]]) -> Iterator[Measure]:
@@ -172,10 +179,7 @@ def _batches(cohort: Sequence[Study], size: int, failures: list[dict[str, Any]])
         yield ready
 
 
-def _rows(
-    model: Model, studies: list[Study], seen: list[Study], sampler: SamplerSettings | None
-) -> Iterator[dict[str, Any]]:
-    posterior = model(seen, sampler)
+def _rows(posterior: Posterior, studies: list[Study]) -> Iterator[dict[str, Any]]:
     ef = np.array([study.ef_percent for study in studies], dtype=np.float64)
     low, high = posterior.interval(0.9)
     values = {

@@ -99,12 +99,20 @@ def read_settings(path: Path, overrides: dict[str, str] | None = None) -> TrainS
         table = tables
         for parent in parents:
             table = table.setdefault(parent, {})
-        table[leaf] = value
+        table[leaf] = _toml_value(value)
     try:
         return TrainSettings.model_validate(tables)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise InvalidConfig(problems, path=path) from error
+
+
+def _toml_value(text: str) -> Any:
+    """A number, list or table as TOML writes it; anything else is a word."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 @dataclass(frozen=True)
