@@ -14,7 +14,9 @@ import pytest
 from safetensors.torch import load_file
 
 from mcsdr.errors import InvalidConfig
-from mcsdr.training import OptimSettings, learning_rate, read_settings, train
+from mcsdr.model import load
+from mcsdr.settings import OptimSettings, read_settings
+from mcsdr.training import learning_rate, train
 from tests.conftest import CONFIGS
 
 SMALL = {
@@ -69,12 +71,12 @@ def test_a_killed_run_resumes_to_the_bit(cache: Path, tmp_path: Path) -> None:
 
 
 def test_two_processes_under_torchrun(cache: Path, tmp_path: Path) -> None:
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0")
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(command(cache, tmp_path, launcher), check=True, env=environment, capture_output=True, timeout=240)
     rows = log_rows(tmp_path)
     assert rows[-1]["step"] == 12
-    assert (tmp_path / "model" / "model.safetensors").exists()
+    assert load(tmp_path / "model").card.figures["validation"]["processes"] == 2
 
 
 def test_learning_rate_warms_up_and_falls() -> None:

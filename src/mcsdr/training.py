@@ -1,4 +1,4 @@
-"""Training, read top to bottom: settings, data, one step, validation, the loop.
+"""Training, read top to bottom: rate, validation, log, data, one run, the loop.
 
 The same script runs on 2 cores, one GPU or many processes under torchrun. Every random draw is a function of
 (seed, step, process), every setting is in the TOML file, and a killed run resumes where its checkpoint stood.
@@ -9,182 +9,28 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor
 
 from mcsdr.attributes import AttributeStatistics
 from mcsdr.cache import ClipCache, cached
 from mcsdr.checkpoint import Average, load_checkpoint, save_checkpoint
-from mcsdr.clips import ClipSettings, augment, draw_augmentation, standardise
 from mcsdr.datasets import CohortSpec, PhantomCohort, open_cohort
-from mcsdr.errors import InvalidConfig
+from mcsdr.feed import Feed
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Card, Model, load
-from mcsdr.nn.network import NetworkSettings, PosteriorNetwork, channels_last
-from mcsdr.objective import DropoutSettings, Hidden, Objective, draw_hidden, draw_noise
-from mcsdr.phantom.people import READER_RANGE, READER_SD
+from mcsdr.nn.network import PosteriorNetwork, channels_last
+from mcsdr.objective import Objective
+from mcsdr.settings import OptimSettings, TrainSettings
 
-
-class Settings(BaseModel):
-    """Base of every table of a training file: an unknown key is an error, not a silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataSettings(Settings):
-    """What to learn from and what to select by."""
-
-    train: CohortSpec
-    val: CohortSpec
-    # "reading" is the label of the table; "redrawn" lets another reader read the same phantom at every visit.
-    label: Literal["reading", "redrawn"] = "reading"
-    cache: Path = Path("runs/cache")
-
-
-class OptimSettings(Settings):
-    """How the weights move."""
-
-    epochs: int = Field(20, gt=0)
-    batch: int = Field(32, gt=0)
-    lr: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(0.02, ge=0)
-    warmup: float = Field(0.03, ge=0, lt=1)  # share of all steps
-    clip_norm: float = Field(1.0, gt=0)
-    ema: float = Field(0.999, ge=0, lt=1)
-
-
-class RunSettings(Settings):
-    """Seed, precision and how often to look."""
-
-    name: str = "model"
-    seed: int = 0
-    precision: Literal["bf16", "no"] = "bf16"
-    short_clips: float = Field(0.3, ge=0, le=1)  # share of batches cut to fewer frames
-    validate_every: int = Field(1, gt=0)  # epochs
-    checkpoint_every: int = Field(100, gt=0)  # steps
-
-
-class TrainSettings(Settings):
-    """One experiment; the mirror of its TOML file."""
-
-    data: DataSettings
-    clip: ClipSettings = ClipSettings()
-    network: NetworkSettings = NetworkSettings()
-    dropout: DropoutSettings = DropoutSettings()
-    optim: OptimSettings = OptimSettings()
-    run: RunSettings = RunSettings()
-
-
-def read_settings(path: Path, overrides: dict[str, str] | None = None) -> TrainSettings:
-    """Settings from a TOML file, with dotted overrides such as {"optim.lr": "1e-3"}.
-
-    Raises:
-        InvalidConfig: no such file, not TOML, or a key or value that is not allowed.
-    """
-    try:
-        tables: dict[str, Any] = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise InvalidConfig(f"the settings cannot be read: {error}", path=path) from error
-    for key, value in (overrides or {}).items():
-        *parents, leaf = key.split(".")
-        table = tables
-        for parent in parents:
-            table = table.setdefault(parent, {})
-        table[leaf] = _toml_value(value)
-    try:
-        return TrainSettings.model_validate(tables)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InvalidConfig(problems, path=path) from error
-
-
-def _toml_value(text: str) -> Any:
-    """A number, list or table as TOML writes it; anything else is a word."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One step's input with all its randomness already drawn."""
-
-    video: Tensor
-    attributes: Tensor
-    ef_percent: Tensor
-    hidden: Hidden
-    pairs: Any
-
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-        hidden = Hidden(self.hidden.attributes.to(device), self.hidden.video.to(device))
-        pairs = type(self.pairs)(*(part.to(device) for part in self.pairs))
-        plain = {f.name: getattr(self, f.name).to(device) for f in fields(self)[:3]}
-        return Batch(**plain, hidden=hidden, pairs=pairs)
-
-
-class Feed:
-    """Batches by step number: which clips, how seen, read by whom. Pure functions of (seed, step, process)."""
-
-    def __init__(
-        self, cache: ClipCache, statistics: AttributeStatistics, settings: TrainSettings, rank: int, world: int
-    ) -> None:
-        self.cache, self.settings, self.rank, self.world = cache, settings, rank, world
-        self.attributes = torch.from_numpy(statistics.standardise(cache.attributes))
-        self.share = settings.optim.batch // world
-        self.steps_per_epoch = len(cache) // settings.optim.batch
-        if self.steps_per_epoch == 0 or self.share == 0:
-            raise InvalidConfig(
-                f"a batch of {settings.optim.batch} does not fit {len(cache)} clips on {world} processes."
-            )
-        if settings.data.label == "redrawn" and np.isnan(cache.true_ef_percent).any():
-            raise InvalidConfig("label = 'redrawn' needs the true ejection fraction, which only phantoms have.")
-
-    def batch(self, step: int) -> Batch:
-        """The batch of one step."""
-        seed = self.settings.run.seed
-        epoch, within = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng([seed, 1, epoch]).permutation(len(self.cache))
-        first = within * self.settings.optim.batch + self.rank * self.share
-        rows = order[first : first + self.share]
-        generator = torch.Generator().manual_seed(_mix(seed, 2, step, self.rank))
-        frames = self._frames(rows, generator, _mix(seed, 3, step))
-        video = standardise(augment(frames, draw_augmentation(len(rows), generator)))
-        hidden = draw_hidden(len(rows), self.attributes.shape[1], self.settings.dropout, generator)
-        pairs = draw_noise(len(rows), self.settings.dropout, generator)
-        return Batch(video, self.attributes[rows], self._labels(rows, generator), hidden, pairs)
-
-    def _frames(self, rows: np.ndarray, generator: torch.Generator, length_seed: int) -> Tensor:
-        """Clips [B, T, H, W] of one length, the same on every process: sometimes cut short, from a random frame on."""
-        longest = int(self.cache.lengths[rows].min())
-        rng = np.random.default_rng(length_seed)
-        length = longest
-        if rng.random() < self.settings.run.short_clips:
-            length = min(longest, 4 * int(rng.integers(4, self.settings.clip.frames // 4 + 1)))
-        spare = torch.tensor(self.cache.lengths[rows] - length)
-        starts = (torch.rand(len(rows), generator=generator) * (spare + 1)).long().tolist()
-        clips = [self.cache.frames[row, start : start + length] for row, start in zip(rows, starts, strict=True)]
-        return torch.from_numpy(np.stack(clips))
-
-    def _labels(self, rows: np.ndarray, generator: torch.Generator) -> Tensor:
-        if self.settings.data.label == "reading":
-            return torch.from_numpy(self.cache.ef_percent[rows]).float()
-        true_ef = torch.from_numpy(self.cache.true_ef_percent[rows]).float()
-        return (true_ef + READER_SD * torch.randn(len(rows), generator=generator)).clamp(*READER_RANGE)
-
-
-def _mix(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+CHECKPOINT = "last.safetensors"
+LOG_EVERY = 20
 
 
 def learning_rate(step: int, steps: int, settings: OptimSettings) -> float:
@@ -196,7 +42,7 @@ def learning_rate(step: int, steps: int, settings: OptimSettings) -> float:
     return settings.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def _optimiser(network: torch.nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
+def make_optimiser(network: torch.nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
     """AdamW; norms, biases and embeddings of one dimension are not decayed."""
     decayed = [p for p in network.parameters() if p.dim() >= 2]
     free = [p for p in network.parameters() if p.dim() < 2]
@@ -293,72 +139,105 @@ def _phantom_fingerprint() -> str:
     return hashlib.sha256(facts).hexdigest()[:16]
 
 
+@dataclass
+class Run:
+    """Everything that a training holds between two steps."""
+
+    settings: TrainSettings
+    folder: Path
+    watcher: Watcher
+    accelerator: Accelerator
+    feed: Feed
+    val_cache: ClipCache
+    statistics: AttributeStatistics
+    network: PosteriorNetwork
+    objective: torch.nn.Module  # the loss, wrapped so that processes average their gradients
+    optimiser: Any
+    average: Average
+    progress: dict[str, Any]  # "step" and "best", what a checkpoint says besides tensors
+
+    @classmethod
+    def start(cls, settings: TrainSettings, folder: Path, watcher: Watcher) -> Run:
+        """Data, network and optimiser, from the folder's checkpoint if it has one."""
+        folder.mkdir(parents=True, exist_ok=True)
+        # Without cpu=True, Accelerate under torchrun on a machine without a GPU makes one lone run of each process.
+        accelerator = Accelerator(mixed_precision=settings.run.precision, cpu=not torch.cuda.is_available())
+        train_cache, val_cache = load_caches(settings, watcher, accelerator)
+        statistics = AttributeStatistics.fit(settings.network.attributes, train_cache.attributes)
+        feed = Feed(train_cache, statistics, settings, accelerator.process_index, accelerator.num_processes)
+        torch.manual_seed(settings.run.seed)
+        network = channels_last(PosteriorNetwork(settings.network))
+        optimiser, average = make_optimiser(network, settings.optim), Average(network, settings.optim.ema)
+        progress: dict[str, Any] = {"step": 0, "best": None}
+        if (folder / CHECKPOINT).exists():
+            progress = load_checkpoint(folder / CHECKPOINT, network, average, optimiser)
+        objective, optimiser = accelerator.prepare(Objective(network), optimiser)
+        average.state = {name: t.to(accelerator.device) for name, t in average.state.items()}
+        parts = (feed, val_cache, statistics, network, objective, optimiser, average, progress)
+        return cls(settings, folder, watcher, accelerator, *parts)
+
+    def advance(self, step: int, steps: int) -> tuple[float, float]:
+        """One step of the optimiser; returns the denoising loss and the NLL of the location-scale head."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(step, steps, self.settings.optim)
+        batch = self.feed.batch(step).to(self.accelerator.device)
+        denoising, nll = self.objective(batch.video, batch.attributes, batch.ef_percent, batch.hidden, batch.pairs)
+        self.accelerator.backward(denoising + nll)
+        self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.optim.clip_norm)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.average.update(self.network, step + 1)
+        return denoising.item(), nll.item()
+
+    def look(self, done: int) -> dict[str, float]:
+        """Validate the averaged network, and keep it if it is the best so far."""
+        model = averaged_model(self.settings, self.statistics, self.average)
+        figures = validate(model, self.val_cache)
+        best = self.progress["best"] is None or figures["crps"] < self.progress["best"]
+        if best:
+            self.progress["best"] = figures["crps"]
+            model.card.figures["validation"] = {"step": done, "processes": self.feed.world, **figures}
+            model.save(self.folder / "model")
+        self.watcher.validated(done, figures, best)
+        return {f"val_{name}": value for name, value in figures.items()}
+
+    def save(self, done: int) -> None:
+        """Write the checkpoint."""
+        self.progress["step"] = done
+        save_checkpoint(self.folder / CHECKPOINT, self.network, self.average, self.optimiser, self.progress)
+
+
 def train(settings: TrainSettings, folder: Path, watcher: Watcher | None = None) -> Model:
     """Train into `folder`, going on from its checkpoint if it has one, and return the best model.
 
-    Writes last.safetensors (checkpoint), log.jsonl, tensorboard/, settings.json and model/, the model of the best
-    validation CRPS.
+    Writes last.safetensors (the checkpoint), log.jsonl, tensorboard/ and model/, the model of the best validation CRPS.
 
     Raises:
         InvalidConfig: the settings do not fit the data.
         InvalidModel: the folder holds a checkpoint of another network.
     """
     watcher = watcher or Silence()
-    folder.mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(mixed_precision=settings.run.precision)
-    train_cache, val_cache = load_caches(settings, watcher, accelerator)
-    statistics = AttributeStatistics.fit(settings.network.attributes, train_cache.attributes)
-    feed = Feed(train_cache, statistics, settings, accelerator.process_index, accelerator.num_processes)
-
-    torch.manual_seed(settings.run.seed)
-    network = channels_last(PosteriorNetwork(settings.network))
-    objective = Objective(network)
-    optimiser = _optimiser(network, settings.optim)
-    average = Average(network, settings.optim.ema)
-    checkpoint = folder / "last.safetensors"
-    progress: dict[str, Any] = {"step": 0, "best": None}
-    if checkpoint.exists():
-        progress = load_checkpoint(checkpoint, network, average, optimiser)
-    wrapped, optimiser = accelerator.prepare(objective, optimiser)
-    average.state = {name: t.to(accelerator.device) for name, t in average.state.items()}
-    main = accelerator.is_main_process
-    log = Log(folder, progress["step"]) if main else None
-
-    steps = feed.steps_per_epoch * settings.optim.epochs
-    for step in range(progress["step"], steps):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, steps, settings.optim)
-        batch = feed.batch(step).to(accelerator.device)
-        denoising, nll = wrapped(batch.video, batch.attributes, batch.ef_percent, batch.hidden, batch.pairs)
-        accelerator.backward(denoising + nll)
-        accelerator.clip_grad_norm_(network.parameters(), settings.optim.clip_norm)
-        optimiser.step()
-        optimiser.zero_grad()
-        average.update(network, step + 1)
+    run = Run.start(settings, folder, watcher)
+    per_epoch, every = run.feed.steps_per_epoch, settings.run
+    steps = per_epoch * settings.optim.epochs
+    log = Log(folder, run.progress["step"]) if run.accelerator.is_main_process else None
+    for done in range(run.progress["step"] + 1, steps + 1):
+        denoising, nll = run.advance(done - 1, steps)
         if log is None:
             continue
-        done = step + 1
-        watcher.step(done, steps, denoising.item() + nll.item())
-        if done % 20 == 0:
-            log.write(done, denoising=denoising.item(), nll=nll.item())
-        if done == steps or done % (settings.run.validate_every * feed.steps_per_epoch) == 0:
-            model = _averaged_model(settings, statistics, average)
-            figures = validate(model, val_cache)
-            best = progress["best"] is None or figures["crps"] < progress["best"]
-            if best:
-                progress["best"] = figures["crps"]
-                model.card.figures["validation"] = {"step": done, **figures}
-                model.save(folder / "model")
-            log.write(done, **{f"val_{name}": value for name, value in figures.items()})
-            watcher.validated(done, figures, best)
-        if done == steps or done % settings.run.checkpoint_every == 0:
-            progress["step"] = done
-            save_checkpoint(checkpoint, network, average, optimiser, progress)
-    accelerator.wait_for_everyone()
+        watcher.step(done, steps, denoising + nll)
+        if done % LOG_EVERY == 0:
+            log.write(done, denoising=denoising, nll=nll)
+        if done == steps or done % (every.validate_every * per_epoch) == 0:
+            log.write(done, **run.look(done))
+        if done == steps or done % every.checkpoint_every == 0:
+            run.save(done)
+    run.accelerator.wait_for_everyone()
     return load(folder / "model")
 
 
-def _averaged_model(settings: TrainSettings, statistics: AttributeStatistics, average: Average) -> Model:
+def averaged_model(settings: TrainSettings, statistics: AttributeStatistics, average: Average) -> Model:
+    """The averaged weights as a model with its card."""
     network = PosteriorNetwork(settings.network)
     network.load_state_dict({name: t.cpu() for name, t in average.state.items()})
     card = Card(

@@ -30,7 +30,8 @@ def train(
     """
     import os
 
-    from mcsdr.training import Silence, read_settings
+    from mcsdr.settings import read_settings
+    from mcsdr.training import Silence
     from mcsdr.training import train as run
 
     chosen = read_settings(config, _overrides(settings))

@@ -1,0 +1,100 @@
+"""One experiment is one TOML file; this is its mirror.
+
+Every table and key of the file is named here, with its range. An unknown key is an error, not a silence. Any setting
+can be given anew by its dotted name: `read_settings(path, {"optim.lr": "5e-4"})`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mcsdr.clips import ClipSettings
+from mcsdr.datasets import CohortSpec
+from mcsdr.errors import InvalidConfig
+from mcsdr.nn.network import NetworkSettings
+from mcsdr.objective import DropoutSettings
+
+
+class Settings(BaseModel):
+    """Base of every table of a training file: an unknown key is an error, not a silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(Settings):
+    """What to learn from and what to select by."""
+
+    train: CohortSpec
+    val: CohortSpec
+    # "reading" is the label of the table; "redrawn" lets another reader read the same phantom at every visit.
+    label: Literal["reading", "redrawn"] = "reading"
+    cache: Path = Path("runs/cache")
+
+
+class OptimSettings(Settings):
+    """How the weights move."""
+
+    epochs: int = Field(20, gt=0)
+    batch: int = Field(32, gt=0)
+    lr: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    warmup: float = Field(0.03, ge=0, lt=1)  # share of all steps
+    clip_norm: float = Field(1.0, gt=0)
+    ema: float = Field(0.999, ge=0, lt=1)
+
+
+class RunSettings(Settings):
+    """Seed, precision and how often to look."""
+
+    name: str = "model"
+    seed: int = 0
+    precision: Literal["bf16", "no"] = "bf16"
+    short_clips: float = Field(0.3, ge=0, le=1)  # share of batches cut to fewer frames
+    validate_every: int = Field(1, gt=0)  # epochs
+    checkpoint_every: int = Field(100, gt=0)  # steps
+
+
+class TrainSettings(Settings):
+    """One experiment; the mirror of its TOML file."""
+
+    data: DataSettings
+    clip: ClipSettings = ClipSettings()
+    network: NetworkSettings = NetworkSettings()
+    dropout: DropoutSettings = DropoutSettings()
+    optim: OptimSettings = OptimSettings()
+    run: RunSettings = RunSettings()
+
+
+def read_settings(path: Path, overrides: dict[str, str] | None = None) -> TrainSettings:
+    """Settings from a TOML file, with dotted overrides such as {"optim.lr": "1e-3"}.
+
+    Raises:
+        InvalidConfig: no such file, not TOML, or a key or value that is not allowed.
+    """
+    try:
+        tables: dict[str, Any] = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InvalidConfig(f"the settings cannot be read: {error}", path=path) from error
+    for key, value in (overrides or {}).items():
+        *parents, leaf = key.split(".")
+        table = tables
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        table[leaf] = _toml_value(value)
+    try:
+        return TrainSettings.model_validate(tables)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise InvalidConfig(problems, path=path) from error
+
+
+def _toml_value(text: str) -> Any:
+    """A number, list or table as TOML writes it; anything else is a word."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
