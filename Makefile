@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 CLIP    = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("examples_ybr_color.dcm"))')
 
-.PHONY: demo test lint test-slow figures benchmarks clean
+.PHONY: demo test lint test-slow figures benchmarks picture clean
 
 demo: .venv/.ready                 ## set up, and read a real apical four-chamber DICOM
 	$(BIN)/mcsdr predict "$(CLIP)" --report out/demo.html
@@ -25,6 +25,9 @@ figures: .venv/.ready              ## the figures that the README quotes
 	$(BIN)/mcsdr evaluate phantom-a4c phantom:1000:3 --out out/phantoms
 	$(BIN)/mcsdr evaluate phantom-a4c phantom:1000:3 --without attributes --out out/without-attributes
 	$(BIN)/python benchmarks/prior.py
+
+picture: .venv/.ready
+	$(BIN)/python docs/make_picture.py
 
 benchmarks: .venv/.ready
 	$(BIN)/python benchmarks/nodes.py

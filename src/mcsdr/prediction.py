@@ -164,7 +164,7 @@ def _notices(study: Study, posterior: Posterior, model: Model) -> Iterator[Notic
         yield Notice("wide-interval", text)
     modes = posterior.modes()
     if len(modes) > 1:
-        readings = " or ".join(f"about {mode.location:.0f} ({mode.mass:.0%})" for mode in modes)
+        readings = " or ".join(f"about {mode.location:.0f} ({100 * mode.mass:.0f} %)" for mode in modes)
         yield Notice("two-peaked", f"Two readings fit: {readings}; do not average.")
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mcsdr.clips import ClipSettings
 from mcsdr.datasets import CohortSpec
+from mcsdr.diffusion.sampler import EXACT, SamplerSettings
 from mcsdr.errors import InvalidConfig
 from mcsdr.nn.network import NetworkSettings
 from mcsdr.objective import DropoutSettings
@@ -65,6 +66,7 @@ class TrainSettings(Settings):
     clip: ClipSettings = ClipSettings()
     network: NetworkSettings = NetworkSettings()
     dropout: DropoutSettings = DropoutSettings()
+    sampler: SamplerSettings = EXACT
     optim: OptimSettings = OptimSettings()
     run: RunSettings = RunSettings()
 

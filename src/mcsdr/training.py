@@ -246,4 +246,4 @@ def averaged_model(settings: TrainSettings, statistics: AttributeStatistics, ave
         synthetic=settings.data.train.kind == "phantom",
         config=settings.model_dump(mode="json"),
     )
-    return Model(network, settings.clip, statistics, card)
+    return Model(network, settings.clip, statistics, card, settings.sampler)

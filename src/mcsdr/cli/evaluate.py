@@ -13,10 +13,10 @@ def evaluate(
     data: str,
     /,
     *,
-    out: Path | None = None,
+    out: Path = Path("out/evaluation"),
     split: Literal["train", "val", "test"] | None = None,
     without: Annotated[list[Literal["video", "attributes"]] | None, Parameter(negative="")] = None,
-    sampler: Literal["exact", "paper", "ddpm"] = "exact",
+    sampler: Literal["exact", "paper", "ddpm"] | None = None,
     seed: int = 0,
 ) -> None:
     """Measure a model on a cohort: accuracy, CRPS, calibration, with patient-level bootstrap intervals.
@@ -34,7 +34,7 @@ def evaluate(
     without
         Take a modality away: what is then known is the rest.
     sampler
-        As for predict.
+        As for predict; the model's own unless given.
     seed
         Of the random trajectories of `paper` and `ddpm`.
     """
@@ -58,7 +58,7 @@ def evaluate(
             cohort,
             cohort_name=spec.describe(),
             without=without or (),
-            sampler=preset(sampler, seed),
+            sampler=preset(sampler, seed) if sampler else None,
             advance=lambda done: progress.update(task, completed=done),
         )
     missing = f", without {' and '.join(without)}" if without else ""
@@ -72,6 +72,5 @@ def evaluate(
     for failure in result.failures:
         console.print(f"not answered: {failure['study_id']}: {failure['error']}", markup=False)
     console.print(estimator.card.notice)
-    if out is not None:
-        result.write(out, footer=estimator.card.notice)
-        console.print(f"Written to {out}: studies.csv, metrics.json and figures.", markup=False)
+    result.write(out, footer=estimator.card.notice)
+    console.print(f"Written to {out}: studies.csv, metrics.json and figures.", markup=False)

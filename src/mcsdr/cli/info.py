@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def info(
@@ -21,7 +24,6 @@ def info(
         Print one object instead of the summary.
     """
     from rich.console import Console
-    from rich.table import Table
 
     from mcsdr.model import load
     from mcsdr.prediction import provenance
@@ -41,8 +43,30 @@ def info(
     if json_:
         print(json.dumps(facts, indent=2))
         return
-    table = Table(show_header=False, title=card.name)
-    for name, value in facts.items():
-        text = ", ".join(f"{k} {v:,}" for k, v in value.items()) if name == "parameters" else json.dumps(value)
-        table.add_row(name, text.strip('"'))
-    Console().print(table)
+    console = Console()
+    console.print(_table(card.name, facts))
+    test = card.figures.get("test")
+    if test:
+        console.print(_figures(f"Measured on {test['n']:,} fresh phantoms", test["estimate and 95 % interval"]))
+
+
+def _table(name: str, facts: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    table = Table(show_header=False, title=name)
+    for key, value in facts.items():
+        if key == "parameters":
+            table.add_row(key, ", ".join(f"{part} {count:,}" for part, count in value.items()))
+        elif key != "figures":
+            table.add_row(key, value if isinstance(value, str) else json.dumps(value))
+    return table
+
+
+def _figures(title: str, columns: dict[str, dict[str, list[float]]]) -> Table:
+    from rich.table import Table
+
+    table = Table("estimate (95 % interval)", *columns, title=title)
+    for measure in next(iter(columns.values())):
+        cells = (column[measure] for column in columns.values())
+        table.add_row(measure, *(f"{estimate:.3f} ({lower:.3f} to {upper:.3f})" for estimate, lower, upper in cells))
+    return table

@@ -21,7 +21,7 @@ def predict(
     height: float | None = None,
     frame_rate: float | None = None,
     model: str = "phantom-a4c",
-    sampler: Literal["exact", "paper", "ddpm"] = "exact",
+    sampler: Literal["exact", "paper", "ddpm"] | None = None,
     seed: int = 0,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     csv_: Annotated[Path | None, Parameter(name="--csv")] = None,
@@ -47,7 +47,8 @@ def predict(
     model
         A bundled model's name or a folder that `mcsdr train` wrote.
     sampler
-        exact: 23 quantile trajectories; paper: DDIM, 10 steps, 40 random trajectories; ddpm: 1000 ancestral steps.
+        exact: 23 quantile trajectories; paper: DDIM, 10 steps, 40 random trajectories; ddpm: 1000 ancestral steps. The
+        model's own, which is exact, unless given.
     seed
         Of the random trajectories of `paper` and `ddpm`; `exact` draws nothing.
     json_
@@ -82,7 +83,7 @@ def predict(
             weight=weight,
             height=height,
             frame_rate_hz=frame_rate,
-            sampler=preset(sampler, seed),
+            sampler=preset(sampler, seed) if sampler else None,
         )
     )
     for result in results:

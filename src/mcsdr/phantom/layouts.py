@@ -22,12 +22,13 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+import mcsdr
 from mcsdr.errors import InvalidCohort
 from mcsdr.files import write_atomically
 from mcsdr.phantom.cohort import PhantomCohort, draw_person
 
-SYNTHETIC = """SYNTHETIC DATA. These clips were computed from a geometric phantom of the heart by mcsdr.
-No patient was examined. Research use only; not for diagnosis.
+SYNTHETIC = """SYNTHETIC DATA. These clips were computed from a geometric phantom of the heart; no patient was examined.
+mcsdr {version}, {n} phantoms, seed {seed}. Research use only; not for diagnosis.
 """
 FILE_LIST = ("FileName", "EF", "ESV", "EDV", "FrameHeight", "FrameWidth", "FPS", "NumberOfFrames", "Split")
 ATTRIBUTES = ("FileName", "Age", "Sex", "Weight", "Height", "TrueEF", "HeartRate")
@@ -44,7 +45,8 @@ def write_echonet_dynamic(
     if (out / "FileList.csv").exists():
         raise InvalidCohort("this folder already holds a data set.", path=out, next_step="Choose another folder.")
     (out / "Videos").mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "SYNTHETIC.txt", SYNTHETIC.encode())
+    about = SYNTHETIC.format(version=mcsdr.__version__, n=n, seed=seed)
+    write_atomically(out / "SYNTHETIC.txt", about.encode())
     cohort = PhantomCohort(n, seed, sampling_hz=None, seconds=seconds)
     clips, people = [], []
     for index in range(n):
