@@ -10,7 +10,7 @@ demo: .venv/.ready                 ## set up, and read a real apical four-chambe
 	@echo "The report is out/demo.html; it opens in any browser, no network needed."
 
 test: .venv/.ready lint            ## set up, and pass the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -1,0 +1,77 @@
+"""The model in the package: small, honest about itself, and as good on fresh phantoms as its card says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.data import get_testdata_file
+
+import mcsdr
+from mcsdr.evaluation import evaluate
+from mcsdr.model import find
+from mcsdr.phantom.cohort import PhantomCohort
+from mcsdr.prediction import Prediction, predict
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def bundled() -> mcsdr.Model:
+    return mcsdr.load()
+
+
+def test_size_and_words(bundled: mcsdr.Model) -> None:
+    assert bundled.network.parameter_counts()["total"] <= 690_000
+    assert (find("phantom-a4c") / "model.safetensors").stat().st_size <= 3_000_000
+    assert "phantoms only" in bundled.card.notice
+    assert "Research use only" in bundled.card.notice
+
+
+def test_fresh_phantoms_are_read_as_the_card_says(bundled: mcsdr.Model) -> None:
+    """A tenth of the card's cohort must lie within four standard errors of the card's own figures."""
+    stated = bundled.card.figures["test"]["estimate and 95 % interval"]["video and attributes"]
+    result = evaluate(bundled, PhantomCohort(100, bundled.card.figures["test"]["seed"]))
+    for name in ("MAE to true EF", "CRPS", "coverage 90%"):
+        estimate, lower, upper = stated[name]
+        standard_error = (upper - lower) / 3.92 * np.sqrt(10)
+        assert abs(result[name].estimate - estimate) < 4 * standard_error, name
+
+
+def test_no_trajectory_crosses_another(bundled: mcsdr.Model) -> None:
+    """The flow map is monotone where the model has learnt: hardly a pair of the 23 nodes changes places."""
+    posterior = bundled(list(PhantomCohort(32, seed=12)))
+    assert posterior.violations.mean() < 0.1
+
+
+def test_batch_of_one_and_of_sixteen(bundled: mcsdr.Model) -> None:
+    studies = list(PhantomCohort(16, seed=13))
+    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+    alone = np.stack([bundled(study).quantile(levels) for study in studies])
+    assert np.abs(bundled(studies).quantile(levels) - alone).max() < 0.05
+
+
+def test_the_real_clip(bundled: mcsdr.Model) -> None:
+    """No reference EF is known for it; what can be asked is a repeatable answer with its warnings."""
+    first, second = (next(predict([get_testdata_file("examples_ybr_color.dcm")], bundled)) for _ in range(2))
+    assert isinstance(first, Prediction)
+    assert first.record() == second.record()
+    assert 10 < first.posterior.median < 80
+
+
+def test_the_readmes_lines_run(capsys: pytest.CaptureFixture[str]) -> None:
+    source = re.search(r"```python\n(import mcsdr.*?)```", README.read_text(), re.DOTALL)
+    assert source is not None
+    exec(compile(source[1], "README.md", "exec"), {})
+    shown = capsys.readouterr().out
+    assert "P(EF < 40 %)" in shown
+    assert "medians" in shown
+
+
+def test_model_json_is_complete(bundled: mcsdr.Model) -> None:
+    description = json.loads((find("phantom-a4c") / "model.json").read_text())
+    assert description["sha256"] == bundled.sha256
+    assert description["card"]["config"]["data"]["train"]["kind"] == "phantom"
