@@ -68,7 +68,10 @@ def main() -> None:
     parser.add_argument("--model", default="phantom-a4c")
     parser.add_argument("--repeats", type=int, default=50)
     options = parser.parse_args()
-    sampling_against_encoding(mcsdr.load(options.model), options.repeats)
+    # The sampler's small layers do not divide over threads as the encoder's large ones do: both are shown.
+    for threads in (1, torch.get_num_threads()):
+        torch.set_num_threads(threads)
+        sampling_against_encoding(mcsdr.load(options.model), options.repeats)
     one_prediction(options.model, 5)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -13,6 +14,10 @@ from mcsdr.model import Card, Model
 from mcsdr.nn.network import NetworkSettings, PosteriorNetwork
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.study import Study
+
+# A busy machine must not fail a test: no time is asserted anywhere.
+hypothesis.settings.register_profile("mcsdr", deadline=None)
+hypothesis.settings.load_profile("mcsdr")
 
 SMALL = NetworkSettings(channels=(8, 8, 8), width=16, heads=2, score_depth=1)
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -33,6 +33,7 @@ from mcsdr.diffusion.target import BoundedResidual
 from mcsdr.errors import InvalidModel
 from mcsdr.files import write_atomically
 from mcsdr.nn.network import NetworkSettings, PosteriorNetwork, channels_last
+from mcsdr.nn.score_network import Angles
 from mcsdr.posterior import Posterior
 from mcsdr.study import Study
 
@@ -88,7 +89,7 @@ class Model:
     ) -> None:
         self.network = channels_last(network.eval().requires_grad_(False))
         self.clip, self.statistics, self.card, self.sampler = clip, statistics, card, sampler
-        self._angles: dict[SamplerSettings, tuple[Tensor, Tensor]] = {}
+        self._angles: dict[SamplerSettings, list[Angles]] = {}
 
     @property
     def device(self) -> torch.device:
@@ -152,10 +153,10 @@ class Model:
         condition = network.condition(video.tokens, video.mask, torch.from_numpy(attributes).to(device))
         a, b = (value[:, None] for value in network.location_scale(condition))
         cache = network.score.cache(condition)
-        thetas, embeddings = self._embedded_angles(settings)
+        angle_terms = self._angle_terms(settings)
 
         def velocity(x: Tensor, i: int, theta: float) -> Tensor:
-            return network.score(x, thetas[i], embeddings[i], cache)  # type: ignore[no-any-return]
+            return network.score(x, angle_terms[i], cache)  # type: ignore[no-any-return]
 
         z = starting_points(settings, len(attributes))
         states = trajectories(velocity, z.to(device), settings)
@@ -165,10 +166,11 @@ class Model:
             return Posterior.from_nodes(z[0].double().numpy(), percent[-1], trajectories=percent, angles=steps)
         return Posterior.from_draws(percent[-1], trajectories=percent, angles=steps)
 
-    def _embedded_angles(self, settings: SamplerSettings) -> tuple[Tensor, Tensor]:
+    def _angle_terms(self, settings: SamplerSettings) -> list[Angles]:
+        """What depends on the angle of each network evaluation alone, worked out once per sampler."""
         if settings not in self._angles:
-            thetas = evaluation_angles(settings).float().to(self.device)
-            self._angles[settings] = thetas, self.network.score.embed_angles(thetas)
+            terms = self.network.score.angles(evaluation_angles(settings).float().to(self.device))
+            self._angles[settings] = [terms[i] for i in range(settings.evaluations)]
         return self._angles[settings]
 
     def save(self, folder: str | Path) -> None:

@@ -90,7 +90,7 @@ class Objective(nn.Module):
         score = self.network.score
         cache = score.cache(condition)
         residual = w.detach()[:, None].expand_as(pairs.theta)
-        error = velocity_error(lambda x, theta: score(x, theta, score.embed_angles(theta), cache), residual, pairs)
+        error = velocity_error(lambda x, theta: score(x, score.angles(theta), cache), residual, pairs)
         return error.float().mean(), nll
 
 

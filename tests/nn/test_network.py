@@ -28,7 +28,7 @@ def answers(
     condition = network.condition(tokens, mask, attributes)
     theta = torch.tensor(0.7)
     x = torch.tensor([[-1.0, 0.0, 2.0]]).expand(len(attributes), -1)
-    return network.score(x, theta, network.score.embed_angles(theta), network.score.cache(condition))
+    return network.score(x, network.score.angles(theta), network.score.cache(condition))
 
 
 def test_default_size_is_within_the_papers() -> None:
@@ -105,9 +105,7 @@ def test_gradients_reach_every_parameter(network: PosteriorNetwork) -> None:
     attributes = torch.tensor([[0.3, -1.0, 0.5, 1.0], [NAN] * 4])
     condition = network.condition(tokens, mask, attributes)
     theta = torch.rand(2, 3)
-    velocity = network.score(
-        torch.randn(2, 3), theta, network.score.embed_angles(theta), network.score.cache(condition)
-    )
+    velocity = network.score(torch.randn(2, 3), network.score.angles(theta), network.score.cache(condition))
     a, b = network.location_scale(condition)
     (velocity.square().sum() + a.sum() + b.log().sum()).backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -23,7 +24,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class KeysValues:
-    """Keys and values [B, h, L, d/h] of one attention layer, and the mask [B, 1, 1, L]."""
+    """Keys and values [B, h, L, d/h] of one attention layer, and what is added to the scores, [B, 1, 1, L]."""
 
     keys: Tensor
     values: Tensor
@@ -43,7 +44,9 @@ class CrossAttention(nn.Module):
     def cache(self, tokens: Tensor, mask: Tensor | None) -> KeysValues:
         """Keys and values of tokens [B, L, d]; mask bool [B, L] or None for all."""
         keys, values = self.key_value(tokens).chunk(2, dim=-1)
-        return KeysValues(self._split(keys), self._split(values), None if mask is None else mask[:, None, None, :])
+        # As a number, 0 or −∞: a bool would be turned into one again by every query.
+        added = None if mask is None else torch.zeros_like(mask, dtype=torch.float32).masked_fill_(~mask, -torch.inf)
+        return KeysValues(self._split(keys), self._split(values), None if added is None else added[:, None, None, :])
 
     def forward(self, x: Tensor, kv: KeysValues) -> Tensor:
         """Attend: [B, N, d] -> [B, N, d]."""

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mcsdr.nn.layers import Block, Condition, CrossAttention, KeysValues
 
 FREQUENCIES = 8
+REACH = 3.0  # states rarely lie further out
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,17 @@ class ConditionCache:
     """Keys and values of every block for one batch of conditions."""
 
     blocks: tuple[KeysValues, ...]
+
+
+@dataclass(frozen=True)
+class Angles:
+    """All that depends on θ alone, once per schedule: fields [..., width] for angles [...]."""
+
+    gain: Tensor  # of the state in the network's first layer
+    embedding: Tensor
+
+    def __getitem__(self, index: int) -> Angles:
+        return Angles(self.gain[index], self.embedding[index])
 
 
 class ScoreNetwork(nn.Module):
@@ -44,19 +58,22 @@ class ScoreNetwork(nn.Module):
         """Keys and values of the condition, once for all steps and trajectories."""
         return ConditionCache(tuple(b.attention.cache(condition.tokens, condition.mask) for b in self.blocks))  # type: ignore[union-attr, operator]
 
-    def embed_angles(self, theta: Tensor) -> Tensor:
-        """Embedding [..., width] of angles θ [...] in (0, π/2]; once per schedule."""
+    def angles(self, theta: Tensor) -> Angles:
+        """The terms of angles θ [...] in (0, π/2]."""
         k = torch.arange(1, FREQUENCIES + 1, device=theta.device, dtype=theta.dtype)
         phases = theta[..., None] * k
-        embedding: Tensor = self.angle(torch.cat([phases.sin(), phases.cos()], dim=-1))
-        return embedding
+        still, _, with_cos, with_sin = cast(nn.Linear, self.state[0]).weight.T / REACH
+        gain = still + with_cos * theta.cos()[..., None] + with_sin * theta.sin()[..., None]
+        return Angles(gain, self.angle(torch.cat([phases.sin(), phases.cos()], dim=-1)))
 
-    def forward(self, x: Tensor, theta: Tensor, angle_embedding: Tensor, cache: ConditionCache) -> Tensor:
-        """Velocity [B, N] of x [B, N]; θ and its embedding broadcast against x and [B, N, width]."""
-        # The state also comes squashed and divided by its reach, so that far-out states stay within the network's.
-        cos, sin = theta.cos().expand_as(x), theta.sin().expand_as(x)
-        features = torch.stack([x / 3, torch.tanh(x), x * cos / 3, x * sin / 3], dim=-1)
-        h = self.state(features) + angle_embedding
+    def forward(self, x: Tensor, angles: Angles, cache: ConditionCache) -> Tensor:
+        """Velocity [B, N] of states x [B, N]; the angles' terms broadcast against [B, N, width].
+
+        The first layer sees x, x cos θ and x sin θ over their reach, and tanh x; all but the last are x times a gain.
+        """
+        first, squashed = cast(nn.Linear, self.state[0]), torch.tanh(x)[..., None]
+        h = F.gelu(torch.addcmul(first.bias + squashed * first.weight[:, 1], x[..., None], angles.gain))
+        h = self.state[2](h) + angles.embedding
         for block, kv in zip(self.blocks, cache.blocks, strict=True):
             h = block.cross(h, kv)  # type: ignore[operator]
         velocity: Tensor = self.out(self.norm(h)).squeeze(-1)
