@@ -33,6 +33,9 @@ def main() -> None:
     except McsdrError as error:
         print(f"mcsdr: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # whoever read the output, `head` say, has had enough
+        sys.stdout = None  # type: ignore[assignment]  # nothing more to flush
+        sys.exit(1)
     except KeyboardInterrupt:
         print("mcsdr: interrupted; what was finished is on disk.", file=sys.stderr)
         sys.exit(130)
