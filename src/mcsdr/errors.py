@@ -11,6 +11,7 @@
     │   ├── SingleFrame         a still image
     │   ├── ClipTooShort        under half a second
     │   └── NoFrameTime         nothing says how fast the heart moves
+    ├── UnwritableFile      an output cannot be written: no room, no permission
     ├── InvalidConfig       a setting is unknown or out of range
     ├── InvalidCohort       a data set's folder or table is not as its layout says
     └── InvalidModel        a model folder is missing a part, or a part was changed
@@ -110,6 +111,13 @@ class NoFrameTime(RefusedClip):
 
     code = "no-frame-time"
     next_step = "Give the frame rate: --frame-rate HZ on the command line, frame_rate_hz= in Python."
+
+
+class UnwritableFile(McsdrError):
+    """An output cannot be written; what stood there before is untouched."""
+
+    code = "unwritable-file"
+    next_step = "Make room or choose another place, and run the command again."
 
 
 class InvalidConfig(McsdrError):

@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mcsdr.errors import UnwritableFile
+
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside, flush to the disk, rename into place; on any failure the old file stays as it was."""
+    """Write beside, flush to the disk, rename into place; folders on the way are made.
+
+    Raises:
+        UnwritableFile: no room or no permission; the old file stays as it was.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise UnwritableFile(f"it cannot be written: {error.strerror}.", path=path) from error
