@@ -34,7 +34,7 @@ def main() -> None:
         print(f"mcsdr: {error}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # whoever read the output, `head` say, has had enough
-        sys.stdout = None  # type: ignore[assignment]  # nothing more to flush
+        sys.stdout = None  # nothing more to flush
         sys.exit(1)
     except KeyboardInterrupt:
         print("mcsdr: interrupted; what was finished is on disk.", file=sys.stderr)
