@@ -119,7 +119,7 @@ def _write_csv(path: Path, records: list[dict]) -> None:  # type: ignore[type-ar
         row |= {f"P(EF{cut})": value for cut, value in (record["prob"] or {}).items()}
         row["error"] = (record["error"] or {}).get("message")
         rows.append(row)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns = [*dict.fromkeys(name for row in rows for name in row if name != "error"), "error"]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
     writer.writeheader()
