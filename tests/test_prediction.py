@@ -52,6 +52,12 @@ def test_a_folder_gives_every_clip(model: Model, clip_file: Path) -> None:
     assert len(list(predict([clip_file.parent], model))) == 2
 
 
+def test_a_folder_without_clips_is_a_failure_too(model: Model, tmp_path: Path) -> None:
+    (result,) = predict([tmp_path], model)
+    assert isinstance(result, Failure)
+    assert "holds no clip" in result.error.cause
+
+
 def test_record_is_complete_and_consistent(model: Model, clip_file: Path) -> None:
     (result,) = predict([clip_file], model, age=63, sex="F")
     record = result.record()

@@ -14,7 +14,7 @@ from typing import Any
 
 import mcsdr
 from mcsdr.diffusion.sampler import SamplerSettings
-from mcsdr.errors import McsdrError
+from mcsdr.errors import McsdrError, MissingFile
 from mcsdr.io import find_clips, read_study
 from mcsdr.model import Model
 from mcsdr.posterior import Posterior
@@ -124,6 +124,10 @@ def predict(
     for path in paths:
         try:
             files = find_clips(path)
+            if not files:
+                raise MissingFile(
+                    "the folder holds no clip", path=path, next_step="Give a folder of AVI, MP4, MOV or DICOM files."
+                )
         except McsdrError as error:
             yield Failure(str(path), error)
             continue

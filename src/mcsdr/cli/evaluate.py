@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mcsdr.evaluation import Evaluation
 
 
 def evaluate(
@@ -40,7 +45,6 @@ def evaluate(
     """
     from rich.console import Console
     from rich.progress import Progress
-    from rich.table import Table
 
     from mcsdr.datasets import CohortSpec, open_cohort
     from mcsdr.diffusion.sampler import preset
@@ -62,15 +66,21 @@ def evaluate(
             advance=lambda done: progress.update(task, completed=done),
         )
     missing = f", without {' and '.join(without)}" if without else ""
-    table = Table(title=f"{estimator.card.name} on {spec.describe()}{missing}, {len(result.rows)} studies")
-    for heading in ("measure", "estimate", "95 % interval", "unit"):
-        table.add_column(heading, justify="left" if heading in ("measure", "unit") else "right")
-    for m in result.measures:
-        name = f"{m.name} ({result.provenance['crps_estimator']})" if m.name == "CRPS" else m.name
-        table.add_row(name, f"{m.estimate:.3f}", f"{m.lower:.3f} to {m.upper:.3f}", m.unit)
-    console.print(table)
+    console.print(_table(f"{estimator.card.name} on {spec.describe()}{missing}, {len(result.rows)} studies", result))
     for failure in result.failures:
         console.print(f"not answered: {failure['study_id']}: {failure['error']}", markup=False)
     console.print(estimator.card.notice)
     result.write(out, footer=estimator.card.notice)
     console.print(f"Written to {out}: studies.csv, metrics.json and figures.", markup=False)
+
+
+def _table(title: str, result: Evaluation) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title)
+    for heading in ("measure", "estimate", "95 % interval", "unit"):
+        table.add_column(heading, justify="left" if heading in ("measure", "unit") else "right")
+    for m in result.measures:
+        name = f"{m.name} ({result.provenance['crps_estimator']})" if m.name == "CRPS" else m.name
+        table.add_row(name, f"{m.estimate:.3f}", f"{m.lower:.3f} to {m.upper:.3f}", m.unit)
+    return table

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from mcsdr.prediction import Failure, Prediction
 
 
 def predict(
@@ -60,15 +64,11 @@ def predict(
     timings
         Print where the time went, from the start of the process.
     """
-    from rich.console import Console
-
     from mcsdr.cli.timing import Stopwatch
     from mcsdr.diffusion.sampler import preset
     from mcsdr.model import load
     from mcsdr.prediction import Failure
     from mcsdr.prediction import predict as answers
-    from mcsdr.report.html import write_report
-    from mcsdr.report.terminal import print_results
 
     watch = Stopwatch()
     watch.lap("import")
@@ -89,25 +89,33 @@ def predict(
     for result in results:
         if not isinstance(result, Failure):
             watch.add(result.seconds)
-    if json_:
-        json.dump([result.record() for result in results], sys.stdout, indent=2)
-        print()
-    else:
-        print_results(Console(), results)
-    if csv_ is not None:
-        _write_csv(csv_, [result.record() for result in results])
-    if report is not None:
-        write_report(report, results)
+    _deliver(results, as_json=json_, table=csv_, page=report)
     if timings:
         watch.print(sys.stderr)
     if any(isinstance(result, Failure) for result in results):
         sys.exit(1)
 
 
-def _write_csv(path: Path, records: list[dict]) -> None:  # type: ignore[type-arg]
-    """One row per input, quantiles and probabilities as columns of their own."""
-    import io
+def _deliver(results: list[Prediction | Failure], *, as_json: bool, table: Path | None, page: Path | None) -> None:
+    """Print the answers, as words or as JSON, and write what was asked for."""
+    from rich.console import Console
 
+    from mcsdr.report.html import write_report
+    from mcsdr.report.terminal import print_results
+
+    if as_json:
+        json.dump([result.record() for result in results], sys.stdout, indent=2)
+        print()
+    else:
+        print_results(Console(), results)
+    if table is not None:
+        _write_csv(table, [result.record() for result in results])
+    if page is not None:
+        write_report(page, results)
+
+
+def _write_csv(path: Path, records: list[dict[str, Any]]) -> None:
+    """One row per input, quantiles and probabilities as columns of their own."""
     from mcsdr.files import write_atomically
 
     plain = ("file", "median", "mean", "sd", "model", "model_sha256", "version", "seed")
