@@ -1,7 +1,6 @@
 """What a posterior costs: sampling against encoding, in one run; and a prediction from process start to answer.
 
-Ratios inside one run are the result; the seconds depend on the machine. Each figure is the median of repeated calls
-after a warm-up.
+Ratios inside one run are the result; the seconds depend on the machine.
 
     python benchmarks/cost.py [--model phantom-a4c] [--repeats 50]
 """
@@ -19,34 +18,38 @@ import torch
 from pydicom.data import get_testdata_file
 
 import mcsdr
-from mcsdr.diffusion.sampler import EXACT, PAPER, SamplerSettings
+from mcsdr.diffusion.sampler import EXACT, PAPER
 from mcsdr.phantom.cohort import PhantomCohort
 
 
-def median_ms(call: Callable[[], object], repeats: int) -> float:
-    """Median duration of a call in ms, after five calls that do not count."""
-    times = []
-    for index in range(repeats + 5):
-        started = time.perf_counter()
-        call()
-        if index >= 5:
-            times.append(time.perf_counter() - started)
-    return 1000 * statistics.median(times)
+def milliseconds(call: Callable[[], object]) -> float:
+    """Duration of one call."""
+    started = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - started)
 
 
-def sampling_against_encoding(model: mcsdr.Model, repeats: int) -> None:
+def sampling_against_encoding(model_name: str, repeats: int) -> None:
+    """Encode and sample in turn, so that whatever slows the machine slows both; ratios are medians over the turns."""
+    model, unrolled = mcsdr.load(model_name), mcsdr.load(model_name).unroll()
+    ways = {"ours": (model, EXACT), "ours, unrolled": (unrolled, EXACT), "paper": (model, PAPER)}
     studies = list(PhantomCohort(16, seed=123))
     print(f"{torch.get_num_threads()} threads, {model.network.parameter_counts()['total']:,} parameters")
-    print(f"{'batch':>5} {'sampler':>32} {'encode':>10} {'posterior':>10} {'ratio':>7}")
-    samplers: dict[str, SamplerSettings] = {"ours": EXACT, "paper": PAPER}
+    print(f"{'batch':>5} {'sampler':>40} {'encode':>10} {'posterior':>10} {'ratio':>7}")
     for batch in (1, 16):
         clips = [torch.from_numpy(study.clips[0].frames) for study in studies[:batch]]
         video, rows = model.encode_clips(clips), model.attribute_rows(studies[:batch])
-        encode = median_ms(lambda clips=clips: model.encode_clips(clips), repeats)
-        for name, s in samplers.items():
-            sample = median_ms(lambda v=video, r=rows, s=s: model.posterior(v, r, s), repeats)
+        turns = []
+        for _ in range(repeats + 5):
+            encode = milliseconds(lambda c=clips: model.encode_clips(c))
+            samples = [milliseconds(lambda m=m, s=s, v=video, r=rows: m.posterior(v, r, s)) for m, s in ways.values()]
+            turns.append((encode, *samples))
+        columns = list(zip(*turns[5:], strict=True))  # the first turns warm up
+        for (name, (_, s)), times in zip(ways.items(), columns[1:], strict=True):
+            ratio = statistics.median(t / e for t, e in zip(times, columns[0], strict=True))
             label = f"{name}: {s.draws or 23} x {s.evaluations} evaluations"
-            print(f"{batch:5d} {label:>32} {encode:7.2f} ms {sample:7.2f} ms {sample / encode:7.1%}")
+            encode, sample = statistics.median(columns[0]), statistics.median(times)
+            print(f"{batch:5d} {label:>40} {encode:7.2f} ms {sample:7.2f} ms {ratio:7.1%}")
 
 
 def one_prediction(model: str, repeats: int) -> None:
@@ -71,7 +74,7 @@ def main() -> None:
     # The sampler's small layers do not divide over threads as the encoder's large ones do: both are shown.
     for threads in (1, torch.get_num_threads()):
         torch.set_num_threads(threads)
-        sampling_against_encoding(mcsdr.load(options.model), options.repeats)
+        sampling_against_encoding(options.model, options.repeats)
     one_prediction(options.model, 5)
 
 

@@ -54,7 +54,7 @@ class PosteriorNetwork(nn.Module):
             video_mask: bool [B, L], which of them exist; a row without any has no video.
             attributes: [B, A] standardised, NaN where unknown.
         """
-        no_video = self.no_video.expand(len(attributes), -1, -1)
+        no_video = self.no_video.expand(attributes.shape[0], -1, -1)
         tokens = torch.cat([no_video, self.attribute_encoder(attributes), video_tokens], dim=1)
         always = torch.ones_like(attributes, dtype=torch.bool)
         mask = torch.cat([~video_mask.any(1, keepdim=True), always, video_mask], dim=1)

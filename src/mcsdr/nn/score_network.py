@@ -94,7 +94,7 @@ class LocationScale(nn.Module):
     def forward(self, condition: Condition) -> tuple[Tensor, Tensor]:
         """a [B] and b [B] > 0."""
         kv = self.attention.cache(condition.tokens, condition.mask)
-        pooled = self.attention(self.query.expand(len(condition.tokens), -1, -1), kv).squeeze(1)
+        pooled = self.attention(self.query.expand(condition.tokens.shape[0], -1, -1), kv).squeeze(1)
         a, raw = self.out(pooled).float().unbind(-1)
         low, high = self.LOG_SCALE
         return a, torch.exp(low + (high - low) * torch.sigmoid(raw))
