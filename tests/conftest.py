@@ -15,6 +15,9 @@ from mcsdr.nn.network import NetworkSettings, PosteriorNetwork
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.study import Study
 
+# Test tensors are small: on a busy machine waiting for a second thread costs many times the arithmetic.
+torch.set_num_threads(1)
+
 # A busy machine must not fail a test: no time is asserted anywhere.
 hypothesis.settings.register_profile("mcsdr", deadline=None)
 hypothesis.settings.load_profile("mcsdr")

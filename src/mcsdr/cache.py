@@ -31,7 +31,6 @@ class ClipCache:
         lengths: int [N], sampled frames of each clip.
         ef_percent, true_ef_percent: float [N], NaN where unknown.
         attributes: float [N, A] in natural units, NaN where unknown (see `mcsdr.attributes`).
-        study_ids, patient_ids: str [N].
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,8 +41,6 @@ class ClipCache:
         self.ef_percent = np.array(columns["ef_percent"], dtype=np.float64)
         self.true_ef_percent = np.array(columns["true_ef_percent"], dtype=np.float64)
         self.attributes = np.array(columns["attributes"], dtype=np.float64)
-        self.study_ids: list[str] = columns["study_id"]
-        self.patient_ids: list[str] = columns["patient_id"]
 
     def __len__(self) -> int:
         return len(self.lengths)

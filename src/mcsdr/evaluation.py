@@ -6,8 +6,6 @@ silently. Point accuracy is that of the median. The estimator of every CRPS is n
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +18,7 @@ from numpy.typing import NDArray
 
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import InvalidCohort, McsdrError
-from mcsdr.files import write_atomically
+from mcsdr.files import write_atomically, write_table
 from mcsdr.metrics import calibration, point
 from mcsdr.metrics.bootstrap import cluster_bootstrap
 from mcsdr.metrics.scores import crps_of
@@ -76,11 +74,9 @@ class Evaluation:
     def write(self, folder: Path, footer: str = "") -> None:
         """studies.csv, metrics.json and the figures."""
         folder.mkdir(parents=True, exist_ok=True)
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, (*ROW, "error"), lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows([*self.rows, *self.failures])
-        write_atomically(folder / "studies.csv", text.getvalue().encode())
+        header = (*ROW, "error")
+        rows = ([row.get(name) for name in header] for row in [*self.rows, *self.failures])
+        write_table(folder / "studies.csv", header, rows)
         metrics = {m.name: {"estimate": m.estimate, "interval_95": [m.lower, m.upper]} for m in self.measures}
         document = {"metrics": metrics, "studies": len(self.rows), "failed": self.failures, **self.provenance}
         write_atomically(folder / "metrics.json", json.dumps(document, indent=2).encode())

@@ -1,25 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-import torch
 from tests.report.standins import posterior_of, prediction, with_screen
 
 from mcsdr.errors import NotBMode
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.prediction import Failure, Prediction
 from mcsdr.study import Attributes, Study
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    """The tensors are small: on a busy machine waiting for a second thread costs more than the arithmetic."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 from pathlib import Path
@@ -116,7 +114,7 @@ def _deliver(results: list[Prediction | Failure], *, as_json: bool, table: Path 
 
 def _write_csv(path: Path, records: list[dict[str, Any]]) -> None:
     """One row per input, quantiles and probabilities as columns of their own."""
-    from mcsdr.files import write_atomically
+    from mcsdr.files import write_table
 
     plain = ("file", "median", "mean", "sd", "model", "model_sha256", "version", "seed")
     rows = []
@@ -128,8 +126,4 @@ def _write_csv(path: Path, records: list[dict[str, Any]]) -> None:
         row["error"] = (record["error"] or {}).get("message")
         rows.append(row)
     columns = [*dict.fromkeys(name for row in rows for name in row if name != "error"), "error"]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
+    write_table(path, columns, ([row.get(name) for name in columns] for row in rows))

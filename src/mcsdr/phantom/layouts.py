@@ -11,10 +11,9 @@ tables are written last: a folder without them is a run that did not finish.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 
 import mcsdr
 from mcsdr.errors import InvalidCohort
-from mcsdr.files import write_atomically
+from mcsdr.files import write_atomically, write_table
 from mcsdr.phantom.cohort import PhantomCohort, draw_person
 
 SYNTHETIC = """SYNTHETIC DATA. These clips were computed from a geometric phantom of the heart; no patient was examined.
@@ -85,12 +84,3 @@ def write_avi(path: Path, frames: NDArray[np.uint8], fps: int) -> None:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="gray").reformat(format="yuvj420p")))
         container.mux(stream.encode(None))
     write_atomically(path, memory.getvalue())
-
-
-def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """A CSV file, in one piece or not at all."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
