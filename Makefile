@@ -31,6 +31,7 @@ picture: .venv/.ready
 
 benchmarks: .venv/.ready
 	$(BIN)/python benchmarks/nodes.py
+	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/rendering.py
 
