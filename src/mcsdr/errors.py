@@ -14,6 +14,9 @@
     ├── UnwritableFile      an output cannot be written: no room, no permission
     ├── InvalidConfig       a setting is unknown or out of range
     ├── InvalidCohort       a data set's folder or table is not as its layout says
+    │   ├── BadRow              one row of it cannot be used
+    │   ├── TooManyBadRows      more rows than allowed cannot be used
+    │   └── PatientInTwoSplits  what is tested on would have been learnt from
     └── InvalidModel        a model folder is missing a part, or a part was changed
 
 `str(error)` is one paragraph fit for a terminal; `error.record()` is the same as a dictionary.
@@ -132,6 +135,27 @@ class InvalidCohort(McsdrError):
 
     code = "invalid-cohort"
     next_step = "Point the command at the untouched folder of the data set."
+
+
+class BadRow(InvalidCohort):
+    """One row of a data set cannot be learnt from or measured on."""
+
+    code = "bad-row"
+    next_step = "Run `mcsdr check` on the folder; it lists every such row with its cause."
+
+
+class TooManyBadRows(InvalidCohort):
+    """More rows than the limit allows cannot be used."""
+
+    code = "too-many-bad-rows"
+    next_step = "Run `mcsdr check` on the folder, mend or remove the rows, or raise data.max_bad."
+
+
+class PatientInTwoSplits(InvalidCohort):
+    """A patient's studies stand in two splits: what is tested on would have been learnt from."""
+
+    code = "patient-in-two-splits"
+    next_step = "Give all studies of a patient the same split; `mcsdr check` names every such patient."
 
 
 class InvalidModel(McsdrError):

@@ -90,6 +90,7 @@ class Clip:
         heart_rate_bpm: beats per minute as the machine recorded it, where it did.
         source: what to call the clip in messages, usually its file name.
         crop: where the sector lay in the original picture.
+        quality: "good", "medium" or "poor", where somebody graded the picture.
         overview: uint8 [H0, W0], the first original picture, for showing the crop; None where nothing was cut.
         notices: what the reader of a result must know of this clip.
     """
@@ -99,6 +100,7 @@ class Clip:
     view: View = View.UNKNOWN
     heart_rate_bpm: float | None = None
     source: str = ""
+    quality: str | None = None
     crop: Crop | None = None
     overview: NDArray[np.uint8] | None = None
     notices: tuple[Notice, ...] = ()
