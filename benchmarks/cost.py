@@ -37,11 +37,11 @@ def sampling_against_encoding(model_name: str, repeats: int) -> None:
     print(f"{torch.get_num_threads()} threads, {model.network.parameter_counts()['total']:,} parameters")
     print(f"{'batch':>5} {'sampler':>40} {'encode':>10} {'posterior':>10} {'ratio':>7}")
     for batch in (1, 16):
-        clips = [torch.from_numpy(study.clips[0].frames) for study in studies[:batch]]
-        video, rows = model.encode_clips(clips), model.attribute_rows(studies[:batch])
+        clips = [[(study.clips[0].frames, study.clips[0].view)] for study in studies[:batch]]
+        video, rows = model.encode_stored(clips), model.attribute_rows(studies[:batch])
         turns = []
         for _ in range(repeats + 5):
-            encode = milliseconds(lambda c=clips: model.encode_clips(c))
+            encode = milliseconds(lambda c=clips: model.encode_stored(c))
             samples = [milliseconds(lambda m=m, s=s, v=video, r=rows: m.posterior(v, r, s)) for m, s in ways.values()]
             turns.append((encode, *samples))
         columns = list(zip(*turns[5:], strict=True))  # the first turns warm up

@@ -10,7 +10,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcsdr.clips import ClipSettings, augment, draw_augmentation, frame_indices, sample, standardise, to_square
+from mcsdr.clips import (
+    ClipSettings,
+    augment,
+    cut_windows,
+    draw_augmentation,
+    frame_indices,
+    interpolate,
+    random_crop,
+    standardise,
+    store,
+    to_square,
+)
 from mcsdr.errors import ClipTooShort
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.study import Clip
@@ -18,35 +29,93 @@ from mcsdr.study import Clip
 SETTINGS = ClipSettings()
 
 
+WHOLE = ClipSettings(sampling="whole", frames=16)
+
+
+def window_times(times: np.ndarray, settings: ClipSettings = SETTINGS) -> np.ndarray:
+    """When the frames of the central window were taken."""
+    chosen = frame_indices(times, settings)
+    length = min(settings.frames, len(chosen) // 4 * 4)
+    start = (len(chosen) - length) // 2
+    return times[chosen[start : start + length]]
+
+
 @given(st.floats(15, 200), st.floats(0.6, 8))
 def test_sampled_frames_lie_on_the_grid(rate_hz: float, seconds: float) -> None:
     """Whatever the machine's rate, the chosen frames follow each other at 25 Hz, to within half a machine frame."""
     times = np.arange(int(rate_hz * seconds)) / rate_hz
     chosen = times[frame_indices(times, SETTINGS)]
-    assert len(chosen) % 4 == 0
-    assert len(chosen) <= SETTINGS.frames
-    assert len(chosen) >= min(SETTINGS.frames, (times[-1] * SETTINGS.rate_hz) // 4 * 4)
     ideal = chosen[0] + np.arange(len(chosen)) / SETTINGS.rate_hz
     assert np.abs(chosen - ideal).max() <= 1 / rate_hz + 1e-9
+    window = window_times(times)
+    assert len(window) % 4 == 0
+    assert len(window) <= SETTINGS.frames
+    assert len(window) >= min(SETTINGS.frames, (times[-1] * SETTINGS.rate_hz) // 4 * 4)
+    assert len(chosen) >= (times[-1] * SETTINGS.rate_hz) - 4, "all of the clip is kept, not only its middle"
 
 
 def test_a_long_clip_is_read_in_its_middle() -> None:
     times = np.arange(500) / 50
-    chosen = times[frame_indices(times, SETTINGS)]
+    chosen = window_times(times)
     assert (chosen[0] + chosen[-1]) / 2 == pytest.approx(times[-1] / 2, abs=0.03)
+
+
+def test_windows_lie_in_the_clip_and_cover_it() -> None:
+    stored = np.arange(100, dtype=np.uint8)[:, None, None]
+    one, three, every = (
+        [window[:, 0, 0].tolist() for window in cut_windows(stored, SETTINGS, how)] for how in ("one", "three", "all")
+    )
+    assert one == [list(range(34, 66))]
+    assert [window[0] for window in three] == [0, 34, 68]
+    assert {frame for window in every for frame in window} == set(range(100))
+    assert all(window == list(range(window[0], window[0] + 32)) for window in every)
+    short = np.arange(19, dtype=np.uint8)[:, None, None]
+    assert [len(window) for window in cut_windows(short, SETTINGS, "three")] == [16, 16, 16]
+
+
+@given(st.integers(5, 200), st.floats(0.5, 1), st.floats(0, 1))
+def test_interpolation_in_time(count: int, keep: float, place: float) -> None:
+    """A ramp stays a ramp between the ends that are kept; nothing outside of them is seen."""
+    ramp = np.arange(count, dtype=np.uint8)[:, None, None]
+    seen = interpolate(ramp, 16, keep, place)[:, 0, 0].astype(float)
+    kept = max(2, int(np.floor(count * keep)))
+    start = round(place * (count - kept))
+    expected = torch.nn.functional.interpolate(
+        torch.arange(start, start + kept).double()[None, None], 16, mode="linear", align_corners=False
+    )[0, 0].numpy()
+    assert np.abs(seen - expected).max() <= 0.5 + 1e-4
+
+
+def test_a_whole_clip_has_one_window(studies: list) -> None:
+    stored = store(studies[0].clips[0], WHOLE)
+    assert len(stored) == 32
+    assert [window.shape for window in cut_windows(stored, WHOLE, "all")] == [(16, 112, 112)]
+    assert len(store(studies[0].clips[0], ClipSettings(sampling="whole", every=4))) == 8
+    with pytest.raises(ClipTooShort):
+        store(studies[0].clips[0], ClipSettings(sampling="whole", every=8))
+
+
+def test_random_crops_are_the_old_picture_moved() -> None:
+    frames = torch.randint(1, 255, (3, 4, 20, 20), dtype=torch.uint8)
+    crops = random_crop(frames, torch.Generator().manual_seed(1), margin=2)
+    assert crops.shape == frames.shape
+    inner = (frames[:, :, 2:-2, 2:-2].float() / 255).unfold(2, 16, 1).unfold(3, 16, 1)[:, :, 0, 0]
+    for crop, middle in zip(crops, inner, strict=True):
+        places = crop.unfold(1, 16, 1).unfold(2, 16, 1)  # [T, 5, 5, 16, 16]
+        assert (places == middle[:, None, None]).flatten(3).all(-1).all(0).sum() == 1
 
 
 def test_thinned_phantoms_are_read_as_they_are(studies: list) -> None:
     """The frames that a phantom renders are the ones the sampler would have picked from the whole exam."""
     for index in range(4):
         thinned = PhantomCohort(4, seed=6)[index].clips[0]
-        assert np.array_equal(sample(thinned, SETTINGS), thinned.frames)
+        assert np.array_equal(store(thinned, SETTINGS), thinned.frames)
 
 
 def test_too_short() -> None:
     clip = Clip(np.zeros((10, 112, 112), np.uint8), np.arange(10) / 25, source="short.avi")
     with pytest.raises(ClipTooShort, match=r"short\.avi"):
-        sample(clip, SETTINGS)
+        store(clip, SETTINGS)
 
 
 def test_wide_and_tall_pictures_become_squares_with_the_tip_at_the_top() -> None:

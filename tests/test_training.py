@@ -81,7 +81,7 @@ def test_two_processes_under_torchrun(cache: Path, tmp_path: Path) -> None:
 
 def test_learning_rate_warms_up_and_falls() -> None:
     settings = OptimSettings(lr=1.0, warmup=0.1)
-    rates = [learning_rate(step, 100, settings) for step in range(100)]
+    rates = [learning_rate(step, 100, settings.lr, settings) for step in range(100)]
     assert rates[:10] == pytest.approx([(k + 1) / 10 for k in range(10)])
     assert rates == sorted(rates[:10]) + sorted(rates[10:], reverse=True)
     assert rates[-1] < 0.02
@@ -103,5 +103,5 @@ def test_wrong_settings_are_named(overrides: dict[str, str], message: str) -> No
 
 def test_a_batch_larger_than_the_cohort(cache: Path, tmp_path: Path) -> None:
     settings = read_settings(CONFIGS / "phantom.toml", small(cache, optim__batch="64"))
-    with pytest.raises(InvalidConfig, match="64 does not fit 24 clips"):
+    with pytest.raises(InvalidConfig, match="64 does not fit 24 studies"):
         train(settings, tmp_path)

@@ -1,8 +1,12 @@
-"""Decoded clips on disk: one uint8 array, memory-mapped, and an index of what is known of each study.
+"""Decoded clips on disk: one run of uint8 frames, memory-mapped, and an index of what is known of each study.
 
-Reading 32 frames from the map costs well under a millisecond; decoding them from a video costs tens. A cache is
-built in a folder of its own and renamed into place when it is complete, so a half-written one is never read. Its
-name is a hash of what it was made from.
+Reading 32 frames from the map costs well under a millisecond; decoding them from a video costs tens. Clips lie end to
+end, each as long as it is, so a study may hold any number of any length. A cache is built in a folder of its own and
+renamed into place when it is complete, so a half-written one is never read. Its name is a hash of what it was made
+from.
+
+A study that cannot be used is left out and listed in `bad_rows.csv`; more of them than the limit allows stop the
+build.
 """
 
 from __future__ import annotations
@@ -11,94 +15,157 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mcsdr.attributes import attribute_row
-from mcsdr.clips import ClipSettings, sample
-from mcsdr.errors import InvalidCohort
-from mcsdr.study import Study
+from mcsdr.clips import ClipSettings, Frames, store
+from mcsdr.errors import BadRow, McsdrError, TooManyBadRows
+from mcsdr.files import write_table
+from mcsdr.study import Study, View
+
+FRAMES, INDEX, BAD_ROWS = "frames.u8", "index.json", "bad_rows.csv"
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """Where a clip lies in the run of frames, and its view."""
+
+    offset: int
+    length: int
+    view: View
 
 
 class ClipCache:
-    """The sampled clips of a cohort, in its order.
+    """The stored clips of a cohort, study by study, in its order.
 
     Attributes:
-        frames: uint8 memmap [N, frames, size, size]; rows beyond a clip's length are zero.
-        lengths: int [N], sampled frames of each clip.
+        clips: for each study its clips.
+        patients: for each study whose it is.
         ef_percent, true_ef_percent: float [N], NaN where unknown.
         attributes: float [N, A] in natural units, NaN where unknown (see `mcsdr.attributes`).
+        bad: studies that were left out, as (study_id, why).
     """
 
     def __init__(self, folder: Path) -> None:
-        self.frames: NDArray[np.uint8] = np.load(folder / "frames.npy", mmap_mode="r")
-        index = json.loads((folder / "index.json").read_text())
-        columns = {name: [row[name] for row in index] for name in index[0]}
-        self.lengths = np.array(columns["length"], dtype=np.int64)
-        self.ef_percent = np.array(columns["ef_percent"], dtype=np.float64)
-        self.true_ef_percent = np.array(columns["true_ef_percent"], dtype=np.float64)
-        self.attributes = np.array(columns["attributes"], dtype=np.float64)
+        index: dict[str, Any] = json.loads((folder / INDEX).read_text())
+        size, rows = index["size"], index["studies"]
+        self.clips = [[StoredClip(o, n, View(view)) for o, n, view in row["clips"]] for row in rows]
+        self.patients = [row["patient_id"] or row["study_id"] for row in rows]
+        self.ef_percent = np.array([row["ef_percent"] for row in rows], dtype=np.float64)
+        self.true_ef_percent = np.array([row["true_ef_percent"] for row in rows], dtype=np.float64)
+        self.attributes = np.array([row["attributes"] for row in rows], dtype=np.float64).reshape(len(rows), -1)
+        self.bad: list[tuple[str, str]] = [(name, why) for name, why in index["bad"]]
+        self._frames: Frames = np.memmap(folder / FRAMES, np.uint8, "r").reshape(-1, size, size)
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.clips)
+
+    def frames(self, clip: StoredClip, start: int = 0, stop: int | None = None) -> Frames:
+        """Frames start to stop of a clip, uint8 [T, size, size]; read from the map."""
+        stop = clip.length if stop is None else stop
+        return np.array(self._frames[clip.offset + start : clip.offset + stop])
 
 
 def cached(
     root: Path,
     made_from: dict[str, object],
-    cohort: Callable[[], Iterable[Study]],
-    length: int,
+    cohort: Sequence[Study],
     settings: ClipSettings,
     attributes: tuple[str, ...],
     advance: Callable[[int], None] = lambda done: None,
+    max_bad: float = 0.0,
 ) -> ClipCache:
-    """The cache for `made_from` under `root`, built from `cohort()` if it is not there yet.
+    """The cache for `made_from` under `root`, built from the cohort if it is not there yet.
 
     Raises:
-        InvalidCohort: a study has no clip or no ejection fraction.
+        TooManyBadRows: more than the share `max_bad` of the cohort's studies cannot be used.
     """
-    description = {**made_from, "clip": settings.model_dump(), "attributes": attributes, "format": 1}
+    stored = settings.model_dump(include={"sampling", "rate_hz", "frames", "every", "size"})
+    description = {**made_from, "clip": stored, "attributes": attributes, "format": 2}
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / digest
     if not folder.exists():
         partial = root / f"{digest}.partial-{os.getpid()}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        _build(partial, cohort(), length, settings, attributes, advance)
+        _build(partial, cohort, settings, attributes, advance, max_bad)
         (partial / "made_from.json").write_text(json.dumps(description, indent=2))
         os.replace(partial, folder)
-    return ClipCache(folder)
+    cache = ClipCache(folder)
+    check_limit(cache.bad, len(cohort), max_bad)
+    return cache
+
+
+def check_limit(bad: Sequence[tuple[str, str]], total: int, max_bad: float) -> None:
+    """Raise TooManyBadRows where more than the share `max_bad` of `total` studies is bad."""
+    if len(bad) > max_bad * total + 1e-9:
+        first = "; ".join(why for _, why in bad[:5])
+        allowed = f"at most {max_bad:.2%} may be (data.max_bad)"
+        raise TooManyBadRows(f"{len(bad)} of {total} studies cannot be used, {allowed}. The first: {first}")
+
+
+def usable(cohort: Sequence[Study], index: int) -> Study:
+    """A study of a cohort that can be learnt from.
+
+    Raises:
+        McsdrError: its row is bad, a clip cannot be read, or it has no clip or no ejection fraction.
+    """
+    study = cohort[index]
+    if not study.clips or study.ef_percent is None:
+        raise BadRow("it has no clip or no ejection fraction to learn from.", path=study.study_id or f"study {index}")
+    return study
 
 
 def _build(
     folder: Path,
-    studies: Iterable[Study],
-    length: int,
+    cohort: Sequence[Study],
     settings: ClipSettings,
     attributes: tuple[str, ...],
     advance: Callable[[int], None],
+    max_bad: float,
 ) -> None:
-    shape = (length, settings.frames, settings.size, settings.size)
-    frames = np.lib.format.open_memmap(folder / "frames.npy", mode="w+", dtype=np.uint8, shape=shape)
-    index = []
-    for row, study in enumerate(studies):
-        if not study.clips or study.ef_percent is None:
-            raise InvalidCohort(f"study {study.study_id!r} has no clip or no ejection fraction to learn from.")
-        clip = sample(study.clips[0], settings)
-        frames[row, : len(clip)] = clip
-        index.append(
-            {
-                "study_id": study.study_id,
-                "patient_id": study.patient_id,
-                "length": len(clip),
-                "ef_percent": study.ef_percent,
-                "true_ef_percent": float("nan") if study.true_ef_percent is None else study.true_ef_percent,
-                "attributes": attribute_row(study.attributes, attributes),
-            }
-        )
-        advance(row + 1)
-    frames.flush()
-    (folder / "index.json").write_text(json.dumps(index))
+    rows: list[dict[str, Any]] = []
+    bad: list[tuple[str, str]] = []
+    offset = 0
+    with (folder / FRAMES).open("wb") as file:
+        for index in range(len(cohort)):
+            try:
+                study = usable(cohort, index)
+                stored = [store(clip, settings) for clip in study.clips]
+            except McsdrError as error:
+                bad.append((name_of(cohort, index), str(error)))
+                check_limit(bad, len(cohort), max_bad)
+            else:
+                clips = []
+                for clip, frames in zip(study.clips, stored, strict=True):
+                    file.write(np.ascontiguousarray(frames).data)
+                    clips.append((offset, len(frames), clip.view.value))
+                    offset += len(frames)
+                rows.append(_index_row(study, clips, attributes))
+            advance(index + 1)
+    if not rows:
+        raise TooManyBadRows("no study of the cohort can be used.")
+    write_table(folder / BAD_ROWS, ("study_id", "error"), bad)
+    (folder / INDEX).write_text(json.dumps({"size": settings.size, "studies": rows, "bad": bad}))
+
+
+def _index_row(study: Study, clips: list[tuple[int, int, str]], attributes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "study_id": study.study_id,
+        "patient_id": study.patient_id,
+        "clips": clips,
+        "ef_percent": study.ef_percent,
+        "true_ef_percent": float("nan") if study.true_ef_percent is None else study.true_ef_percent,
+        "attributes": attribute_row(study.attributes, attributes),
+    }
+
+
+def name_of(cohort: Sequence[Study], index: int) -> str:
+    """What a cohort calls a study that cannot be read."""
+    entries = getattr(cohort, "entries", None)
+    return entries[index].study_id if entries else f"study {index}"

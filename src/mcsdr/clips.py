@@ -1,8 +1,12 @@
-"""From a clip to what the encoder sees: sampling in seconds, framing, augmentation, standardisation.
+"""From a clip to what the encoder sees: sampling in time, framing, augmentation, grey levels.
 
-Time: the frames nearest to a grid of `rate_hz`, from the middle of the clip, as many as it holds up to `frames`. A
-nearest frame keeps its speckle; interpolation would blur it. Space: the sector, padded to a square with its tip at
-the top, resized to `size`. Grey levels: each clip to mean 0 and SD 1, so that gain carries nothing.
+A clip is first *stored*: brought to `size` × `size` pixels with its sector's tip at the top, uint8. Then *windows* are
+cut from what is stored, each one input of the encoder:
+
+    "seconds"   stored are the frames nearest to a grid of `rate_hz`; a window is `frames` of them in a row. A nearest
+                frame keeps its speckle; interpolation would blur it.
+    "whole"     stored is every `every`-th frame; the one window is the share `keep` of them, linearly interpolated in
+                time to `frames`. This is the MCSDR paper's way, and that of half sequences (CAMUS).
 
 Randomness is drawn in one place (`draw_augmentation`) and applied in another (`augment`).
 """
@@ -11,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,7 +27,10 @@ from torch import Tensor
 from mcsdr.errors import ClipTooShort
 from mcsdr.study import Clip
 
-SHORTEST_FRAMES = 12
+SHORTEST_FRAMES = 12  # of a window at `rate_hz`
+SHORTEST_WHOLE = 5  # of a clip that is interpolated
+Windows = Literal["one", "three", "all"]
+Frames = NDArray[np.uint8]
 
 
 class ClipSettings(BaseModel):
@@ -30,19 +38,27 @@ class ClipSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rate_hz: float = Field(25.0, gt=0)
+    sampling: Literal["seconds", "whole"] = "seconds"
+    rate_hz: float = Field(25.0, gt=0)  # "seconds" only
     frames: int = Field(32, gt=0, multiple_of=4)
     size: int = Field(112, gt=0, multiple_of=16)
+    every: int = Field(1, gt=0)  # "whole" only: frames between one that is taken and the next
+    keep: float = Field(1.0, gt=0, le=1)  # "whole" only: the central share of them that an answer sees
+    keep_least: float = Field(1.0, gt=0, le=1)  # and in training the least share, drawn up to 1 and anywhere
+    grey: Literal["standardised", "unit"] = "standardised"
 
 
-def sample(clip: Clip, settings: ClipSettings) -> NDArray[np.uint8]:
-    """The clip as the encoder's frames, uint8 [T, size, size], T a multiple of 4 up to `settings.frames`.
+def store(clip: Clip, settings: ClipSettings) -> Frames:
+    """What is kept of a clip, uint8 [S, size, size]; windows are cut from it.
 
     Raises:
-        ClipTooShort: fewer than 12 sampled frames.
+        ClipTooShort: it holds no window.
     """
-    frames = clip.frames[frame_indices(clip.frame_times_s, settings)]
-    if len(frames) < SHORTEST_FRAMES:
+    if settings.sampling == "seconds":
+        frames, shortest = clip.frames[frame_indices(clip.frame_times_s, settings)], SHORTEST_FRAMES
+    else:
+        frames, shortest = clip.frames[:: settings.every], SHORTEST_WHOLE
+    if len(frames) < shortest:
         raise ClipTooShort(
             f"the clip lasts {clip.duration_s:.2f} s, too short for a reading.", path=clip.source or None
         )
@@ -50,17 +66,59 @@ def sample(clip: Clip, settings: ClipSettings) -> NDArray[np.uint8]:
 
 
 def frame_indices(times_s: NDArray[np.float64], settings: ClipSettings) -> NDArray[np.int64]:
-    """Which frames lie nearest to the sampling grid, centred in the clip; int [T]."""
+    """Which frames lie nearest to a grid of `rate_hz` over the clip, int [S]; its central window is centred in time."""
     span = float(times_s[-1] - times_s[0])
     # The grid may reach half a frame beyond the last one, where that frame is still the nearest.
     reach = span + float(np.median(np.diff(times_s))) / 2 + 1e-6
     count = min(settings.frames, math.floor(reach * settings.rate_hz) + 1) // 4 * 4
     slack = span - (count - 1) / settings.rate_hz
-    start = times_s[0] + (slack / 2 if slack > 1 / settings.rate_hz else 0.0)
-    grid = start + np.arange(count) / settings.rate_hz
+    start, spare = (times_s[0], 0) if slack <= 1 / settings.rate_hz else (times_s[0] + slack / 2, slack / 2)
+    extra = math.floor(spare * settings.rate_hz)
+    grid = start + np.arange(-extra, count + extra) / settings.rate_hz
     after = np.searchsorted(times_s, grid).clip(1, len(times_s) - 1)
     nearer_before = grid - times_s[after - 1] <= times_s[after] - grid
     return np.asarray(np.where(nearer_before, after - 1, after))
+
+
+def window_length(stored: int, settings: ClipSettings) -> int:
+    """Frames of a window of a clip of which `stored` frames are kept, a multiple of 4."""
+    return settings.frames if settings.sampling == "whole" else min(settings.frames, stored // 4 * 4)
+
+
+def cut_windows(stored: Frames, settings: ClipSettings, windows: Windows = "one") -> list[Frames]:
+    """The windows of a stored clip, each uint8 [T, size, size].
+
+    "one" is the central one, "three" are evenly spaced from start to end, "all" overlap by half; "whole" clips have one.
+    """
+    if settings.sampling == "whole":
+        return [interpolate(stored, settings.frames, settings.keep)]
+    length = window_length(len(stored), settings)
+    spare = len(stored) - length
+    match windows:
+        case "one":
+            starts = [spare // 2]
+        case "three":
+            starts = sorted({0, spare // 2, spare})
+        case "all":
+            starts = np.linspace(0, spare, 1 + math.ceil(spare / (length // 2))).round().astype(int).tolist()
+    return [np.asarray(stored[start : start + length]) for start in starts]
+
+
+def interpolate(frames: Frames, count: int, keep: float, place: float = 0.5) -> Frames:
+    """A share `keep` of the frames [S, …], linearly interpolated in time to `count`, uint8.
+
+    Arguments:
+        place: where the share lies, 0 at the start, 1 at the end, the middle where not given.
+
+    Frame i of the result lies at (i + ½)·L/count − ½ of the L frames kept, held within them.
+    """
+    length = max(2, math.floor(len(frames) * keep))
+    start = round(place * (len(frames) - length))
+    at = ((np.arange(count) + 0.5) * length / count - 0.5).clip(0, length - 1)
+    before = np.minimum(at.astype(np.int64), length - 2)
+    share = (at - before).astype(np.float32)[:, None, None]
+    mixed = frames[start + before] * (1 - share) + frames[start + before + 1] * share
+    return np.asarray((mixed + 0.5).astype(np.uint8))
 
 
 def to_square(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -74,6 +132,13 @@ def to_square(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     x = F.pad(x, (left, side - width - left, 0, side - height))
     x = F.interpolate(x[:, None], (size, size), mode="bilinear", antialias=True, align_corners=False)[:, 0]
     return np.asarray(x.round().clamp(0, 255).to(torch.uint8).numpy())
+
+
+def to_grey(frames: Tensor, settings: ClipSettings) -> Tensor:
+    """What the encoder sees of frames [B, T, H, W], uint8 or float in [0, 1]: standardised, or in [0, 1]."""
+    if settings.grey == "standardised":
+        return standardise(frames)
+    return frames.float() / 255 if frames.dtype == torch.uint8 else frames
 
 
 def standardise(frames: Tensor) -> Tensor:
@@ -112,3 +177,15 @@ def augment(frames: Tensor, by: Augmentation) -> Tensor:
     rows = torch.stack([cos, -sin, 2 * by.shift_x, sin, cos, 2 * by.shift_y], dim=-1).view(-1, 2, 3)
     grid = F.affine_grid(rows, [len(x), 1, *x.shape[2:]], align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def random_crop(frames: Tensor, generator: torch.Generator, margin: int = 6) -> Tensor:
+    """The paper's augmentation: pad by `margin` black pixels on each side, and cut the old size out anywhere.
+
+    uint8 [B, T, H, W] to float in [0, 1].
+    """
+    height, width = frames.shape[-2:]
+    padded = F.pad(frames, (margin,) * 4)
+    corners = torch.randint(0, 2 * margin + 1, (len(frames), 2), generator=generator).tolist()
+    cut = [clip[:, top : top + height, left : left + width] for clip, (top, left) in zip(padded, corners, strict=True)]
+    return torch.stack(cut).float() / 255

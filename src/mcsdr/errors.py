@@ -17,6 +17,7 @@
     │   ├── BadRow              one row of it cannot be used
     │   ├── TooManyBadRows      more rows than allowed cannot be used
     │   └── PatientInTwoSplits  what is tested on would have been learnt from
+    ├── TrainingDiverged    the loss is no longer a number
     └── InvalidModel        a model folder is missing a part, or a part was changed
 
 `str(error)` is one paragraph fit for a terminal; `error.record()` is the same as a dictionary.
@@ -72,7 +73,7 @@ class UnsupportedFormat(InputError):
     """The file is readable, but not in a format this package reads."""
 
     code = "unsupported-format"
-    next_step = "Give an AVI, MP4, MOV or multi-frame ultrasound DICOM file."
+    next_step = "Give an AVI, MP4, MOV, NIfTI, MHD or multi-frame ultrasound DICOM file."
 
 
 class InvalidAttributes(InputError):
@@ -156,6 +157,13 @@ class PatientInTwoSplits(InvalidCohort):
 
     code = "patient-in-two-splits"
     next_step = "Give all studies of a patient the same split; `mcsdr check` names every such patient."
+
+
+class TrainingDiverged(McsdrError):
+    """The loss is no longer a number."""
+
+    code = "training-diverged"
+    next_step = "Lower optim.lr or optim.clip_norm, or set run.precision to 'no', and start from the last checkpoint."
 
 
 class InvalidModel(McsdrError):

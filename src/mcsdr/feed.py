@@ -1,4 +1,4 @@
-"""Batches by step number: which clips, how seen, read by whom.
+"""Batches by step number: which studies, which of their clips, how seen, read by whom.
 
 Pure functions of (seed, step, process): a run needs no random state to be saved, and a resumed one draws what the
 uninterrupted one would have drawn.
@@ -6,18 +6,18 @@ uninterrupted one would have drawn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mcsdr.attributes import AttributeStatistics
-from mcsdr.cache import ClipCache
-from mcsdr.clips import augment, draw_augmentation, standardise
+from mcsdr.cache import ClipCache, StoredClip
+from mcsdr.clips import Frames, augment, draw_augmentation, interpolate, random_crop, to_grey, window_length
 from mcsdr.diffusion.denoiser import Pairs
 from mcsdr.errors import InvalidConfig
-from mcsdr.objective import Hidden, draw_hidden, draw_noise
+from mcsdr.objective import Hidden, Videos, draw_hidden, draw_noise
 from mcsdr.phantom.people import READER_RANGE, READER_SD
 from mcsdr.settings import TrainSettings
 
@@ -26,7 +26,7 @@ from mcsdr.settings import TrainSettings
 class Batch:
     """One step's input with all its randomness already drawn."""
 
-    video: Tensor
+    videos: Videos
     attributes: Tensor
     ef_percent: Tensor
     hidden: Hidden
@@ -34,11 +34,12 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
+        videos = replace(self.videos, video=self.videos.video.to(device), places=self.videos.places.to(device))
         return Batch(
-            self.video.to(device),
+            videos,
             self.attributes.to(device),
             self.ef_percent.to(device),
-            Hidden(self.hidden.attributes.to(device), self.hidden.video.to(device)),
+            Hidden(self.hidden.attributes.to(device), self.hidden.clips.to(device)),
             Pairs(self.pairs.theta.to(device), self.pairs.eps.to(device)),
         )
 
@@ -55,42 +56,77 @@ class Feed:
         self.steps_per_epoch = len(cache) // settings.optim.batch
         if self.steps_per_epoch == 0 or self.share == 0:
             raise InvalidConfig(
-                f"a batch of {settings.optim.batch} does not fit {len(cache)} clips on {world} processes."
+                f"a batch of {settings.optim.batch} does not fit {len(cache)} studies on {world} processes."
             )
         if settings.data.label == "redrawn" and np.isnan(cache.true_ef_percent).any():
             raise InvalidConfig("label = 'redrawn' needs the true ejection fraction, which only phantoms have.")
 
     def batch(self, step: int) -> Batch:
         """The batch of one step."""
-        seed = self.settings.run.seed
+        seed, settings = self.settings.run.seed, self.settings
         epoch, within = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng([seed, 1, epoch]).permutation(len(self.cache))
-        first = within * self.settings.optim.batch + self.rank * self.share
+        first = within * settings.optim.batch + self.rank * self.share
         rows = order[first : first + self.share]
         generator = torch.Generator().manual_seed(_mix(seed, 2, step, self.rank))
-        frames = self._frames(rows, generator, _mix(seed, 3, step))
-        video = standardise(augment(frames, draw_augmentation(len(rows), generator)))
-        hidden = draw_hidden(len(rows), self.attributes.shape[1], self.settings.dropout, generator)
-        pairs = draw_noise(len(rows), self.settings.dropout, generator)
-        return Batch(video, self.attributes[rows], self._labels(rows, generator), hidden, pairs)
+        videos = self._videos(rows, np.random.default_rng([seed, 4, step, self.rank]), generator, _mix(seed, 3, step))
+        hidden = draw_hidden(
+            len(rows), self.attributes.shape[1], settings.protocol.together, settings.dropout, generator
+        )
+        pairs = draw_noise(len(rows), settings.dropout, generator)
+        return Batch(videos, self.attributes[rows], self._labels(rows, generator), hidden, pairs)
 
-    def _frames(self, rows: np.ndarray, generator: torch.Generator, length_seed: int) -> Tensor:
-        """Clips [B, T, H, W] of one length, the same on every process: sometimes cut short, from a random frame on."""
-        longest = int(self.cache.lengths[rows].min())
+    def _videos(
+        self, rows: np.ndarray, rng: np.random.Generator, generator: torch.Generator, length_seed: int
+    ) -> Videos:
+        """The chosen clips of each study, of one length, augmented."""
+        together = self.settings.protocol.together
+        chosen = [
+            (place * together + at, clip)
+            for place, row in enumerate(rows)
+            for at, clip in enumerate(choose_clips(self.cache.clips[row], together, rng))
+        ]
+        clips = [clip for _, clip in chosen]
+        frames = torch.from_numpy(np.stack(self._windows(clips, generator, length_seed)))
+        match self.settings.run.augmentation:
+            case "strong":
+                seen = augment(frames, draw_augmentation(len(frames), generator))
+            case "crop":
+                seen = random_crop(frames, generator)
+            case "none":
+                seen = frames.float() / 255
+        places = torch.tensor([place for place, _ in chosen])
+        return Videos(to_grey(seen, self.settings.clip), tuple(clip.view.value for clip in clips), places, together)
+
+    def _windows(self, clips: list[StoredClip], generator: torch.Generator, length_seed: int) -> list[Frames]:
+        """A random window of each clip, all of one length, the same on every process: sometimes cut short."""
+        settings = self.settings.clip
+        draws = torch.rand(len(clips), generator=generator).tolist()
+        if settings.sampling == "whole":
+            least, places = settings.keep_least, torch.rand(len(clips), generator=generator).tolist()
+            return [
+                interpolate(self.cache.frames(clip), settings.frames, least + (1 - least) * u, place)
+                for clip, u, place in zip(clips, draws, places, strict=True)
+            ]
+        longest = min(window_length(clip.length, settings) for clip in clips)
         rng = np.random.default_rng(length_seed)
         length = longest
         if rng.random() < self.settings.run.short_clips:
-            length = min(longest, 4 * int(rng.integers(4, self.settings.clip.frames // 4 + 1)))
-        spare = torch.tensor(self.cache.lengths[rows] - length)
-        starts = (torch.rand(len(rows), generator=generator) * (spare + 1)).long().tolist()
-        clips = [self.cache.frames[row, start : start + length] for row, start in zip(rows, starts, strict=True)]
-        return torch.from_numpy(np.stack(clips))
+            length = min(longest, 4 * int(rng.integers(4, settings.frames // 4 + 1)))
+        starts = [int(u * (clip.length - length + 1)) for clip, u in zip(clips, draws, strict=True)]
+        return [self.cache.frames(clip, s, s + length) for clip, s in zip(clips, starts, strict=True)]
 
     def _labels(self, rows: np.ndarray, generator: torch.Generator) -> Tensor:
         if self.settings.data.label == "reading":
             return torch.from_numpy(self.cache.ef_percent[rows]).float()
         true_ef = torch.from_numpy(self.cache.true_ef_percent[rows]).float()
         return (true_ef + READER_SD * torch.randn(len(rows), generator=generator)).clamp(*READER_RANGE)
+
+
+def choose_clips(clips: list[StoredClip], count: int, rng: np.random.Generator) -> list[StoredClip]:
+    """A random clip of each view, and of those up to `count` at random."""
+    shuffled = [clips[i] for i in rng.permutation(len(clips))]
+    return list({clip.view: clip for clip in shuffled}.values())[:count]
 
 
 def _mix(*numbers: int) -> int:

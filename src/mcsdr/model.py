@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -26,19 +28,19 @@ from torch import Tensor
 
 import mcsdr
 from mcsdr.attributes import AttributeStatistics, attribute_row
-from mcsdr.clips import ClipSettings, sample, standardise
+from mcsdr.clips import ClipSettings, store, to_grey
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points, trajectories
 from mcsdr.diffusion.schedule import angles
-from mcsdr.diffusion.target import BoundedResidual
 from mcsdr.errors import InvalidModel
 from mcsdr.files import write_atomically
-from mcsdr.nn.network import NetworkSettings, PosteriorNetwork, channels_last
-from mcsdr.posterior import Posterior
+from mcsdr.nn.network import Network, NetworkSettings, build_network, channels_last
+from mcsdr.posterior import Posterior, pooled
+from mcsdr.protocol import ProtocolSettings, ViewedFrames, groups
 from mcsdr.study import Study
 
 BUNDLED = "phantom-a4c"
 FORMAT = 1
-TARGET = BoundedResidual()
+WINDOWS_AT_ONCE = 32  # encoded together: all windows of a long study would not fit into memory
 
 
 class Card(BaseModel):
@@ -60,35 +62,37 @@ class Card(BaseModel):
         return origin + mcsdr.DISCLAIMER
 
 
+@dataclass(frozen=True)
 class VideoTokens:
-    """The encoded videos of a batch of studies: tokens [B, L, width] and which exist, bool [B, L]."""
+    """The encoded videos of a batch of studies.
 
-    def __init__(self, tokens: Tensor, mask: Tensor) -> None:
-        self.tokens, self.mask = tokens, mask
+    A study has one group of tokens or several, each of which gives a posterior of its own (see `mcsdr.protocol`).
+
+    Attributes:
+        tokens, mask: [G, L, width], and which of them exist, bool [G, L].
+        owner: the study of each group, ascending, int [G].
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    owner: NDArray[np.int64]
 
 
 class Flow(torch.nn.Module):
     """From what is known to the sampler's states: all that follows the encoder, with one sampler's fixed steps."""
 
-    def __init__(self, network: PosteriorNetwork, settings: SamplerSettings) -> None:
+    def __init__(self, network: Network, settings: SamplerSettings) -> None:
         super().__init__()
         self.network, self.settings = network, settings
-        with torch.no_grad():
-            terms = network.score.angles(evaluation_angles(settings).float().to(network.no_video.device))
-        self.terms = [terms[i] for i in range(len(terms.gain))]  # worked out once per sampler
+        with torch.no_grad():  # worked out once per sampler
+            self.prepared = network.prepare(evaluation_angles(settings).float().to(network.device))
 
     def forward(
         self, video_tokens: Tensor, video_mask: Tensor, attributes: Tensor, z: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """States [steps + 1, B, N] of the trajectories from z [B, N], and their location and scale, [B, 1]."""
-        condition = self.network.condition(video_tokens, video_mask, attributes)
-        a, b = self.network.location_scale(condition)
-        cache = self.network.score.cache(condition)
-
-        def velocity(x: Tensor, i: int, theta: float) -> Tensor:
-            return self.network.score(x, self.terms[i], cache)  # type: ignore[no-any-return]
-
-        return trajectories(velocity, z, self.settings), a[:, None], b[:, None]
+        velocity, a, b = self.network.flow(video_tokens, video_mask, attributes, self.prepared)
+        return trajectories(velocity, z, self.settings), a, b
 
 
 class Model:
@@ -100,71 +104,92 @@ class Model:
         statistics: attribute statistics of the training split.
         card: what the model is.
         sampler: how posteriors are sampled unless a call says otherwise.
+        protocol: which windows are seen and how they are pooled unless a call says otherwise.
     """
 
     def __init__(
         self,
-        network: PosteriorNetwork,
+        network: Network,
         clip: ClipSettings,
         statistics: AttributeStatistics,
         card: Card,
         sampler: SamplerSettings = EXACT,
+        protocol: ProtocolSettings = ProtocolSettings(),  # noqa: B008 (frozen)
     ) -> None:
         self.network = channels_last(network.eval().requires_grad_(False))
-        self.clip, self.statistics, self.card, self.sampler = clip, statistics, card, sampler
+        self.clip, self.statistics, self.card = clip, statistics, card
+        self.sampler, self.protocol = sampler, protocol
         self._flows: dict[SamplerSettings, torch.nn.Module] = {}
 
     @property
     def device(self) -> torch.device:
         """Where the network lives; move it with `model.network.to(device)` before the first call."""
-        device: torch.device = self.network.no_video.device
-        return device
+        return self.network.device
 
     @cached_property
     def sha256(self) -> str:
         """Hash of the weights as they are saved."""
         return hashlib.sha256(self._weights()).hexdigest()
 
-    def __call__(self, study: Study | Sequence[Study], sampler: SamplerSettings | None = None) -> Posterior:
+    def __call__(
+        self,
+        study: Study | Sequence[Study],
+        sampler: SamplerSettings | None = None,
+        protocol: ProtocolSettings | None = None,
+    ) -> Posterior:
         """The posterior of the ejection fraction of one study, or of each of several.
 
         Arguments:
             study: one study gives a posterior of plain floats, a sequence one of arrays [B].
             sampler: another way of sampling, such as `mcsdr.diffusion.sampler.PAPER`.
+            protocol: other windows, or another way of pooling clips, than the model's own.
 
         Raises:
             ClipTooShort: a clip holds too few frames.
         """
         if isinstance(study, Study):
-            return self([study], sampler)[0]
-        return self.posterior(self.encode(study), self.attribute_rows(study), sampler)
+            return self([study], sampler, protocol)[0]
+        return self.posterior(self.encode(study, protocol), self.attribute_rows(study), sampler)
 
     def attribute_rows(self, studies: Sequence[Study]) -> np.ndarray:
         """What is known of each patient as the network takes it: standardised, NaN where unknown, [B, A]."""
         rows = [attribute_row(study.attributes, self.statistics.names) for study in studies]
         return self.statistics.standardise(np.array(rows, dtype=np.float64).reshape(len(rows), -1))
 
-    @torch.inference_mode()
-    def encode(self, studies: Sequence[Study]) -> VideoTokens:
+    def encode(self, studies: Sequence[Study], protocol: ProtocolSettings | None = None) -> VideoTokens:
         """The video tokens of each study; the costly part, done once per clip whatever is then asked."""
-        clips = [torch.from_numpy(sample(s.clips[0], self.clip)) if s.clips else None for s in studies]
-        return self.encode_clips(clips)
+        stored = [[(store(clip, self.clip), clip.view) for clip in study.clips] for study in studies]
+        return self.encode_stored(stored, protocol)
 
     @torch.inference_mode()
-    def encode_clips(self, clips: Sequence[Tensor | None]) -> VideoTokens:
-        """The video tokens of sampled clips, uint8 [T, H, W] each; None where there is no video."""
-        tokens: list[Tensor] = [torch.empty(0, self.network.settings.width, device=self.device)] * len(clips)
+    def encode_stored(
+        self, studies: Sequence[Sequence[ViewedFrames]], protocol: ProtocolSettings | None = None
+    ) -> VideoTokens:
+        """The video tokens of studies whose clips are stored frames, uint8 [S, H, W], and their views."""
+        grouped = [groups(clips, self.clip, protocol or self.protocol) or [[]] for clips in studies]
+        owner = np.repeat(np.arange(len(studies)), [len(of_study) for of_study in grouped])
+        seen = [group for of_study in grouped for group in of_study]
+        tokens = self._encode_windows([window for group in seen for window in group])
+        none = torch.empty(0, self.network.width, device=self.device)
+        joined = [torch.cat([none, *(tokens.pop(0) for _ in group)]) for group in seen]
+        lengths = torch.tensor([len(t) for t in joined], device=self.device)
+        padded = torch.nn.utils.rnn.pad_sequence(joined, batch_first=True)
+        return VideoTokens(padded, torch.arange(padded.shape[1], device=self.device) < lengths[:, None], owner)
+
+    def _encode_windows(self, windows: Sequence[ViewedFrames]) -> list[Tensor]:
+        """Tokens [L, width] of each window; those of one length are encoded together, a bounded number at a time."""
+        tokens: list[Tensor] = [torch.empty(0)] * len(windows)
         by_length: dict[int, list[int]] = {}
-        for index, clip in enumerate(clips):
-            if clip is not None:
-                by_length.setdefault(len(clip), []).append(index)
+        for index, (frames, _) in enumerate(windows):
+            by_length.setdefault(len(frames), []).append(index)
         for indices in by_length.values():
-            batch = torch.stack([clip for i in indices if (clip := clips[i]) is not None]).to(self.device)
-            for index, encoded in zip(indices, self.network.video_encoder(standardise(batch)), strict=True):
-                tokens[index] = encoded
-        lengths = torch.tensor([len(t) for t in tokens], device=self.device)
-        padded = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True)
-        return VideoTokens(padded, torch.arange(padded.shape[1], device=self.device) < lengths[:, None])
+            for start in range(0, len(indices), WINDOWS_AT_ONCE):
+                some = indices[start : start + WINDOWS_AT_ONCE]
+                batch = torch.from_numpy(np.stack([windows[i][0] for i in some])).to(self.device)
+                encoded = self.network.encode(to_grey(batch, self.clip), [windows[i][1].value for i in some])
+                for index, these in zip(some, encoded, strict=True):
+                    tokens[index] = these
+        return tokens
 
     @torch.inference_mode()
     def posterior(
@@ -172,14 +197,16 @@ class Model:
     ) -> Posterior:
         """Posteriors from encoded videos and standardised attributes [B, A], NaN where unknown."""
         settings = sampler or self.sampler
-        z = starting_points(settings, len(attributes))
-        known = torch.from_numpy(attributes).to(self.device)
+        z = starting_points(settings, len(video.owner))
+        known = torch.from_numpy(attributes[video.owner]).to(self.device)
         states, a, b = self._flow(settings)(video.tokens, video.mask, known, z.to(self.device))
-        percent = TARGET.to_percent(states.double(), a.double(), b.double()).cpu().numpy()
+        percent = self.network.target.to_percent(states.double(), a.double(), b.double()).cpu().numpy()
         steps = angles(settings.schedule, settings.steps).numpy()
         if settings.draws is None:
-            return Posterior.from_nodes(z[0].double().numpy(), percent[-1], trajectories=percent, angles=steps)
-        return Posterior.from_draws(percent[-1], trajectories=percent, angles=steps)
+            each = Posterior.from_nodes(z[0].double().numpy(), percent[-1], trajectories=percent, angles=steps)
+        else:
+            each = Posterior.from_draws(percent[-1], trajectories=percent, angles=steps)
+        return each if len(video.owner) == len(attributes) else pooled(each, video.owner)
 
     def _flow(self, settings: SamplerSettings) -> torch.nn.Module:
         if settings not in self._flows:
@@ -194,7 +221,7 @@ class Model:
         """
         studies = [Study(), Study()]
         rows = torch.from_numpy(self.attribute_rows(studies)).to(self.device)
-        tokens = torch.zeros(2, 5, self.network.settings.width, device=self.device)
+        tokens = torch.zeros(2, 5, self.network.width, device=self.device)
         mask = torch.ones(2, 5, dtype=torch.bool, device=self.device)
         z = starting_points(self.sampler, len(rows)).to(self.device)
         # TorchScript is deprecated, but torch.export's graph runs no faster than the eager loop and torch.compile needs
@@ -217,6 +244,7 @@ class Model:
             "clip": self.clip.model_dump(),
             "attributes": self.statistics.model_dump(),
             "sampler": vars(self.sampler),
+            "protocol": self.protocol.model_dump(),
             "card": self.card.model_dump(),
         }
         write_atomically(folder / "model.safetensors", weights)
@@ -256,7 +284,7 @@ def load(name_or_folder: str | Path = BUNDLED, device: str | torch.device = "cpu
     if hashlib.sha256(weights).hexdigest() != description.get("sha256"):
         raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
     try:
-        network = PosteriorNetwork(NetworkSettings(**description["network"]))
+        network = build_network(NetworkSettings(**description["network"]))
         network.load_state_dict(load_tensors(weights))
         model = Model(
             network,
@@ -264,6 +292,7 @@ def load(name_or_folder: str | Path = BUNDLED, device: str | torch.device = "cpu
             AttributeStatistics(**description["attributes"]),
             Card(**description["card"]),
             SamplerSettings(**description["sampler"]),
+            ProtocolSettings(**description.get("protocol", {})),
         )
     except (KeyError, TypeError, RuntimeError, SafetensorError, ValidationError) as error:
         raise InvalidModel(f"the model does not fit mcsdr {mcsdr.__version__}: {error}", path=folder) from error

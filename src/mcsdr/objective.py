@@ -1,12 +1,8 @@
 """What training minimises, and the random draws of one step.
 
-For a clip with label y, under M random masks of what is known,
-
-    ℓ = logit(y/100),   NLL = log b + (ℓ − a)²/2b²,   w = (ℓ − a)/b,   loss = NLL + ‖v_φ(cos θ w + sin θ ε) − v‖²,
-
-with w detached: the location-scale head answers for centre and width, the score network for the shape. The clip is
-encoded once; masks and (θ, ε) pairs cost next to nothing. Randomness is drawn in `draw_step`, from the step's own
-generator, and applied here.
+Each study of a batch is encoded once and asked about under M random masks of what is known; masks and (θ, ε) pairs cost
+next to nothing beside the encoder. What the loss is, the network says (`Network.loss`). Randomness is drawn in
+`draw_hidden` and `draw_noise`, from the step's own generator, and applied here.
 """
 
 from __future__ import annotations
@@ -17,11 +13,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from mcsdr.diffusion.denoiser import Pairs, draw_pairs, velocity_error
-from mcsdr.diffusion.target import BoundedResidual
-from mcsdr.nn.network import PosteriorNetwork
-
-TARGET = BoundedResidual()
+from mcsdr.diffusion.denoiser import Pairs, draw_pairs
+from mcsdr.nn.network import Network
 
 
 class DropoutSettings(BaseModel):
@@ -31,22 +24,38 @@ class DropoutSettings(BaseModel):
 
     attribute: float = Field(0.15, ge=0, lt=1)  # each attribute by itself
     attributes: float = Field(0.20, ge=0, lt=1)  # all of them
-    video: float = Field(0.10, ge=0, lt=1)
+    clip: float = Field(0.0, ge=0, lt=1)  # each clip of a study by itself
+    video: float = Field(0.10, ge=0, lt=1)  # all clips
     everything: float = Field(0.03, ge=0, lt=1)
-    masks: int = Field(4, gt=0)  # masks drawn per encoded clip
+    masks: int = Field(4, gt=0)  # masks drawn per encoded study
     pairs: int = Field(16, gt=0)  # (θ, ε) pairs per mask
 
 
 @dataclass(frozen=True)
+class Videos:
+    """The clips of a batch of studies: video [N, T, H, W], the view of each, and the place of each, int [N].
+
+    Place p of B·C is clip p % C of study p // C; places without a clip are empty.
+    """
+
+    video: Tensor
+    views: tuple[str, ...]
+    places: Tensor
+    together: int  # C
+
+
+@dataclass(frozen=True)
 class Hidden:
-    """What is hidden from the network: attributes bool [B, M, A] and video bool [B, M]."""
+    """What is hidden from the network: attributes bool [B, M, A] and clips bool [B, M, C]."""
 
     attributes: Tensor
-    video: Tensor
+    clips: Tensor
 
 
-def draw_hidden(batch: int, attributes: int, settings: DropoutSettings, generator: torch.Generator) -> Hidden:
-    """Independent masks for each clip."""
+def draw_hidden(
+    batch: int, attributes: int, together: int, settings: DropoutSettings, generator: torch.Generator
+) -> Hidden:
+    """Independent masks for each study."""
     shape = (batch, settings.masks)
 
     def happens(probability: float, *extra: int) -> Tensor:
@@ -55,45 +64,48 @@ def draw_hidden(batch: int, attributes: int, settings: DropoutSettings, generato
     everything = happens(settings.everything)
     no_attributes = happens(settings.attributes) | everything
     each = happens(settings.attribute, attributes)
-    return Hidden(each | no_attributes[..., None], happens(settings.video) | everything)
+    no_video = happens(settings.video) | everything
+    clips = happens(settings.clip, together) if settings.clip else torch.zeros(*shape, together, dtype=torch.bool)
+    return Hidden(each | no_attributes[..., None], clips | no_video[..., None])
 
 
 class Objective(nn.Module):
     """The loss of a batch; wrapped as one module so that gradients of several processes are averaged."""
 
-    def __init__(self, network: PosteriorNetwork) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(
-        self, video: Tensor, attributes: Tensor, ef_percent: Tensor, hidden: Hidden, pairs: Pairs
+        self, videos: Videos, attributes: Tensor, ef_percent: Tensor, hidden: Hidden, pairs: Pairs
     ) -> tuple[Tensor, Tensor]:
         """Denoising loss and NLL of the location-scale head, scalars.
 
         Arguments:
-            video: standardised clips [B, T, H, W].
+            videos: the clips of B studies.
             attributes: standardised, NaN where unknown, [B, A].
             ef_percent: labels [B].
             hidden: what each of the M masks hides.
             pairs: angles and noise [B·M, P].
         """
-        masks = hidden.video.shape[1]
-        tokens = self.network.video_encoder(video).repeat_interleave(masks, dim=0)
+        studies, masks, together = hidden.clips.shape
+        encoded = self.network.encode(videos.video, videos.views)
+        length, width = encoded.shape[1:]
+        tokens = encoded.new_zeros(studies * together, length, width).index_copy(0, videos.places, encoded)
+        shown = torch.zeros(studies * together, dtype=torch.bool, device=tokens.device)
+        shown[videos.places] = True
+        video_mask = (shown.view(studies, 1, together) & ~hidden.clips).repeat_interleave(length, dim=-1)
         seen = attributes[:, None].expand(-1, masks, -1).masked_fill(hidden.attributes, float("nan"))
-        video_mask = ~hidden.video.flatten()[:, None].expand(-1, tokens.shape[1])
-        condition = self.network.condition(tokens, video_mask, seen.flatten(0, 1))
-        a, b = self.network.location_scale(condition)
-        y = ef_percent.repeat_interleave(masks)
-        w = TARGET.to_residual(y, a, b)
-        nll = (b.log() + 0.5 * w**2).mean()
-
-        score = self.network.score
-        cache = score.cache(condition)
-        residual = w.detach()[:, None].expand_as(pairs.theta)
-        error = velocity_error(lambda x, theta: score(x, score.angles(theta), cache), residual, pairs)
-        return error.float().mean(), nll
+        losses: tuple[Tensor, Tensor] = self.network.loss(
+            tokens.view(studies, together * length, width).repeat_interleave(masks, dim=0),
+            video_mask.flatten(0, 1),
+            seen.flatten(0, 1),
+            ef_percent.repeat_interleave(masks),
+            pairs,
+        )
+        return losses
 
 
 def draw_noise(batch: int, settings: DropoutSettings, generator: torch.Generator) -> Pairs:
-    """(θ, ε) pairs for every mask of every clip, [B·M, P]."""
+    """(θ, ε) pairs for every mask of every study, [B·M, P]."""
     return draw_pairs((batch * settings.masks, settings.pairs), generator)

@@ -18,12 +18,11 @@ from mcsdr.errors import McsdrError, MissingFile
 from mcsdr.io import find_clips, read_study
 from mcsdr.model import Model
 from mcsdr.posterior import Posterior
-from mcsdr.study import Notice, Study
+from mcsdr.study import ADULT_YEARS, Notice, Study
 
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 # Sex-specific lower limit of normal, ASE/EACVI 2015 (Lang et al., J Am Soc Echocardiogr 28:1).
 LOWER_LIMIT = {"M": 52.0, "F": 54.0}
-ADULT_YEARS = 18.0
 WIDE_INTERVAL = 25.0
 
 

@@ -18,6 +18,7 @@ from mcsdr.diffusion.sampler import EXACT, SamplerSettings
 from mcsdr.errors import InvalidConfig
 from mcsdr.nn.network import NetworkSettings
 from mcsdr.objective import DropoutSettings
+from mcsdr.protocol import ProtocolSettings
 
 
 class Settings(BaseModel):
@@ -34,6 +35,7 @@ class DataSettings(Settings):
     # "reading" is the label of the table; "redrawn" lets another reader read the same phantom at every visit.
     label: Literal["reading", "redrawn"] = "reading"
     cache: Path = Path("runs/cache")
+    max_bad: float = Field(0.01, ge=0, le=1)  # share of studies that may be unusable before the run stops
 
 
 class OptimSettings(Settings):
@@ -42,19 +44,30 @@ class OptimSettings(Settings):
     epochs: int = Field(20, gt=0)
     batch: int = Field(32, gt=0)
     lr: float = Field(2e-3, gt=0)
+    encoder_lr: float | None = Field(None, gt=0)  # the video encoder's, where it is another
+    lr_end: float | None = Field(None, gt=0)  # of every part at the last step; 1 % of its own where not given
     weight_decay: float = Field(0.02, ge=0)
     warmup: float = Field(0.03, ge=0, lt=1)  # share of all steps
-    clip_norm: float = Field(1.0, gt=0)
+    beta2: float = Field(0.98, gt=0, lt=1)  # of AdamW
+    clip_norm: float = Field(1.0, gt=0)  # inf: gradients are not cut
     ema: float = Field(0.999, ge=0, lt=1)
 
 
+class StartSettings(Settings):
+    """What the weights start from."""
+
+    encoder: str = ""  # a model's name or folder, or a checkpoint of the encoder; random where empty
+
+
 class RunSettings(Settings):
-    """Seed, precision and how often to look."""
+    """Seed, precision, augmentation and how often to look."""
 
     name: str = "model"
     seed: int = 0
     precision: Literal["bf16", "no"] = "bf16"
     short_clips: float = Field(0.3, ge=0, le=1)  # share of batches cut to fewer frames
+    augmentation: Literal["strong", "crop", "none"] = "strong"
+    select: Literal["crps", "mae"] = "crps"  # the validation figure that the kept model is best in
     validate_every: int = Field(1, gt=0)  # epochs
     checkpoint_every: int = Field(100, gt=0)  # steps
 
@@ -67,20 +80,27 @@ class TrainSettings(Settings):
     network: NetworkSettings = NetworkSettings()
     dropout: DropoutSettings = DropoutSettings()
     sampler: SamplerSettings = EXACT
+    protocol: ProtocolSettings = ProtocolSettings()
+    start: StartSettings = StartSettings()
     optim: OptimSettings = OptimSettings()
     run: RunSettings = RunSettings()
 
 
-def read_settings(path: Path, overrides: dict[str, str] | None = None) -> TrainSettings:
+def read_settings(path: Path, overrides: dict[str, str] | None = None, *over: Path) -> TrainSettings:
     """Settings from a TOML file, with dotted overrides such as {"optim.lr": "1e-3"}.
+
+    Arguments:
+        over: further TOML files, each laid over what stands before it, key by key.
 
     Raises:
         InvalidConfig: no such file, not TOML, or a key or value that is not allowed.
     """
-    try:
-        tables: dict[str, Any] = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise InvalidConfig(f"the settings cannot be read: {error}", path=path) from error
+    tables: dict[str, Any] = {}
+    for file in (path, *over):
+        try:
+            _lay_over(tables, tomllib.loads(file.read_text()))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise InvalidConfig(f"the settings cannot be read: {error}", path=file) from error
     for key, value in (overrides or {}).items():
         *parents, leaf = key.split(".")
         table = tables
@@ -92,6 +112,14 @@ def read_settings(path: Path, overrides: dict[str, str] | None = None) -> TrainS
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise InvalidConfig(problems, path=path) from error
+
+
+def _lay_over(tables: dict[str, Any], others: dict[str, Any]) -> None:
+    for key, value in others.items():
+        if isinstance(value, dict) and isinstance(tables.get(key), dict):
+            _lay_over(tables[key], value)
+        else:
+            tables[key] = value
 
 
 def _toml_value(text: str) -> Any:

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from mcsdr.errors import InvalidAttributes
 
 
+ADULT_YEARS = 18.0
+
+
 class View(StrEnum):
     """The echocardiographic window a clip was taken from."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,52 +21,61 @@ from accelerate import Accelerator
 from mcsdr.attributes import AttributeStatistics
 from mcsdr.cache import ClipCache, cached
 from mcsdr.checkpoint import Average, load_checkpoint, save_checkpoint
-from mcsdr.datasets import CohortSpec, PhantomCohort, open_cohort
+from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
+from mcsdr.datasets.entries import FolderCohort
+from mcsdr.errors import InvalidConfig, InvalidModel, TrainingDiverged
 from mcsdr.feed import Feed
+from mcsdr.interop.weights import load_encoder_weights
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Card, Model, load
-from mcsdr.nn.network import PosteriorNetwork, channels_last
+from mcsdr.nn.network import Network, build_network, channels_last
 from mcsdr.objective import Objective
 from mcsdr.settings import OptimSettings, TrainSettings
+from mcsdr.study import ADULT_YEARS, Study
 
 CHECKPOINT = "last.safetensors"
 LOG_EVERY = 20
 
 
-def learning_rate(step: int, steps: int, settings: OptimSettings) -> float:
-    """Linear warm-up, then a cosine to 1 % of the peak."""
-    warmup = max(1, round(settings.warmup * steps))
+def learning_rate(step: int, steps: int, peak: float, settings: OptimSettings) -> float:
+    """Linear warm-up to the peak, then a cosine to `lr_end`."""
+    warmup = round(settings.warmup * steps)
     if step < warmup:
-        return settings.lr * (step + 1) / warmup
+        return peak * (step + 1) / warmup
+    end = 0.01 * peak if settings.lr_end is None else min(settings.lr_end, peak)
     share = (step - warmup) / max(1, steps - warmup)
-    return settings.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+    return end + (peak - end) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def make_optimiser(network: torch.nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
-    """AdamW; norms, biases and embeddings of one dimension are not decayed."""
-    decayed = [p for p in network.parameters() if p.dim() >= 2]
-    free = [p for p in network.parameters() if p.dim() < 2]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.98))
+def make_optimiser(network: Network, settings: OptimSettings) -> torch.optim.AdamW:
+    """AdamW; what has one dimension is not decayed, and the encoder may learn at a rate of its own."""
+    groups = []
+    encoder = {id(p) for p in network.video_encoder.parameters()}
+    for peak, part in ((settings.lr, False), (settings.encoder_lr or settings.lr, True)):
+        parameters = [p for p in network.parameters() if (id(p) in encoder) is part]
+        decayed, free = [p for p in parameters if p.dim() >= 2], [p for p in parameters if p.dim() < 2]
+        groups.append({"params": decayed, "weight_decay": settings.weight_decay, "peak": peak})
+        groups.append({"params": free, "weight_decay": 0.0, "peak": peak})
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, settings.beta2))
 
 
 def validate(model: Model, cache: ClipCache, batch: int = 32) -> dict[str, float]:
-    """CRPS against the readings, and MAE of the median against the truth where it is known."""
+    """CRPS against the readings, and MAE of the point estimate, against the truth too where it is known."""
     attributes = model.statistics.standardise(cache.attributes)
-    parts = []
+    scores, points = [], []
     for start in range(0, len(cache), batch):
         rows = range(start, min(start + batch, len(cache)))
-        clips = [torch.from_numpy(np.array(cache.frames[row, : cache.lengths[row]])) for row in rows]
-        parts.append(model.posterior(model.encode_clips(clips), attributes[start : start + batch]))
-    scores = np.concatenate(
-        [crps_of(part, cache.ef_percent[s * batch : s * batch + len(part)]) for s, part in enumerate(parts)]
-    )
-    median = np.concatenate([np.asarray(part.median) for part in parts])
-    return {
-        "crps": float(scores.mean()),
-        "mae": float(np.abs(median - cache.ef_percent).mean()),
-        "mae_true": float(np.abs(median - cache.true_ef_percent).mean()),
+        clips = [[(cache.frames(clip), clip.view) for clip in cache.clips[row]] for row in rows]
+        answer = model.posterior(model.encode_stored(clips), attributes[rows.start : rows.stop])
+        scores.append(crps_of(answer, cache.ef_percent[rows.start : rows.stop]))
+        points.append(np.asarray(answer.median if answer.draws is None else answer.mean))
+    point = np.concatenate(points)
+    figures = {
+        "crps": float(np.concatenate(scores).mean()),
+        "mae": float(np.abs(point - cache.ef_percent).mean()),
+        "mae_true": float(np.abs(point - cache.true_ef_percent).mean()),
     }
+    return {name: value for name, value in figures.items() if not math.isnan(value)}
 
 
 class Log:
@@ -100,6 +109,9 @@ class Watcher(Protocol):
     def cache(self, cohort: str, done: int, total: int) -> None:
         """A clip was rendered or decoded."""
 
+    def skipped(self, cohort: str, bad: Sequence[tuple[str, str]]) -> None:
+        """These studies cannot be used, as (study_id, why)."""
+
     def step(self, step: int, steps: int, loss: float) -> None:
         """A step was made."""
 
@@ -111,6 +123,7 @@ class Silence:
     """A watcher that says nothing."""
 
     def cache(self, cohort: str, done: int, total: int) -> None: ...
+    def skipped(self, cohort: str, bad: Sequence[tuple[str, str]]) -> None: ...
     def step(self, step: int, steps: int, loss: float) -> None: ...
     def validated(self, step: int, figures: dict[str, float], best: bool) -> None: ...
 
@@ -121,21 +134,25 @@ def load_caches(settings: TrainSettings, watcher: Watcher, accelerator: Accelera
     def one(name: str, spec: CohortSpec) -> ClipCache:
         cohort = open_cohort(spec)
         advance: Callable[[int], None] = lambda done: watcher.cache(name, done, len(cohort))  # noqa: E731
-        made_from = {
-            "renderer": _phantom_fingerprint() if spec.kind == "phantom" else "",
-            **spec.model_dump(mode="json"),
-        }
-        names = settings.network.attributes
-        return cached(settings.data.cache, made_from, lambda: cohort, len(cohort), settings.clip, names, advance)
+        made_from = {"source": fingerprint(spec, cohort), **spec.model_dump(mode="json")}
+        names, data = settings.network.attributes, settings.data
+        cache = cached(data.cache, made_from, cohort, settings.clip, names, advance, data.max_bad)
+        watcher.skipped(name, cache.bad)
+        return cache
 
     with accelerator.main_process_first():
         return one("train", settings.data.train), one("val", settings.data.val)
 
 
-def _phantom_fingerprint() -> str:
-    """A hash of what one phantom looks like: clips of another renderer are not taken for this one's."""
-    study = PhantomCohort(1, seed=0)[0]
-    facts = study.clips[0].frames.tobytes() + repr((study.ef_percent, study.attributes)).encode()
+def fingerprint(spec: CohortSpec, cohort: Sequence[Study]) -> str:
+    """A hash of what a cohort is read from: clips of another renderer or of a changed folder are not taken for it."""
+    return cohort.fingerprint() if isinstance(cohort, FolderCohort) else _phantom_fingerprint(spec)
+
+
+def _phantom_fingerprint(spec: CohortSpec) -> str:
+    study = open_cohort(spec.model_copy(update={"n": 1}))[0]
+    facts = b"".join(clip.frames.tobytes() for clip in study.clips)
+    facts += repr((study.ef_percent, study.attributes)).encode()
     return hashlib.sha256(facts).hexdigest()[:16]
 
 
@@ -150,7 +167,7 @@ class Run:
     feed: Feed
     val_cache: ClipCache
     statistics: AttributeStatistics
-    network: PosteriorNetwork
+    network: Network
     objective: torch.nn.Module  # the loss, wrapped so that processes average their gradients
     optimiser: Any
     average: Average
@@ -166,7 +183,9 @@ class Run:
         statistics = AttributeStatistics.fit(settings.network.attributes, train_cache.attributes)
         feed = Feed(train_cache, statistics, settings, accelerator.process_index, accelerator.num_processes)
         torch.manual_seed(settings.run.seed)
-        network = channels_last(PosteriorNetwork(settings.network))
+        network = channels_last(build_network(settings.network))
+        if settings.start.encoder:
+            start_from(network, settings)
         optimiser, average = make_optimiser(network, settings.optim), Average(network, settings.optim.ema)
         progress: dict[str, Any] = {"step": 0, "best": None}
         if (folder / CHECKPOINT).exists():
@@ -179,9 +198,10 @@ class Run:
     def advance(self, step: int, steps: int) -> tuple[float, float]:
         """One step of the optimiser; returns the denoising loss and the NLL of the location-scale head."""
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(step, steps, self.settings.optim)
+            group["lr"] = learning_rate(step, steps, group["peak"], self.settings.optim)
         batch = self.feed.batch(step).to(self.accelerator.device)
-        denoising, nll = self.objective(batch.video, batch.attributes, batch.ef_percent, batch.hidden, batch.pairs)
+        denoising, nll = self.objective(batch.videos, batch.attributes, batch.ef_percent, batch.hidden, batch.pairs)
+        self._refuse_divergence(denoising + nll, step)
         self.accelerator.backward(denoising + nll)
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.optim.clip_norm)
         self.optimiser.step()
@@ -189,13 +209,19 @@ class Run:
         self.average.update(self.network, step + 1)
         return denoising.item(), nll.item()
 
+    def _refuse_divergence(self, loss: torch.Tensor, step: int) -> None:
+        if not bool(loss.isfinite()):
+            cause = f"the loss is {loss.item()} at step {step + 1}; the checkpoint before it is whole."
+            raise TrainingDiverged(cause, path=self.folder)
+
     def look(self, done: int) -> dict[str, float]:
         """Validate the averaged network, and keep it if it is the best so far."""
-        model = averaged_model(self.settings, self.statistics, self.average)
+        model = averaged_model(self.settings, self.statistics, self.average, self.feed.cache)
         figures = validate(model, self.val_cache)
-        best = self.progress["best"] is None or figures["crps"] < self.progress["best"]
+        by = figures[self.settings.run.select]
+        best = self.progress["best"] is None or by < self.progress["best"]
         if best:
-            self.progress["best"] = figures["crps"]
+            self.progress["best"] = by
             model.card.figures["validation"] = {"step": done, "processes": self.feed.world, **figures}
             model.save(self.folder / "model")
         self.watcher.validated(done, figures, best)
@@ -236,14 +262,35 @@ def train(settings: TrainSettings, folder: Path, watcher: Watcher | None = None)
     return load(folder / "model")
 
 
-def averaged_model(settings: TrainSettings, statistics: AttributeStatistics, average: Average) -> Model:
+def start_from(network: Network, settings: TrainSettings) -> None:
+    """Load what the encoder starts from: a model of this package, or a published checkpoint of its architecture."""
+    source = settings.start.encoder
+    try:
+        weights = load(source).network.video_encoder.state_dict()
+    except InvalidModel:
+        if not Path(source).is_file():
+            raise
+        load_encoder_weights(network.video_encoder, Path(source), settings.network.encoder)
+        return
+    try:
+        network.video_encoder.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InvalidConfig(f"start.encoder = {source!r} is of another shape: {error}") from error
+
+
+def averaged_model(
+    settings: TrainSettings, statistics: AttributeStatistics, average: Average, cache: ClipCache
+) -> Model:
     """The averaged weights as a model with its card."""
-    network = PosteriorNetwork(settings.network)
+    network = build_network(settings.network)
     network.load_state_dict({name: t.cpu() for name, t in average.state.items()})
+    names = settings.network.attributes
+    ages = cache.attributes[:, names.index("age_years")] if "age_years" in names else np.array([])
     card = Card(
         name=settings.run.name,
         training_data=settings.data.train.describe(),
-        synthetic=settings.data.train.kind == "phantom",
+        synthetic=is_synthetic(settings.data.train),
+        adults_only=not (ages < ADULT_YEARS).any(),
         config=settings.model_dump(mode="json"),
     )
-    return Model(network, settings.clip, statistics, card, settings.sampler)
+    return Model(network, settings.clip, statistics, card, settings.sampler, settings.protocol)

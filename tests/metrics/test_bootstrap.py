@@ -76,6 +76,17 @@ def test_any_statistic_of_several_arrays() -> None:
     assert interval.lower < interval.estimate == rmse(observed + ERRORS, observed) < interval.upper
 
 
+def test_resamples_without_the_statistic_are_left_out() -> None:
+    """The share of events among those with one, NaN where a resample drew none; and a statistic that is never there."""
+    events = np.r_[1.0, np.zeros(9)]
+
+    def of_events(x: np.ndarray) -> float:
+        return float(x.sum() / (x > 0).sum()) if x.any() else float("nan")
+
+    assert cluster_bootstrap(of_events, np.arange(10), events, resamples=100) == (1, 1, 1)
+    assert np.isnan(cluster_bootstrap(of_events, np.arange(10), np.zeros(10), resamples=20)).all()
+
+
 def test_rows_that_do_not_match_are_refused() -> None:
     with pytest.raises(ValueError, match="same length"):
         cluster_bootstrap_mean(PATIENTS[:-1], ERRORS)

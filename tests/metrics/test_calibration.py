@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from mcsdr.metrics.calibration import coverage, mean_width, picp, pit_ks, qice, reliability
+from mcsdr.metrics.calibration import coverage, coverage_error, inside, mean_width, picp, pit_ks, qice, reliability
 
 PERFECT = (np.arange(1000) + 0.5) / 1000
 any_pit = hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1))
@@ -32,6 +32,22 @@ def test_too_narrow_under_covers_and_too_wide_over_covers(ratio: float, sign: in
     assert sign * (coverage(u, 0.9)[0] - 0.9) > 0
     assert qice(u) > 0.01
     assert pit_ks(u) > 0.05
+
+
+def test_coverage_error_by_hand_and_at_its_ends() -> None:
+    levels = np.arange(5, 100, 5) / 100
+    u = stats.norm.cdf(stats.norm.ppf(PERFECT) / 0.7)
+    expected = np.mean([abs(np.mean(np.abs(u - 0.5) <= level / 2) - level) for level in levels])
+    assert coverage_error(u) == pytest.approx(expected, abs=1e-12)
+    assert coverage_error(PERFECT) == pytest.approx(0, abs=1e-9)
+    assert coverage_error(np.full(9, 0.5)) == pytest.approx(0.5)
+    assert coverage_error(np.zeros(9)) == pytest.approx(0.5)
+
+
+def test_coverage_is_the_share_inside() -> None:
+    u = np.array([0.05, 0.0499, 0.95, 0.5])
+    assert inside(u, 0.9).tolist() == [True, False, True, True]
+    assert coverage(u, [0.9])[0] == 0.75
 
 
 @given(pit=any_pit)

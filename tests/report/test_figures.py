@@ -14,10 +14,12 @@ from tests.report.standins import posterior_of
 
 from mcsdr import DISCLAIMER
 from mcsdr.diffusion.sampler import SamplerSettings
+from mcsdr.metrics.subgroups import Subgroup, subgroups
 from mcsdr.normal import normal_cdf
 from mcsdr.posterior import Posterior
 from mcsdr.prediction import Prediction
 from mcsdr.report import CUTS, category_percents, figures, percent, quantile_dots, smooth_density
+from mcsdr.report.drawing import binomial_band
 from mcsdr.study import Study
 
 POSTERIORS = {
@@ -84,7 +86,7 @@ def test_no_probability_is_called_certain() -> None:
 
 def test_the_bands_are_binomial_quantiles() -> None:
     p = np.array([0.01, 0.05, 0.5, 0.9])
-    low, high = figures._binomial_band(137, p)
+    low, high = binomial_band(137, p)
     np.testing.assert_array_equal(low, stats.binom.ppf(0.025, 137, p))
     np.testing.assert_array_equal(high, stats.binom.ppf(0.975, 137, p))
 
@@ -94,7 +96,8 @@ def test_the_bands_are_binomial_quantiles() -> None:
 
 def test_an_evaluation_writes_its_figures(tmp_path: Path, cohort: dict[str, np.ndarray]) -> None:
     paths = figures.save_all(tmp_path, **cohort, footer="synthetic phantoms")
-    assert {path.name for path in paths} == {"predicted_against_true.png", "pit_histogram.png", "reliability.png"}
+    always = {"predicted_against_true.png", "pit_histogram.png", "reliability.png", "bland_altman.png"}
+    assert {path.name for path in paths} == always
     assert set(tmp_path.iterdir()) == set(paths)
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
@@ -107,6 +110,86 @@ def test_figures_of_a_cohort_carry_measures_and_footer(cohort: dict[str, np.ndar
     assert f"{100 * ((low <= ef) & (ef <= high)).mean():.1f} %" in words
     assert DISCLAIMER in texts(figures.pit_histogram(pit))
     assert f"90 % interval holds {100 * (np.abs(pit - 0.5) <= 0.45).mean():.1f} %" in texts(figures.reliability(pit))
+
+
+def kinds(ef: np.ndarray, inside: np.ndarray, sizes: tuple[int, int]) -> list[Subgroup]:
+    """Two groups by each EF, of so many patients, their MAE and coverage those of the first rows."""
+    labels = ["≤30"] * sizes[0] + ["≥50"] * sizes[1]
+    patients = np.arange(sum(sizes))
+    values = {"MAE": ef[: sum(sizes)] / 10, "coverage 90%": inside[: sum(sizes)]}
+    return [
+        group
+        for attribute in ("reported EF", "predicted EF")
+        for group in subgroups(attribute, labels, ("≤30", "≥50"), patients, values, resamples=20)
+    ]
+
+
+def test_an_evaluation_draws_what_its_arrays_allow(tmp_path: Path, cohort: dict[str, np.ndarray]) -> None:
+    groups = kinds(cohort["ef"], cohort["pit"] > 0.1, (19, 60))
+    case = figures.Case("s$1_x$", POSTERIORS["two peaks"], 50.0, 0.0)
+    paths = figures.save_all(tmp_path, **cohort, sd=cohort["high_90"], subgroups=groups, cases=[case] * 4)
+    assert {path.stem for path in paths} > {"risk_coverage", "subgroups", "coverage_by_ef", "cases"}
+    nobody = kinds(cohort["ef"], cohort["pit"] > 0.1, (19, 19))
+    (tmp_path / "few").mkdir()
+    assert "subgroups" not in {path.stem for path in figures.save_all(tmp_path / "few", **cohort, subgroups=nobody)}
+
+
+def test_bland_altman_shows_bias_and_limits(cohort: dict[str, np.ndarray]) -> None:
+    d = cohort["median"] - cohort["ef"]
+    figure = figures.bland_altman(cohort["median"], cohort["ef"])
+    words = texts(figure)
+    for value in (d.mean(), d.mean() - 1.96 * d.std(ddof=1), d.mean() + 1.96 * d.std(ddof=1)):
+        assert f"{value:+.1f}".replace("-", "−") in words
+    assert DISCLAIMER in words
+    points = figure.axes[0].collections[0].get_offsets()
+    np.testing.assert_allclose(points, np.column_stack([(cohort["median"] + cohort["ef"]) / 2, d]))
+
+
+def test_risk_coverage_ends_at_the_mae_of_all(cohort: dict[str, np.ndarray]) -> None:
+    error, sd = np.abs(cohort["median"] - cohort["ef"]), cohort["high_90"] - cohort["low_90"]
+    figure = figures.risk_coverage(error, sd)
+    for curve in figure.axes[0].lines[:2]:
+        assert curve.get_xydata()[-1] == pytest.approx((1, error.mean()))
+    assert DISCLAIMER in texts(figure)
+
+
+def test_too_few_patients_are_words_and_not_a_mark(cohort: dict[str, np.ndarray]) -> None:
+    inside = np.abs(cohort["pit"] - 0.5) < 0.45
+    groups = kinds(cohort["ef"], inside, (19, 60))
+    for figure in (figures.subgroup_forest(groups, overall=4.0), figures.coverage_by_ef(groups)):
+        words = texts(figure)
+        assert "no evidence" in words
+        assert DISCLAIMER in words
+        marks = [line for line in figure.axes[-1].lines if line.get_marker() in "os" and len(line.get_xdata())]
+        assert len(marks) == 2  # of the groups of 60, one by each EF
+        at = [float(value) for line in marks for value in (*line.get_xdata(), *line.get_ydata())]
+        assert at.count(pytest.approx(inside[19:79].mean())) == 2
+
+
+def test_cases_show_mean_and_truth() -> None:
+    cases = [figures.Case(f"study {i}", POSTERIORS["one peak"], 40.0 + i, i / 3) for i in range(4)]
+    figure = figures.case_densities(cases)
+    for axes, case in zip(figure.axes, cases, strict=False):
+        upright = {float(line.get_xdata()[0]) for line in axes.lines if len(line.get_xdata()) == 2}
+        assert upright == {case.observed, case.posterior.mean}
+    words = texts(figure)
+    assert "least error" in words
+    assert "greatest error" in words
+    assert "error rank 33 %" in words
+    assert DISCLAIMER in words
+
+
+def test_trajectories_show_mean_and_spread_at_both_ends() -> None:
+    posterior = POSTERIORS["one peak"]
+    left, middle, right = figures.trajectories(posterior).axes
+    assert posterior.trajectories is not None
+    first = Posterior.from_nodes(posterior.z[0], posterior.trajectories[0, 0])
+    (mean,) = [line for line in middle.lines if line.get_label() == "mean"]
+    assert mean.get_ydata()[[0, -1]] == pytest.approx([first.mean, posterior.mean])
+    edges = [line.get_ydata()[-1] for line in middle.lines if line is not mean]
+    assert sorted(edges) == pytest.approx([posterior.mean - posterior.sd, posterior.mean + posterior.sd])
+    for violin in (left, right):
+        assert violin.collections  # the filled shape
 
 
 @every_posterior

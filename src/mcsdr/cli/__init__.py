@@ -19,11 +19,15 @@ COMMANDS = {
     "predict": "Estimate the posterior of ejection fraction for each clip.",
     "evaluate": "Measure a model on a cohort: accuracy, CRPS, calibration.",
     "train": "Train a model, or go on with a training that was stopped.",
+    "reproduce": "Repeat the paper's experiment, or ours, on one of the three data sets.",
     "simulate": "Write synthetic echocardiograms with known ejection fraction.",
+    "check": "Read every row and clip of a data set, and list what is wrong.",
+    "import-official": "Turn a checkpoint that the MCSDR authors released into a model.",
     "info": "Print a model's size, training data, hash and figures.",
 }
 for command, summary in COMMANDS.items():
-    app.command(f"mcsdr.cli.{command}:{command}", name=command, help=summary)
+    module = command.replace("-", "_")
+    app.command(f"mcsdr.cli.{module}:{module}", name=command, help=summary)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`mcsdr evaluate`: a cohort in, a table and figures out."""
+"""`mcsdr evaluate`: a cohort in, tables and figures out."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from mcsdr.evaluation import Evaluation
+    from mcsdr.metrics.subgroups import Subgroup
+
+GROUPS = {"accuracy": "accuracy of the {point}", "posterior": "posterior", "decision": "decision"}
 
 
 def evaluate(
@@ -20,9 +24,12 @@ def evaluate(
     *,
     out: Path = Path("out/evaluation"),
     split: Literal["train", "val", "test"] | None = None,
+    views: Annotated[list[Literal["A4C", "A2C", "PSAX"]] | None, Parameter(negative="")] = None,
+    fold: int | None = None,
     without: Annotated[list[Literal["video", "attributes"]] | None, Parameter(negative="")] = None,
     sampler: Literal["exact", "paper", "ddpm"] | None = None,
     seed: int = 0,
+    max_bad: float = 0.02,
 ) -> None:
     """Measure a model on a cohort: accuracy, CRPS, calibration, with patient-level bootstrap intervals.
 
@@ -31,17 +38,23 @@ def evaluate(
     model
         A bundled model's name or a folder that `mcsdr train` wrote.
     data
-        A folder in EchoNet-Dynamic's layout, or phantom:N:SEED for phantoms rendered on the way.
+        A data set's folder, in its own layout, or phantom:N:SEED for phantoms rendered on the way.
     out
-        Folder for studies.csv, metrics.json and figures.
+        Folder for studies.csv, subgroups.csv, metrics.json and figures.
     split
         Only this split of the folder.
+    views
+        Only clips of this view; may be given several times.
+    fold
+        Which fold is tested on, for data sets that come in folds.
     without
         Take a modality away: what is then known is the rest.
     sampler
         As for predict; the model's own unless given.
     seed
         Of the random trajectories of `paper` and `ddpm`.
+    max_bad
+        Share of the studies that may fail; beyond it the evaluation stops.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -51,9 +64,9 @@ def evaluate(
     from mcsdr.evaluation import evaluate as measure
     from mcsdr.model import load
 
-    console = Console()
+    console = Console(width=None if Console().is_terminal else 120)  # a file has room
     estimator = load(model)
-    spec = CohortSpec.parse(data, split)
+    spec = CohortSpec.parse(data, split, views=views, fold=fold)
     cohort = open_cohort(spec)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(spec.describe(), total=len(cohort))
@@ -64,23 +77,63 @@ def evaluate(
             without=without or (),
             sampler=preset(sampler, seed) if sampler else None,
             advance=lambda done: progress.update(task, completed=done),
+            max_bad=max_bad,
         )
     missing = f", without {' and '.join(without)}" if without else ""
-    console.print(_table(f"{estimator.card.name} on {spec.describe()}{missing}, {len(result.rows)} studies", result))
-    for failure in result.failures:
-        console.print(f"not answered: {failure['study_id']}: {failure['error']}", markup=False)
+    _show(console, f"{estimator.card.name} on {spec.describe()}{missing}", result)
     console.print(estimator.card.notice)
     result.write(out, footer=estimator.card.notice)
-    console.print(f"Written to {out}: studies.csv, metrics.json and figures.", markup=False)
+    console.print(f"Written to {out}: studies.csv, subgroups.csv, metrics.json and figures.", markup=False)
 
 
-def _table(title: str, result: Evaluation) -> Table:
+def _show(console: Console, title: str, result: Evaluation) -> None:
+    """The two tables, and the studies that are in neither."""
+    console.print(_measures(f"{title}, {len(result.rows)} studies", result))
+    if result.subgroups:
+        console.print(_subgroups("By kind of patient, 95 % intervals over patients", result.subgroups))
+    for failure in result.failures:
+        console.print(f"not answered: {failure['study_id']}: {failure['error']}", markup=False)
+
+
+def _measures(title: str, result: Evaluation) -> Table:
     from rich.table import Table
 
     table = Table(title=title)
     for heading in ("measure", "estimate", "95 % interval", "unit"):
         table.add_column(heading, justify="left" if heading in ("measure", "unit") else "right")
-    for m in result.measures:
-        name = f"{m.name} ({result.provenance['crps_estimator']})" if m.name == "CRPS" else m.name
-        table.add_row(name, f"{m.estimate:.3f}", f"{m.lower:.3f} to {m.upper:.3f}", m.unit)
+    names = {"CRPS": f"CRPS ({result.provenance['crps_estimator']})"}
+    for group, heading in GROUPS.items():
+        table.add_section()
+        table.add_row(f"[bold]{heading.format(point=result.provenance['point'])}[/]")
+        for m in result.measures:
+            if m.group == group:
+                name, interval = names.get(m.name, m.name), f"{m.lower:.3f} to {m.upper:.3f}"
+                undefined = m.estimate != m.estimate
+                table.add_row(name, *(("—", "not defined") if undefined else (f"{m.estimate:.3f}", interval)), m.unit)
+    return table
+
+
+def _subgroups(title: str, subgroups: tuple[Subgroup, ...]) -> Table:
+    from rich.table import Table
+
+    from mcsdr.metrics.subgroups import LEAST_PATIENTS, NO_EVIDENCE
+
+    caption = f"{NO_EVIDENCE}: fewer than {LEAST_PATIENTS} patients, too few for figures"
+    table = Table(title=title, caption=caption)
+    columns = {"MAE": "{:.2f}", "bias": "{:+.2f}", "CRPS": "{:.2f}", "coverage 90%": "{:.0%}"}
+    for heading in ("", "patients", *columns):
+        table.add_column(heading, justify="right" if heading else "left")
+    attribute = None
+    for subgroup in subgroups:
+        if subgroup.attribute != attribute:
+            attribute = subgroup.attribute
+            table.add_section()
+            table.add_row(f"[bold]{attribute}[/]")
+        cells = [NO_EVIDENCE] * len(columns)
+        if subgroup.has_evidence:
+            cells = [
+                "{} ({} to {})".format(*(form.format(value) for value in subgroup.measures[name]))
+                for name, form in columns.items()
+            ]
+        table.add_row(f" {subgroup.group}", f"{subgroup.patients:,}", *cells)
     return table

@@ -3,29 +3,71 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+# As in mcsdr.phantom.layouts, which is imported only when the command runs.
+Layout = Literal["echonet-dynamic", "echonet-pediatric", "camus", "camus-mhd"]
+WRITTEN: dict[Layout, str] = {
+    "echonet-dynamic": "FileList.csv, VolumeTracings.csv, Attributes.csv, Truth.csv, Videos/",
+    "echonet-pediatric": "pediatric_echo_avi/, Truth.csv",
+    "camus": "database_nifti/, database_split/, Truth.csv",
+    "camus-mhd": "training/, testing/, Truth.csv",
+}
 
 
-def simulate(out: Path, /, *, n: int = 100, seed: int = 0, seconds: float = 2.0) -> None:
-    """Write synthetic echocardiograms with known ejection fraction, in EchoNet-Dynamic's layout.
+def simulate(
+    out: Path,
+    /,
+    *,
+    layout: Layout = "echonet-dynamic",
+    n: int = 100,
+    seed: int = 0,
+    seconds: float = 2.0,
+    scale: float = 1.0,
+    quirks: bool = False,
+) -> None:
+    """Write synthetic echocardiograms with known ejection fraction, as a published data set lies on a disk.
 
     Parameters
     ----------
     out
         Folder to write; it must not hold a data set yet.
+    layout
+        The data set whose files and tables to write. camus-mhd is the older release of CAMUS.
     n
-        Number of patients, one clip each.
+        Number of patients.
     seed
         Cohorts of different seeds share nobody.
     seconds
-        Length of each clip.
+        Length of each clip; CAMUS' half sequences last from end-diastole to end-systole.
+    scale
+        Side of the CAMUS pictures against the published ones, up to 1.
+    quirks
+        Plant the oddities of the published data: names, blanks, reversed sequences and the like.
     """
+    from mcsdr.phantom.layouts import write_layout
+
+    with _progress() as progress:
+        task = progress.add_task("phantoms", total=n)
+        write_layout(
+            layout,
+            out,
+            n,
+            seed,
+            seconds=seconds,
+            scale=scale,
+            quirks=quirks,
+            advance=lambda done: progress.update(task, completed=done),
+        )
+    print(f"{n} synthetic patients in {out} ({WRITTEN[layout]}). No patient was examined.")
+
+
+def _progress() -> Progress:
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from mcsdr.phantom.layouts import write_echonet_dynamic
-
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("phantoms", total=n)
-        write_echonet_dynamic(out, n, seed, seconds, lambda done: progress.update(task, completed=done))
-    print(f"{n} synthetic patients in {out} (FileList.csv, Attributes.csv, Videos/). No patient was examined.")
+    return Progress(*columns, console=Console(stderr=True))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from mcsdr.errors import InvalidConfig
+
+
+SHOWN = 10  # studies that were left out, by name
 
 
 def train(
@@ -34,7 +38,7 @@ def train(
     from mcsdr.training import Silence
     from mcsdr.training import train as run
 
-    chosen = read_settings(config, _overrides(settings))
+    chosen = read_settings(config, overrides_of(settings))
     if int(os.environ.get("RANK", "0")) > 0:
         run(chosen, out, Silence())
         return
@@ -44,7 +48,7 @@ def train(
     print(f"Best model in {out / 'model'} ({figures}). {model.card.notice}")
 
 
-def _overrides(tokens: tuple[str, ...]) -> dict[str, str]:
+def overrides_of(tokens: tuple[str, ...]) -> dict[str, str]:
     """("--optim.lr", "1e-3", "--run.seed=4") -> {"optim.lr": "1e-3", "run.seed": "4"}."""
     overrides, rest = {}, list(tokens)
     while rest:
@@ -82,6 +86,17 @@ class RichWatcher:
         """A clip was rendered or decoded."""
         self._advance(f"clips to {cohort} on", done, total)
 
+    def skipped(self, cohort: str, bad: Sequence[tuple[str, str]]) -> None:
+        """Say which studies are left out; all of them stand in the cache's bad_rows.csv."""
+        for name, why in bad[:SHOWN]:
+            self.progress.console.print(f"left out of {cohort}: {name}: {why}", markup=False, highlight=False)
+        if len(bad) > SHOWN:
+            self.progress.console.print(f"… and {len(bad) - SHOWN} more, listed in the cache's bad_rows.csv")
+
+    def evaluated(self, done: int) -> None:
+        """So many studies of the test split were answered."""
+        self._advance("evaluating", done, None)
+
     def step(self, step: int, steps: int, loss: float) -> None:
         """A step was made."""
         self._advance("training", step, steps, f"loss {loss:.3f}")
@@ -91,7 +106,7 @@ class RichWatcher:
         text = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
         self.progress.console.print(f"step {step:6d}  {text}{'  best' if best else ''}", highlight=False)
 
-    def _advance(self, name: str, done: int, total: int, note: str = "") -> None:
+    def _advance(self, name: str, done: int, total: int | None, note: str = "") -> None:
         if name not in self.tasks:
             self.tasks[name] = self.progress.add_task(name, total=total, note=note)
         self.progress.update(self.tasks[name], completed=done, note=note)  # type: ignore[arg-type]

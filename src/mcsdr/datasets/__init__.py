@@ -1,49 +1,98 @@
 """Cohorts by name: a description goes in, a sequence of studies comes out.
 
-To add a data set, write one file with a class that yields studies, and name it in `open_cohort`.
+    open_cohort(CohortSpec.parse("phantom:1000:7"))            a thousand phantoms of seed 7
+    open_cohort(CohortSpec.parse("/data/EchoNet-Dynamic"))     a folder; its layout says which data set it is
+    open_cohort(CohortSpec.parse("camus:/data/CAMUS", split="test", fold=3))
+
+To add a data set, write one file with a class over `FolderCohort` that has `kind`, `layout` and `fits`, name it in
+`FOLDERS` and `CohortSpec.kind`, and open it in `open_cohort`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mcsdr.datasets.camus import Camus
+from mcsdr.datasets.clip_table import ClipTable
 from mcsdr.datasets.echonet_dynamic import EchoNetDynamic
-from mcsdr.errors import InvalidCohort, InvalidConfig
+from mcsdr.datasets.echonet_pediatric import EchoNetPediatric
+from mcsdr.datasets.mimic_iv_echo import MimicIvEcho
+from mcsdr.datasets.table import beside
+from mcsdr.errors import InvalidCohort, InvalidConfig, MissingFile
 from mcsdr.phantom.cohort import PhantomCohort
-from mcsdr.study import Study
+from mcsdr.study import Study, View
+
+Population = Literal["adult", "child", "camus"]
+Kind = Literal["phantom", "echonet-dynamic", "echonet-pediatric", "camus", "mimic-iv-echo", "table"]
+
+# In the order in which a folder is tried; a table is what any of the others may look like.
+FOLDERS = (EchoNetPediatric, EchoNetDynamic, Camus, MimicIvEcho, ClipTable)
 
 
 class CohortSpec(BaseModel):
-    """Which studies: phantoms by number and seed, or a folder in a data set's own layout."""
+    """Which studies: phantoms by number and seed, or a folder in a data set's own layout.
+
+    Arguments:
+        kind: the data set.
+        n, seed, population: of phantoms; how many, which, and what people.
+        root: the folder, or a table's path.
+        split: "train", "val" or "test"; for phantoms the name that every study carries. All where None.
+        views: the clips wanted; the data set's own where None.
+        fold: of a cross-validation, for the data sets that have one.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["phantom", "echonet-dynamic"]
+    kind: Kind
     n: int | None = Field(None, gt=0)
     seed: int | None = Field(None, ge=0)
     root: Path | None = None
     split: Literal["train", "val", "test"] | None = None
+    views: tuple[View, ...] | None = Field(None, min_length=1)
+    fold: int | None = Field(None, ge=0)
+    population: Population = "adult"
 
     @classmethod
-    def parse(cls, text: str, split: str | None = None) -> CohortSpec:
-        """From the command line: "phantom:N:SEED" or a folder."""
-        if text.startswith("phantom:"):
-            try:
-                _, n, seed = text.split(":")
-                return cls(kind="phantom", n=int(n), seed=int(seed))
-            except ValueError as error:
-                raise InvalidConfig(f"{text!r} is not phantom:N:SEED.", next_step="Write phantom:1000:7.") from error
-        return cls.model_validate({"kind": "echonet-dynamic", "root": text, "split": split})
+    def parse(
+        cls,
+        text: str,
+        split: str | None = None,
+        views: Sequence[View | str] | None = None,
+        fold: int | None = None,
+    ) -> CohortSpec:
+        """From the command line: "phantom:N:SEED", "phantom:N:SEED:child", "KIND:PATH", or a path whose layout tells.
+
+        Raises:
+            InvalidConfig: what is asked for has no meaning.
+            InvalidCohort, MissingFile: the folder is of no known layout, or is not there.
+        """
+        kind, _, rest = text.partition(":")
+        if kind == "phantom":
+            return cls._parse_phantoms(text, split, views)
+        if kind not in (folder.kind for folder in FOLDERS):
+            kind, rest = detect(text), text
+        given = {"kind": kind, "root": rest, "split": split, "views": views, "fold": fold}
+        return _validated(given, f"{text!r} with split {split}, views {views}, fold {fold}")
+
+    @classmethod
+    def _parse_phantoms(cls, text: str, split: str | None, views: Sequence[View | str] | None) -> CohortSpec:
+        parts = dict(zip(("kind", "n", "seed", "population"), text.split(":"), strict=False))
+        if not 3 <= len(text.split(":")) <= 4:
+            raise InvalidConfig(f"{text!r} is not phantom:N:SEED.", next_step="Write phantom:1000:7.")
+        return _validated(parts | {"split": split, "views": views}, repr(text))
 
     def describe(self) -> str:
         """One phrase for a table or a card."""
+        views = f", {' and '.join(self.views)}" if self.views else ""
         if self.kind == "phantom":
-            return f"{self.n} synthetic phantoms, seed {self.seed}"
-        return f"{self.kind} {self.split or 'all splits'}"
+            people = "" if self.population == "adult" else f" ({self.population})"
+            return f"{self.n} synthetic phantoms{people}, seed {self.seed}{views}"
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"{self.kind} {self.split or 'all splits'}{fold}{views}"
 
 
 def open_cohort(spec: CohortSpec) -> Sequence[Study]:
@@ -51,14 +100,80 @@ def open_cohort(spec: CohortSpec) -> Sequence[Study]:
 
     Raises:
         InvalidCohort: the folder is not as its layout says.
-        InvalidConfig: the description lacks what its kind needs.
+        InvalidConfig: the description lacks what its kind needs, or asks for what it has not.
     """
+    _refuse_what_has_no_meaning(spec)
+    views: dict[str, Any] = {} if spec.views is None else {"views": spec.views}
     match spec:
         case CohortSpec(kind="phantom", n=int(n), seed=int(seed)):
-            return PhantomCohort(n, seed, split=spec.split)
+            return PhantomCohort(n, seed, split=spec.split, population=spec.population, **views)
         case CohortSpec(kind="echonet-dynamic", root=Path() as root):
             return EchoNetDynamic(root, spec.split)
+        case CohortSpec(kind="echonet-pediatric", root=Path() as root):
+            return EchoNetPediatric(root, spec.split, fold=spec.fold, **views)
+        case CohortSpec(kind="camus", root=Path() as root):
+            return Camus(root, spec.split, fold=spec.fold, **views)
+        case CohortSpec(kind="mimic-iv-echo", root=Path() as root):
+            return MimicIvEcho(root, spec.split)
+        case CohortSpec(kind="table", root=Path() as root):
+            return ClipTable(root, spec.split, **views)
     raise InvalidConfig(f"a {spec.kind} cohort needs {'n and seed' if spec.kind == 'phantom' else 'root'}.")
 
 
-__all__ = ["CohortSpec", "EchoNetDynamic", "InvalidCohort", "PhantomCohort", "open_cohort"]
+def detect(path: str | Path) -> str:
+    """The kind of data set that a folder, or a table, is laid out as.
+
+    Raises:
+        MissingFile: there is no such folder.
+        InvalidCohort: it is of no known layout.
+    """
+    root = Path(path)
+    if not root.exists():
+        raise MissingFile("there is no such folder", path=root)
+    for folder in FOLDERS if root.is_dir() else (ClipTable,):
+        if folder.fits(root):
+            return folder.kind
+    known = "; ".join(f"{folder.kind}: {folder.layout}" for folder in FOLDERS)
+    raise InvalidCohort(f"it is laid out as no known data set. Looked for {known}.", path=root)
+
+
+def is_synthetic(spec: CohortSpec) -> bool:
+    """Whether a cohort holds phantoms: drawn here, or written by this package into a folder."""
+    if spec.root is None:
+        return spec.kind == "phantom"
+    folder = spec.root if spec.root.is_dir() else spec.root.parent
+    return beside(folder, "SYNTHETIC.txt") is not None
+
+
+def _refuse_what_has_no_meaning(spec: CohortSpec) -> None:
+    if spec.fold is not None and spec.kind not in ("echonet-pediatric", "camus"):
+        raise InvalidConfig(f"{spec.kind} has no folds.", next_step="Leave the fold out.")
+    if spec.views is not None and spec.kind == "mimic-iv-echo":
+        raise InvalidConfig(f"{spec.kind} does not say which view a clip shows.", next_step="Leave the views out.")
+    if spec.views is not None and spec.kind == "echonet-dynamic" and View.A4C not in spec.views:
+        raise InvalidConfig(f"{spec.kind} holds the view A4C only.", next_step="Leave the views out.")
+    if spec.kind != "phantom" and spec.population != "adult":
+        raise InvalidConfig("a population can be chosen for phantoms only.", next_step="Leave the population out.")
+
+
+def _validated(given: dict[str, Any], said: str) -> CohortSpec:
+    try:
+        return CohortSpec.model_validate(given)
+    except ValidationError as error:
+        why = "; ".join(f"{'.'.join(map(str, e['loc'][:1]))}: {e['msg'].lower()}" for e in error.errors())
+        raise InvalidConfig(f"{said} names no cohort: {why}.", next_step="Write phantom:1000:7, or a folder.") from None
+
+
+__all__ = [
+    "Camus",
+    "ClipTable",
+    "CohortSpec",
+    "EchoNetDynamic",
+    "EchoNetPediatric",
+    "InvalidCohort",
+    "MimicIvEcho",
+    "PhantomCohort",
+    "detect",
+    "is_synthetic",
+    "open_cohort",
+]

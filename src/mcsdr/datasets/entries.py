@@ -10,19 +10,34 @@ look.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, overload
 
 from mcsdr import io
 from mcsdr.errors import BadRow, InvalidCohort, PatientInTwoSplits
-from mcsdr.study import Attributes, Clip, Study, View
+from mcsdr.study import Attributes, Clip, Notice, Study, View
 
 SPLITS = ("train", "val", "test")
 EF_TOLERANCE = 1.5  # points by which EF may differ from its volumes: tables round to integers
+
+_REFUSE: ContextVar[bool] = ContextVar("refuse", default=True)
+
+
+@contextmanager
+def leakage_left_to_the_caller() -> Iterator[None]:
+    """Within it a cohort with a patient in two splits can be opened, so that a check can list all such patients."""
+    token = _REFUSE.set(False)
+    try:
+        yield
+    finally:
+        _REFUSE.reset(token)
 
 
 @dataclass(frozen=True)
@@ -104,7 +119,8 @@ class FolderCohort(Sequence[Study]):
     def __init__(self, root: str | Path, entries: Iterable[Entry], split: str | None = None) -> None:
         self.root = Path(root)
         everything = with_duplicates(list(entries))
-        refuse_leakage(everything, self.root)
+        if _REFUSE.get():
+            refuse_leakage(everything, self.root)
         self.entries = [entry for entry in everything if split is None or entry.split == split]
         if not self.entries:
             raise InvalidCohort(f"the folder has no study of split {split!r}.", path=self.root)
@@ -131,15 +147,30 @@ class FolderCohort(Sequence[Study]):
         bad = [fault for fault in (*entry.faults, *row_faults(entry)) if fault.severity == "bad"]
         if bad:
             raise BadRow("; ".join(fault.text for fault in bad), path=f"{self.root}: {entry.row or entry.study_id}")
+        clips, notices = self.read_clips(entry)
         return Study(
-            clips=tuple(replace(self.read_clip(clip), view=clip.view, quality=clip.quality) for clip in entry.clips),
+            clips=clips,
             attributes=Attributes(**entry.attributes),  # type: ignore[arg-type]
             study_id=entry.study_id,
             patient_id=entry.patient_id,
             ef_percent=entry.ef_percent,
             true_ef_percent=entry.true_ef_percent,
             split=entry.split,
+            notices=notices,
         )
+
+    def fingerprint(self) -> str:
+        """A hash of the entries and of their files' sizes and times: another hash, another data set."""
+        facts = hashlib.sha256(repr(self.entries).encode())
+        for path in (clip.path for entry in self.entries for clip in entry.clips):
+            status = path.stat() if path.exists() else None
+            facts.update(repr(status and (status.st_size, status.st_mtime_ns)).encode())
+        return facts.hexdigest()[:16]
+
+    def read_clips(self, entry: Entry) -> tuple[tuple[Clip, ...], tuple[Notice, ...]]:
+        """The clips of an entry, and what must be said of those left out; by default none is left out."""
+        clips = (replace(self.read_clip(clip), view=clip.view, quality=clip.quality) for clip in entry.clips)
+        return tuple(clips), ()
 
     def read_clip(self, clip: ClipEntry) -> Clip:
         """One clip of an entry."""

@@ -4,12 +4,13 @@
     study.clips[0].frames            # uint8 [T, H, W], the sector, everything else 0
     study.clips[0].frame_times_s     # seconds
 
-A file is recognised by what it holds, never by its name alone: DICOM, AVI, or MP4 and its relatives. To add a format,
-write one reader that returns a `Recording` and name it in `_record`.
+A file is recognised by what it holds, never by its name alone: DICOM, AVI, MP4 and its relatives, NIfTI, MetaImage. To
+add a format, write one reader that returns a `Recording` and name it in `_record`.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ __all__ = ["find_clips", "read_clip", "read_study"]
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".m4v")
 DICOM_SUFFIXES = (".dcm", ".dicom")
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mhd")
+HEAD = 4096  # bytes that tell a format
 SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 
 
@@ -47,7 +50,7 @@ def read_study(
     """Read one clip and what is known of the patient.
 
     Arguments:
-        path: an AVI, MP4, MOV or multi-frame ultrasound DICOM file.
+        path: an AVI, MP4, MOV, multi-frame ultrasound DICOM, NIfTI or MetaImage (.mhd) file.
         age: years; sex: "F" or "M"; weight: kg; height: cm. Each goes before what a DICOM file says.
         frame_rate_hz: frames per second, goes before what the file says.
         view: "A4C", "A2C" or "PSAX", where known.
@@ -67,7 +70,7 @@ def read_study(
     return Study(
         clips=(_clip(recording, clip_view),),
         attributes=_attributes({**recording.attributes, **given}),
-        study_id=Path(path).stem,
+        study_id=Path(Path(path).name.removesuffix(".gz")).stem,
         notices=notices,
     )
 
@@ -81,8 +84,8 @@ def read_clip(path: str | Path, *, frame_rate_hz: float | None = None, view: Vie
 def find_clips(path: str | Path) -> list[Path]:
     """The files that may be clips: a file gives itself, a folder every candidate below it, sorted.
 
-    Candidates are files with a video's or DICOM's suffix, and files without a suffix that begin as DICOM does; hidden
-    files and DICOMDIR are passed over. Nothing is decoded.
+    Candidates are files with a video's, DICOM's or volume's suffix, and files without a suffix that begin as DICOM
+    does; hidden files and DICOMDIR are passed over. Nothing is decoded.
 
     Raises:
         MissingFile: no such file or folder.
@@ -99,7 +102,7 @@ def _is_candidate(file: Path) -> bool:
     if file.name.startswith(".") or file.name.upper() == "DICOMDIR" or not file.is_file():
         return False
     suffix = file.suffix.lower()
-    if suffix in VIDEO_SUFFIXES + DICOM_SUFFIXES:
+    if file.name.lower().endswith(VIDEO_SUFFIXES + DICOM_SUFFIXES + VOLUME_SUFFIXES):
         return True
     # Files are often named by their UID, whose last number looks like a suffix.
     return (not suffix or suffix[1:].isdigit()) and _format(_head(file)) == "dicom"
@@ -120,25 +123,43 @@ def _record(path: Path, frame_rate_hz: float | None) -> Recording:
             from mcsdr.io.video import read_video
 
             return read_video(path, demuxer, frame_rate_hz=frame_rate_hz)
+        case "nifti" | "mhd" as volume:
+            from mcsdr.io import nifti
+
+            reader = nifti.read_nifti if volume == "nifti" else nifti.read_mhd
+            return reader(path, frame_rate_hz=frame_rate_hz)
         case _:
             raise _unrecognised(path)
 
 
 def _format(head: bytes) -> str | None:
-    """What a file's first 132 bytes say that it is: "dicom", "avi", "mov" (MP4 included) or None."""
+    """What a file's first bytes say that it is: "dicom", "avi", "mov" (MP4 included), "nifti", "mhd" or None."""
     if head[128:132] == b"DICM":
         return "dicom"
     if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"AVIX"):
         return "avi"
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         return "mov"
+    inflated = _inflated(head) if head[:2] == b"\x1f\x8b" else head
+    if inflated[344:348] in (b"n+1\0", b"ni1\0") or inflated[4:8] in (b"n+2\0", b"ni2\0"):
+        return "nifti"
+    if b"NDims" in head and b"DimSize" in head and b"\0" not in head:
+        return "mhd"
     return None
+
+
+def _inflated(head: bytes) -> bytes:
+    """The first bytes of a gzip file, as many as tell a format."""
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, 352)
+    except zlib.error:
+        return b""
 
 
 def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(132)
+            return file.read(HEAD)
     except OSError as error:
         raise UnreadableFile(f"it cannot be opened ({type(error).__name__})", path=path) from None
 
@@ -146,9 +167,9 @@ def _head(path: Path) -> bytes:
 def _unrecognised(path: Path) -> InputError:
     if path.stat().st_size == 0:
         return UnreadableFile("it is empty", path=path)
-    if path.suffix.lower() in VIDEO_SUFFIXES + DICOM_SUFFIXES:
+    if path.name.lower().endswith(VIDEO_SUFFIXES + DICOM_SUFFIXES + VOLUME_SUFFIXES):
         return UnreadableFile(f"its name ends in {path.suffix}, but it holds something else", path=path)
-    return UnsupportedFormat("it is neither a video nor DICOM", path=path)
+    return UnsupportedFormat("it is neither a video nor DICOM, NIfTI or MetaImage", path=path)
 
 
 def _clip(recording: Recording, view: View) -> Clip:

@@ -1,7 +1,9 @@
 """Bootstrap intervals that respect patients.
 
 Clips of one patient are not independent, so whole groups are drawn: G groups with replacement, all rows of each. The
-percentile interval runs from the α/2 to the 1 − α/2 quantile of the statistic over R such resamples.
+percentile interval runs from the α/2 to the 1 − α/2 quantile of the statistic over R such resamples. Resamples in which
+the statistic is not defined (NaN, such as an AUROC without events) are left out; if it is defined in none, or not on
+the data, there is no interval (NaN).
 
 References: Davison and Hinkley 1997, "Bootstrap methods and their application", §3.8.
 """
@@ -90,5 +92,8 @@ def _rows(start: NDArray[np.intp], size: NDArray[np.intp], drawn: NDArray[np.int
 
 
 def _percentile(estimate: float, values: Array, level: float) -> Interval:
-    lower, upper = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    defined = values[~np.isnan(values)]
+    if np.isnan(estimate) or not defined.size:
+        return Interval(float(estimate), float("nan"), float("nan"))
+    lower, upper = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(estimate), float(lower), float(upper))

@@ -13,27 +13,28 @@ Array = NDArray[np.float64]
 
 def mae(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Mean absolute error, mean |e|."""
-    return float(np.abs(_error(predicted, observed)).mean())
+    return float(np.abs(differences(predicted, observed)).mean())
 
 
 def rmse(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Root mean square error, sqrt(mean e²)."""
-    return float(np.sqrt((_error(predicted, observed) ** 2).mean()))
+    return float(np.sqrt((differences(predicted, observed) ** 2).mean()))
 
 
 def bias(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Mean signed error, mean e; positive where the prediction is too high."""
-    return float(_error(predicted, observed).mean())
+    return float(differences(predicted, observed).mean())
 
 
 def r2(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Coefficient of determination, 1 − Σe²/Σ(y − ȳ)²; NaN where all labels are equal."""
-    e, y = _error(predicted, observed), np.asarray(observed, dtype=np.float64)
+    e, y = differences(predicted, observed), np.asarray(observed, dtype=np.float64)
     total = float(((y - y.mean()) ** 2).sum())
     return 1 - float((e**2).sum()) / total if total > 0 else float("nan")
 
 
-def _error(predicted: ArrayLike, observed: ArrayLike) -> Array:
+def differences(predicted: ArrayLike, observed: ArrayLike) -> Array:
+    """e = ŷ − y, [B], once both have been found fit to subtract."""
     y_hat, y = np.asarray(predicted, dtype=np.float64), np.asarray(observed, dtype=np.float64)
     if y_hat.shape != y.shape or y.ndim != 1 or not y.size:
         raise ValueError(f"predicted {y_hat.shape} and observed {y.shape} must be equal, [B] with B ≥ 1")

@@ -1,30 +1,53 @@
-"""A cohort of phantoms: person, heart, reading and clip, each a function of (seed, index) alone.
+"""A cohort of phantoms: person, heart, reading and clips, each a function of (seed, index) alone.
 
 Study `index` of cohort `seed` is the same whatever the batch, the device, the number of workers or the length of
 the cohort: one NumPy generator seeded with (seed, index) draws the person, the true ejection fraction, the row of
-`ranges.RANGES`, the speckle texture and the reader's report, in that order.
+`ranges.RANGES`, the reader's report and the speckle texture, in that order. Further views are recordings of the same
+heart; what each has of its own comes from a generator seeded with (seed, index, number of the view), so it does not
+depend on which other views are asked for.
 
     >>> cohort = PhantomCohort(n=100, seed=1)
     >>> cohort[3].ef_percent, cohort[3].true_ef_percent      # what a reader reported, and the truth
+    >>> PhantomCohort(100, seed=1, population="child", views=(View.A4C, View.PSAX))[3].clips
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mcsdr.phantom import heart, people, ranges, ultrasound
+from mcsdr.phantom import heart, people, planes, ranges, ultrasound
 from mcsdr.study import Attributes, Clip, Study, View
+
+VIEW_NUMBER = {View.A2C: 1, View.PSAX: 2}  # zero would repeat the person's own draw
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One view of a phantom: all that `ultrasound.render` needs."""
+
+    parameters: dict[str, float]
+    texture: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a further view has of its own: rows of the picture, a shift of the texture, its own free speckle."""
+
+    parameters: dict[str, float]
+    shift: tuple[int, int]
+    offsets: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Person:
-    """One phantom patient before the picture is made."""
+    """One phantom patient before the pictures are made; `parameters` and `offsets` are those of the A4C recording."""
 
     index: int
     attributes: Attributes
@@ -33,19 +56,54 @@ class Person:
     parameters: dict[str, float]
     texture: NDArray[np.float32]
     offsets: NDArray[np.int64]
+    population: str = "adult"
+    pictures: Mapping[View, Picture] = field(default_factory=dict)
+
+    def recording(self, view: View) -> Recording:
+        """The exam of one view; the heart is that of `parameters` in all of them.
+
+        Raises:
+            InvalidConfig: the phantom has no such view.
+        """
+        view = planes.check(view)
+        if view == View.A4C:
+            return Recording(self.parameters, self.texture, self.offsets)
+        picture = self.pictures[view]
+        parameters = self.parameters | picture.parameters
+        if view == View.PSAX:
+            parameters["lv_share"] = planes.lv_share(ranges.stack([parameters], torch.device("cpu"))).item()
+        return Recording(parameters, np.roll(self.texture, picture.shift, axis=(1, 2)), picture.offsets)
 
 
-def draw_person(seed: int, index: int) -> Person:
-    """Everything that is random about phantom `index` of cohort `seed`."""
+def draw_person(seed: int, index: int, population: str = "adult") -> Person:
+    """Everything that is random about phantom `index` of cohort `seed`.
+
+    Raises:
+        InvalidConfig: no such population.
+    """
     rng = np.random.default_rng([seed, index])
-    attributes = people.draw_attributes(rng)
-    true_ef = people.draw_true_ef(attributes, rng)
-    parameters = ranges.draw(rng) | {"ef": true_ef / 100}
+    attributes = people.draw_attributes(rng, population)
+    true_ef = people.draw_true_ef(attributes, rng, population)
+    size = people.heart_size(attributes, population)
+    parameters = ranges.draw(rng, people.heart_ranges(attributes, population))
+    parameters |= {"ef": true_ef / 100, "size": size, "length_mm": parameters["length_mm"] * size}
     reading = people.draw_reading(true_ef, rng)
     texture = ranges.draw_texture(rng, parameters["k_alpha"])
+    offsets = _draw_offsets(rng)
+    pictures = {view: _draw_picture(seed, index, view) for view in VIEW_NUMBER}
+    return Person(index, attributes, true_ef, reading, parameters, texture, offsets, population, pictures)
+
+
+def _draw_picture(seed: int, index: int, view: View) -> Picture:
+    rng = np.random.default_rng([seed, index, VIEW_NUMBER[view]])
+    parameters = ranges.draw_picture(rng, view)
+    down, right = rng.integers(0, ranges.TEXTURE, 2)
+    return Picture(parameters, (int(down), int(right)), _draw_offsets(rng))
+
+
+def _draw_offsets(rng: np.random.Generator) -> NDArray[np.int64]:
     room = (ranges.TEXTURE - ultrasound.RANGE_SAMPLES, ranges.TEXTURE - ultrasound.BEAMS)
-    offsets = rng.integers(0, room, (ranges.MAX_FRAMES, 2))
-    return Person(index, attributes, true_ef, reading, parameters, texture, offsets)
+    return rng.integers(0, room, (ranges.MAX_FRAMES, 2))
 
 
 class PhantomCohort(Sequence[Study]):
@@ -60,6 +118,11 @@ class PhantomCohort(Sequence[Study]):
         seconds: length of a clip at the machine's own rate.
         split: the name every study carries as its split.
         device: where to render.
+        population: "adult", "child" or "camus", see `people`.
+        views: the planes through each heart, one clip for each, in this order.
+
+    Raises:
+        InvalidConfig: no such population or view.
     """
 
     def __init__(
@@ -72,10 +135,14 @@ class PhantomCohort(Sequence[Study]):
         seconds: float = 2.0,
         split: str | None = None,
         device: str | torch.device = "cpu",
+        population: str = "adult",
+        views: Sequence[View] = (View.A4C,),
     ) -> None:
+        people.named(population)
         self.n, self.seed, self.frames, self.split = n, seed, frames, split
         self.sampling_hz, self.seconds = sampling_hz, seconds
         self.device = torch.device(device)
+        self.population, self.views = population, tuple(planes.check(view) for view in views)
 
     def __len__(self) -> int:
         return self.n
@@ -96,7 +163,7 @@ class PhantomCohort(Sequence[Study]):
 
     def batch(self, indices: Sequence[int]) -> list[Study]:
         """The studies of the given indices; rendered together where their clips are equally long."""
-        people = [draw_person(self.seed, index) for index in indices]
+        people = [draw_person(self.seed, index, self.population) for index in indices]
         if self.sampling_hz is None:
             return [study for person in people for study in self._render([person])]
         return self._render(people)
@@ -108,28 +175,41 @@ class PhantomCohort(Sequence[Study]):
         return np.round(np.arange(self.frames) / self.sampling_hz * frame_rate_hz) / frame_rate_hz
 
     def _render(self, people: list[Person]) -> list[Study]:
+        if not people:
+            return []
         times = np.stack([self.frame_times(person.parameters["frame_rate_hz"]) for person in people])
-        parameters = ranges.stack([person.parameters for person in people], self.device)
+        films = [self._film(people, times, view) for view in self.views]
+        return [self._study(person, times[i], [film[i] for film in films]) for i, person in enumerate(people)]
+
+    def _film(self, people: list[Person], times: NDArray[np.float64], view: View) -> NDArray[np.uint8]:
+        """One view of several people, [B, T, H, W]."""
+        recordings = [person.recording(view) for person in people]
         with torch.inference_mode():
             frames = ultrasound.render(
-                parameters,
-                torch.from_numpy(np.stack([person.texture for person in people])).to(self.device),
-                torch.from_numpy(np.stack([person.offsets[: times.shape[1]] for person in people])),
+                ranges.stack([recording.parameters for recording in recordings], self.device),
+                torch.from_numpy(np.stack([recording.texture for recording in recordings])).to(self.device),
+                torch.from_numpy(np.stack([recording.offsets[: times.shape[1]] for recording in recordings])),
                 torch.from_numpy(times).float().to(self.device),
+                view,
             ).cpu()
-        return [self._study(*parts) for parts in zip(people, times, frames.numpy(), strict=True)]
+        pictures: NDArray[np.uint8] = frames.numpy()
+        return pictures
 
     def volumes_ml(self, index: int) -> tuple[float, float]:
         """True end-diastolic and end-systolic volume of one phantom."""
-        parameters = ranges.stack([draw_person(self.seed, index).parameters], torch.device("cpu"))
-        edv, esv = heart.volumes_ml(parameters)
+        person = draw_person(self.seed, index, self.population)
+        edv, esv = heart.volumes_ml(ranges.stack([person.parameters], torch.device("cpu")))
         return edv.item(), esv.item()
 
-    def _study(self, person: Person, times: NDArray[np.float64], frames: NDArray[np.uint8]) -> Study:
+    def _study(self, person: Person, times: NDArray[np.float64], films: list[NDArray[np.uint8]]) -> Study:
         name = f"phantom-{self.seed}-{person.index:06d}"
-        clip = Clip(frames, times, View.A4C, person.parameters["heart_rate_bpm"], name)
+        rate = person.parameters["heart_rate_bpm"]
+        clips = [
+            Clip(film, times, view, rate, name if view == View.A4C else f"{name}-{view}")
+            for view, film in zip(self.views, films, strict=True)
+        ]
         return Study(
-            clips=(clip,),
+            clips=tuple(clips),
             attributes=person.attributes,
             study_id=name,
             patient_id=name,

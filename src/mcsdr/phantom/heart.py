@@ -10,7 +10,12 @@ ES), volume and length are linear in c and the short axes follow, so at every in
     V = V_d (1 − EF·c),   L = L_d (1 − κ·EF·c),   a/a_d = k^(½+δ),   b/b_d = k^(½−δ),   k = V L_d / (V_d L).
 
 The wall keeps its volume (up to `wall_thickening`), the epicardial apex stays, the base descends. Right ventricle and
-atria are ellipses in the picture that move in step or in counter-phase; leaflets are two segments each.
+atria are ellipses across x and z that move in step or in counter-phase and close beyond a flat middle across y, so
+that a four-chamber plane meets all of them and a two-chamber plane only the left atrium; leaflets are two segments.
+
+The heart's frame: x from septum to lateral wall in the four-chamber plane, y across that plane towards the anterior
+wall, z from apex to base. Pictures (`tissue`) and truth (`truth.labels`) read the same surfaces, signed distances
+that are negative inside.
 
 Shapes: parameters [B, 1, 1], per-frame quantities [B, T, 1], points [B, T, P]. Units: mm and seconds.
 """
@@ -45,12 +50,43 @@ class Beat:
 
 
 @dataclass(frozen=True)
+class Surfaces:
+    """Where points lie in the left ventricle; fields [B, T, P]."""
+
+    radius: Tensor  # of the ellipse through the point, 1 = the widest cavity
+    endo_mm: Tensor
+    epi_mm: Tensor
+    beyond_base_mm: Tensor  # the ventricle ends at the mitral plane
+
+
+@dataclass(frozen=True)
+class Chamber:
+    """A neighbour of the left ventricle: an ellipse across x and z, on one side of the mitral plane."""
+
+    x_mm: Tensor
+    z_mm: Tensor
+    half_width_mm: Tensor
+    half_length_mm: Tensor
+    side: float  # 1 on the apex's side of the mitral plane, −1 beyond it
+    wall_mm: float
+    y_mm: Tensor  # middle of the flat stretch across y
+    flat_mm: Tensor  # its half length
+    closing_mm: Tensor  # within which the chamber closes beyond it
+
+    def distance_mm(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """Signed distance from the cavity's outline."""
+        beyond = ((y - self.y_mm).abs() - self.flat_mm).clamp(min=0) / self.closing_mm
+        radius = ((x - self.x_mm) / self.half_width_mm) ** 2 + ((z - self.z_mm) / self.half_length_mm) ** 2
+        return (torch.sqrt(radius + beyond**2) - 1) * self.half_width_mm
+
+
+@dataclass(frozen=True)
 class Tissue:
     """What a point is made of; fields [B, T, P]."""
 
     amplitude: Tensor  # echo amplitude before speckle
     blood: Tensor  # 1 in blood, 0 in tissue
-    x_material_mm: Tensor  # where the point's matter lay at end-diastole
+    stretch: Tensor  # times x and y: where the point's matter lay at end-diastole
     z_material_mm: Tensor
 
 
@@ -139,60 +175,92 @@ def wall_thickness(p: Parameters, a: Tensor, b: Tensor, length: Tensor) -> Tenso
     return wall_d * (w / wall_d) ** p["wall_thickening"]
 
 
-def tissue(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor) -> Tissue:
-    """What lies at the points (x, y, z) [B, T, P] of the heart's own frame.
-
-    x points from septum to lateral wall, y across the four-chamber plane, z from apex to base.
-    """
-    a, b, w, base = beat.a_mm, beat.b_mm, beat.wall_mm, beat.base_mm
+def surfaces(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor) -> Surfaces:
+    """The left ventricle's surfaces as seen from the points (x, y, z) [B, T, P]."""
+    a, b, w = beat.a_mm, beat.b_mm, beat.wall_mm
     s = (z - beat.apex_mm) / beat.length_mm
     radius = torch.sqrt((x / a) ** 2 + (y / b) ** 2)
-    endo_mm = torch.hypot((radius - profile(s, p)) * a, s.clamp(max=0) * beat.length_mm)
-    endo_mm = torch.where(radius < profile(s, p), -endo_mm, endo_mm)
+    outline = profile(s, p)
+    endo_mm = torch.hypot((radius - outline) * a, s.clamp(max=0) * beat.length_mm)
+    endo_mm = torch.where(radius < outline, -endo_mm, endo_mm)
     s_outer = (s * beat.length_mm + p["apical_wall"] * w) / (beat.length_mm + p["apical_wall"] * w)
     outer = torch.sqrt((x / (a + w)) ** 2 + (y / (b + w)) ** 2)
     epi_mm = (outer - profile(s_outer, p)) * (a + w)
+    return Surfaces(radius, endo_mm, epi_mm, z - beat.base_mm)
 
-    amplitude, blood = _neighbours(p, beat, x, z)
-    above_base = _inside(z - base)
+
+def chambers(p: Parameters, beat: Beat) -> dict[str, Chamber]:
+    """Right ventricle, left and right atrium, in the order in which they are laid over each other.
+
+    Within 0.14 (ventricle) or 0.11 (atria) of the LV's length from the axis the outlines do not depend on y.
+    """
+    a_d, _, wall_d = end_diastole(p)
+    base, length = beat.base_mm, p["length_mm"]
+    rv_half = p["rv_width"] * a_d * (1 - 0.2 * beat.contraction)
+    half_atrium = (length * (1 + p["atrial_length"]) - base) / 2
+    septum = -(a_d + wall_d)
+    la_half, ra_half = p["la_radius"] * a_d, p["ra_radius"] * a_d
+    forward = 0.09 * length  # the right ventricle reaches further towards the anterior wall than away from it
+    middle, beyond = torch.zeros_like(length), base + half_atrium
+    flat = 0.11 * length
+    return {
+        "rv": Chamber(
+            *(septum - 0.1 * rv_half, 0.72 * base, rv_half, 0.62 * base, 1.0, 4.0),
+            *(forward, 0.14 * length + forward, 0.5 * rv_half),
+        ),
+        "la": Chamber(0.1 * a_d, beyond, la_half, half_atrium, -1.0, 2.5, middle, flat, 0.6 * la_half),
+        "ra": Chamber(septum - 0.3 * rv_half, beyond, ra_half, half_atrium, -1.0, 2.5, middle, flat, 0.6 * ra_half),
+    }
+
+
+def tissue(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor, across: Tensor | None = None) -> Tissue:
+    """What lies at the points (x, y, z) [B, T, P] of the heart's own frame.
+
+    The leaflets hang in the picture's plane; `across` is the place along it, x in a four-chamber plane.
+    """
+    here = surfaces(p, beat, x, y, z)
+    amplitude, blood = _neighbours(p, beat, x, y, z)
+    above_base = _inside(here.beyond_base_mm)
     lateral = (x / 16 + 0.5).clamp(0, 1)
     wall = p["wall"] * torch.lerp(p["septal_gain"], p["lateral_gain"], lateral)
-    in_wall, in_cavity = _inside(epi_mm) * above_base, _inside(endo_mm) * above_base
+    in_wall, in_cavity = _inside(here.epi_mm) * above_base, _inside(here.endo_mm) * above_base
     amplitude = torch.lerp(amplitude, wall, in_wall)
-    amplitude = amplitude + p["endocardium"] * wall * above_base * _ridge(endo_mm - 1.0, 1.6)
-    amplitude = amplitude + p["pericardium"] * lateral * above_base * _ridge(epi_mm - 1.5, 1.8)
+    amplitude = amplitude + p["endocardium"] * wall * above_base * _ridge(here.endo_mm - 1.0, 1.6)
+    amplitude = amplitude + p["pericardium"] * lateral * above_base * _ridge(here.epi_mm - 1.5, 1.8)
+    if "papillary" in p:
+        in_cavity = in_cavity * (1 - _papillary_muscles(p, beat, x, y, z))
     amplitude = torch.lerp(amplitude, p["blood"], in_cavity)
     blood = torch.lerp(blood * (1 - in_wall), torch.ones_like(blood), in_cavity)
-    leaflets = _leaflets(p, beat, x, z)
+    leaflets = _leaflets(p, beat, x if across is None else across, z)
     amplitude = torch.maximum(amplitude, p["leaflets"] * leaflets)
-    x_material, z_material = _material(p, beat, x, z, radius, endo_mm, epi_mm)
-    return Tissue(amplitude, blood * (1 - leaflets), x_material, z_material)
+    stretch, z_material = _material(p, beat, z, here)
+    return Tissue(amplitude, blood * (1 - leaflets), stretch, z_material)
 
 
-def _neighbours(p: Parameters, beat: Beat, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+def _neighbours(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     """Amplitude and blood of right ventricle and atria over the surroundings."""
-    a_d, _, wall_d = end_diastole(p)
-    base, c = beat.base_mm, beat.contraction
     fade = (0.5 + 0.5 * p["surroundings_side"] * (x / 60)).clamp(0, 1)
     amplitude, blood = p["surroundings"] * fade, torch.zeros_like(x)
-    rv_half = p["rv_width"] * a_d * (1 - 0.2 * c)
-    floor = p["length_mm"] * (1 + p["atrial_length"])
-    atrium_half_length = (floor - base) / 2
-    septum = -(a_d + wall_d)
-    chambers = (  # centre x, centre z, half width, half length, side of the base plane, wall in mm
-        (septum - 0.1 * rv_half, 0.72 * base, rv_half, 0.62 * base, 1.0, 4.0),
-        (0.1 * a_d, base + atrium_half_length, p["la_radius"] * a_d, atrium_half_length, -1.0, 2.5),
-        (septum - 0.3 * rv_half, base + atrium_half_length, p["ra_radius"] * a_d, atrium_half_length, -1.0, 2.5),
-    )
-    for x0, z0, half_width, half_length, side, thickness in chambers:
-        distance = torch.sqrt(((x - x0) / half_width) ** 2 + ((z - z0) / half_length) ** 2) - 1
-        distance = distance * half_width
-        this_side = _inside(side * (z - base))
-        in_wall, in_cavity = _inside(distance - thickness) * this_side, _inside(distance) * this_side
+    for chamber in chambers(p, beat).values():
+        distance = chamber.distance_mm(x, y, z)
+        this_side = _inside(chamber.side * (z - beat.base_mm))
+        in_wall, in_cavity = _inside(distance - chamber.wall_mm) * this_side, _inside(distance) * this_side
         amplitude = torch.lerp(amplitude, 0.75 * p["wall"], in_wall)
         amplitude = torch.lerp(amplitude, p["blood"], in_cavity)
         blood = torch.lerp(blood * (1 - in_wall), torch.ones_like(x), in_cavity)
     return amplitude, blood
+
+
+def _papillary_muscles(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """Mask of two round muscles at the wall, away from the septum; readers count them to the cavity."""
+    outline = profile((z - beat.apex_mm) / beat.length_mm, p)
+    a_d, _, _ = end_diastole(p)
+    mask = torch.zeros_like(x)
+    for angle in (-0.6, -2.45):  # anterolateral and posteromedial, about 4 and 8 o'clock
+        dx = x - 0.80 * math.cos(angle) * outline * beat.a_mm
+        dy = y - 0.80 * math.sin(angle) * outline * beat.b_mm
+        mask = torch.maximum(mask, _inside(torch.hypot(dx, dy) - p["papillary"] * a_d))
+    return mask
 
 
 def _leaflets(p: Parameters, beat: Beat, x: Tensor, z: Tensor) -> Tensor:
@@ -210,19 +278,16 @@ def _leaflets(p: Parameters, beat: Beat, x: Tensor, z: Tensor) -> Tensor:
     return mask
 
 
-def _material(
-    p: Parameters, beat: Beat, x: Tensor, z: Tensor, radius: Tensor, endo_mm: Tensor, epi_mm: Tensor
-) -> tuple[Tensor, Tensor]:
+def _material(p: Parameters, beat: Beat, z: Tensor, lies: Surfaces) -> tuple[Tensor, Tensor]:
     """Where the matter at a point lay at end-diastole: wall layers keep their order, the base is pulled along."""
     a_d, _, wall_d = end_diastole(p)
-    layer = (endo_mm / (endo_mm - epi_mm).clamp(min=1e-3)).clamp(0, 1)
-    here = radius * beat.a_mm
-    at_end_diastole = here - endo_mm.clamp(min=0) + (a_d - beat.a_mm) + layer * wall_d + epi_mm.clamp(min=0)
+    layer = (lies.endo_mm / (lies.endo_mm - lies.epi_mm).clamp(min=1e-3)).clamp(0, 1)
+    here = lies.radius * beat.a_mm
+    at_end_diastole = here - lies.endo_mm.clamp(min=0) + (a_d - beat.a_mm) + layer * wall_d + lies.epi_mm.clamp(min=0)
     stretch = torch.where(here > 1.0, at_end_diastole / here.clamp(min=1.0), torch.ones_like(here))
     descent = p["length_mm"] - beat.base_mm
     fixed_below = 1 - ((z - beat.base_mm) / 45).clamp(0, 1)
-    z_material = z + descent * (z / beat.base_mm).clamp(0, 1) * fixed_below
-    return x * stretch, z_material
+    return stretch, z + descent * (z / beat.base_mm).clamp(0, 1) * fixed_below
 
 
 def _raised_cosine(u: Tensor) -> Tensor:

@@ -4,17 +4,25 @@ Every quantity is drawn uniformly and independently between its two ends, so tha
 the motion of the ventricle tells the ejection fraction. Lengths are in mm, angles in radians, times in seconds;
 "share" means a fraction of the image side or of the quantity named. The anatomy follows adult echocardiograms; the
 image is an engineering choice, deliberately wider than life.
+
+The table describes an adult's four-chamber exam. Other views of the same heart draw the rows of the picture anew and
+those of `VIEWS` besides; other populations replace the ranges named in `people`. A child's heart is an adult's at
+`size` times the scale, its picture with it: every length here but `length_mm` itself is at the adult's size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-RANGES: dict[str, tuple[float, float]] = {
+from mcsdr.study import View
+
+Range = tuple[float, float]
+
+RANGES: dict[str, Range] = {
     # --- left ventricle -------------------------------------------------------------------------------------
     "length_mm": (66.0, 108.0),  # apex to mitral plane at end-diastole
     "slenderness": (0.24, 0.38),  # half width / length at end-diastole
@@ -88,14 +96,45 @@ RANGES: dict[str, tuple[float, float]] = {
     "frame_rate_hz": (24.0, 60.0),
 }
 
+# One heart, many recordings: what stands above "phase" in the table belongs to the heart, as do its speckle and its
+# exam's frame rate; the rest is drawn for each recording.
+OF_THE_HEART = (*list(RANGES)[: list(RANGES).index("phase")], "k_alpha", "frame_rate_hz")
+
+VIEWS: dict[View, dict[str, Range]] = {
+    View.A2C: {
+        "plane_angle": (0.908, 1.187),  # 60° ± 8°: the plane's turn about the long axis, from lateral to anterior
+        "tilt": (-0.25, 0.25),  # no right heart that would have to fit beside
+        "apex_x": (-0.35, 0.35),
+    },
+    View.PSAX: {
+        "level": (0.42, 0.62),  # share of the LV's length at end-diastole, from the apex; fixed in space
+        "roll": (-0.35, 0.15),  # of the heart within the picture: the right ventricle lies left
+        "centre_x": (-0.7, 0.7),  # of the room that the sector leaves beside the LV
+        "centre_y": (0.44, 0.58),  # share of the depth
+        "diameter_share": (0.42, 0.60),  # LV outer diameter at end-diastole / depth
+        "papillary": (0.10, 0.17),  # radius of the papillary muscles / LV half width
+        "leaflet_mm": (0.0, 0.0),  # the leaflets do not reach this level
+    },
+}
+
 TEXTURE = 256  # side of the speckle texture, samples
 MAX_FRAMES = 4096  # frames whose free speckle can be told apart
 
 
-def draw(rng: np.random.Generator) -> dict[str, float]:
-    """One value for each row of the table, in the table's order."""
-    uniform = rng.random(len(RANGES))
-    return {name: float(low + u * (high - low)) for (name, (low, high)), u in zip(RANGES.items(), uniform, strict=True)}
+def draw(rng: np.random.Generator, instead: Mapping[str, Range] | None = None) -> dict[str, float]:
+    """One value for each row of the table, in the table's order; `instead` replaces the ranges that it names."""
+    return _uniform(rng, RANGES | dict(instead or {}))
+
+
+def draw_picture(rng: np.random.Generator, view: View) -> dict[str, float]:
+    """What a further recording of the same heart has of its own: where its plane lies and how it was made."""
+    own = {name: ends for name, ends in RANGES.items() if name not in OF_THE_HEART}
+    return _uniform(rng, own | VIEWS.get(view, {}))
+
+
+def _uniform(rng: np.random.Generator, table: Mapping[str, Range]) -> dict[str, float]:
+    uniform = rng.random(len(table))
+    return {name: float(low + u * (high - low)) for (name, (low, high)), u in zip(table.items(), uniform, strict=True)}
 
 
 def draw_texture(rng: np.random.Generator, k_alpha: float) -> np.ndarray:

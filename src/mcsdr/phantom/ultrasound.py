@@ -7,7 +7,7 @@ Gaussian-in-K speckle n,
 
 where n_material is read at the matter's end-diastolic place, so that speckle moves with tissue; n_free is new in each
 frame (f = 1 in blood). Then attenuation and shadows, log compression, black level, gamma, and the sector is laid on
-a square picture. Frames are independent of each other and of the batch.
+the picture, of whatever size: the beam's grid stays as it is. Frames are independent of each other and of the batch.
 
 Randomness comes in from outside (`ranges.draw`, `ranges.draw_texture`), so a phantom is the same on every device and
 in every batch.
@@ -19,9 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcsdr.phantom import heart
+from mcsdr.phantom import heart, planes
 from mcsdr.phantom.heart import Parameters
+from mcsdr.phantom.planes import depth_mm
 from mcsdr.phantom.ranges import TEXTURE
+from mcsdr.study import View
 
 SIZE = 112
 RANGE_SAMPLES, BEAMS = 120, 80
@@ -29,33 +31,34 @@ TEXTURE_PITCH_MM = 0.9
 FRAMES_AT_ONCE = 8  # keeps the working set of a clip within the processor's cache
 
 
-def render(p: Parameters, texture: Tensor, offsets: Tensor, times_s: Tensor) -> Tensor:
-    """Pictures uint8 [B, T, SIZE, SIZE] of phantoms at the given instants.
+def render(
+    p: Parameters,
+    texture: Tensor,
+    offsets: Tensor,
+    times_s: Tensor,
+    view: View = View.A4C,
+    size: tuple[int, int] = (SIZE, SIZE),
+) -> Tensor:
+    """Pictures uint8 [B, T, H, W] of phantoms at the given instants.
 
     Arguments:
-        p: parameters [B, 1, 1] by name: every row of `ranges.RANGES` and "ef", a share.
+        p: parameters [B, 1, 1] by name: every row of `ranges.RANGES`, those of `ranges.VIEWS` for the view, "ef", a
+            share, and "size", 1 for an adult.
         texture: complex speckle, float [B, 2, TEXTURE, TEXTURE].
         offsets: where each frame's free speckle is cut from the texture, int [B, T, 2].
         times_s: float [B, T].
+        view: the plane through the heart.
+        size: height and width of the picture in pixels.
     """
+    p = planes.at_adult_size(p)
     chunks = []
     gain = _static_gain(p)
-    grid = _scan_grid(p)
+    grid = _scan_grid(p, size)
     for start in range(0, times_s.shape[1], FRAMES_AT_ONCE):
         part = slice(start, start + FRAMES_AT_ONCE)
-        envelope = _envelope(p, texture, offsets[:, part], times_s[:, part, None])
+        envelope = _envelope(p, view, texture, offsets[:, part], times_s[:, part, None])
         chunks.append(_to_picture(p, envelope * gain, grid))
     return torch.cat(chunks, dim=1)
-
-
-def depth_mm(p: Parameters) -> Tensor:
-    """Depth of the sector, [B, 1, 1]."""
-    return p["length_mm"] / p["lv_share"]
-
-
-def image_side_mm(p: Parameters) -> Tensor:
-    """Side of the square picture: between the sector's depth and its full width."""
-    return depth_mm(p) * torch.lerp(torch.ones_like(p["framing"]), 2 * torch.sin(p["half_angle"]), p["framing"])
 
 
 def _polar_grid(p: Parameters) -> tuple[Tensor, Tensor]:
@@ -66,40 +69,24 @@ def _polar_grid(p: Parameters) -> tuple[Tensor, Tensor]:
     return r, theta
 
 
-def _placement(p: Parameters) -> tuple[Tensor, Tensor, Tensor]:
-    """Apex right of and below the probe in mm, and tilt of the axis: the sonographer keeps the base in the sector."""
-    down = p["apex_y"] * depth_mm(p)
-    right = p["apex_x"] * down * torch.tan(p["half_angle"])
-    a_mm, _, _ = heart.end_diastole(p)
-    reach = (down + 0.9 * p["length_mm"]) * torch.tan(p["half_angle"]) - 0.6 * a_mm
-    lowest, highest = (torch.asin(((side * reach - right) / p["length_mm"]).clamp(-1, 1)) for side in (-1, 1))
-    return right, down, torch.minimum(torch.maximum(p["tilt"], lowest), highest)
-
-
-def _heart_points(p: Parameters, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The polar grid in the heart's frame, x, y, z in mm [B, T, P]: placed, tilted, swaying, breathing."""
+def _matter(p: Parameters, view: View, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Amplitude, blood [B, T, P] and place in the speckle texture, mm [B, T, P, 2], of the polar grid's points."""
     r, theta = _polar_grid(p)
-    right, down, tilt = _placement(p)
-    beats = times_s * p["heart_rate_bpm"] / 60 + p["phase"]
-    sway = p["sway"] * image_side_mm(p) * torch.sin(2 * torch.pi * beats)
-    breath = p["breathing"] * image_side_mm(p) * torch.sin(2 * torch.pi * times_s * 0.25 + p["breathing_phase"])
-    right = (r * torch.sin(theta)).flatten(1)[:, None, :] - right - sway * torch.cos(p["sway_angle"])
-    down = (r * torch.cos(theta)).flatten(1)[:, None, :] - down - sway * torch.sin(p["sway_angle"]) - breath
-    along = torch.cos(tilt) * down + torch.sin(tilt) * right - p["length_mm"]  # from the base, towards the atria
-    x = torch.cos(tilt) * right - torch.sin(tilt) * down
-    z = p["length_mm"] + along * torch.cos(p["foreshortening"])
-    y = (along * torch.sin(p["foreshortening"]) + p["plane_offset_mm"]).expand_as(x)
-    return x, y, z
+    right, down = ((r * side(theta)).flatten(1)[:, None, :] for side in (torch.sin, torch.cos))
+    u, v = planes.to_plane(p, view, times_s, right, down)
+    x, y, z = planes.to_heart(p, view, u, v)
+    matter = heart.tissue(p, heart.beat(p, times_s), x, y, z, across=u)
+    along = v * matter.stretch if view == View.PSAX else matter.z_material_mm - 70.0
+    return matter.amplitude, matter.blood, torch.stack([u * matter.stretch, along], dim=-1)
 
 
-def _envelope(p: Parameters, texture: Tensor, offsets: Tensor, times_s: Tensor) -> Tensor:
+def _envelope(p: Parameters, view: View, texture: Tensor, offsets: Tensor, times_s: Tensor) -> Tensor:
     """Detected echo amplitude on the polar grid, [B, T, RANGE_SAMPLES, BEAMS], before depth gain."""
     batch, frames = times_s.shape[:2]
     shape = (batch, frames, RANGE_SAMPLES, BEAMS)
-    matter = heart.tissue(p, heart.beat(p, times_s), *_heart_points(p, times_s))
-    amplitude, blood = matter.amplitude.view(shape), matter.blood.view(shape)
+    amplitude, blood, where = _matter(p, view, times_s)
+    amplitude, blood = amplitude.view(shape), blood.view(shape)
 
-    where = torch.stack([matter.x_material_mm, matter.z_material_mm - 70.0], dim=-1)
     where = where / (TEXTURE_PITCH_MM * TEXTURE / 2)
     moving = F.grid_sample(texture, where, mode="bilinear", padding_mode="reflection", align_corners=False)
     moving = moving.view(batch, 2, *shape[1:])
@@ -155,18 +142,15 @@ def _static_gain(p: Parameters) -> Tensor:
     return gain[:, None]
 
 
-def _scan_grid(p: Parameters) -> Tensor:
-    """Where each pixel of the picture lies on the polar grid, in grid_sample's units, [B, SIZE, SIZE, 2]."""
-    pixel = (torch.arange(SIZE, device=p["half_angle"].device) + 0.5) / SIZE
-    side = image_side_mm(p)
-    right = (pixel[None, None, :] - 0.5 - p["probe_x"]) * side
-    down = (pixel[None, :, None] - p["probe_y"]) * side
+def _scan_grid(p: Parameters, size: tuple[int, int]) -> Tensor:
+    """Where each pixel of the picture lies on the polar grid, in grid_sample's units, [B, H, W, 2]."""
+    right, down = planes.pixels_mm(p, size)
     r, theta = torch.sqrt(right**2 + down**2), torch.atan2(right, down)
     return torch.stack([theta / p["half_angle"], r / depth_mm(p) * 2 - 1], dim=-1)
 
 
 def _to_picture(p: Parameters, envelope: Tensor, grid: Tensor) -> Tensor:
-    """Compress, lay the sector on the square picture, black outside, as uint8 [B, T, SIZE, SIZE]."""
+    """Compress, lay the sector on the picture, black outside, as uint8 [B, T, H, W]."""
     compression, black = p["compression"][..., None], p["black_level"][..., None]
     grey = torch.log1p(compression * envelope) / torch.log1p(compression)
     grey = ((grey - black) / (1 - black)).clamp(0, 1)

@@ -1,0 +1,62 @@
+"""`mcsdr reproduce`: the paper's experiment, or ours, on a data set's untouched folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def reproduce(
+    dataset: Literal["echonet-dynamic", "echonet-pediatric", "camus"],
+    /,
+    *settings: Annotated[str, Parameter(allow_leading_hyphen=True, help="--table.key value, over the file's.")],
+    root: Path,
+    preset: Literal["paper", "ours"] = "ours",
+    out: Path = Path("runs/reproduce"),
+    folds: bool = False,
+    seeds: int = 1,
+    reduced: bool = False,
+) -> None:
+    """Train and evaluate the paper's experiment, or ours, and write the table with the published rows beside.
+
+    Interrupt it anywhere: the same command goes on where it was. Run it once per preset; the table holds both.
+
+    Parameters
+    ----------
+    dataset
+        Which of the three.
+    root
+        Its folder, as it was unpacked.
+    preset
+        "paper" follows the MCSDR paper; "ours" is this project's method.
+    out
+        Folder for checkpoints, models, evaluations and table.{md,csv,tex}.
+    folds
+        The data set's ten folds in place of its fixed split: ten trainings, every study tested once.
+    seeds
+        Trainings with seeds 0, 1, …; the table gives mean and spread.
+    reduced
+        configs/reduced.toml over the preset: the compact encoder on both, small enough for 2 cores.
+    """
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from mcsdr.cli.train import RichWatcher, overrides_of
+    from mcsdr.reproduction import compare, plan, run
+
+    given = overrides_of(settings)
+    jobs = plan(dataset, preset, root, out, folds=folds, seeds=seeds, reduced=reduced, overrides=given)
+    console = Console(stderr=True)
+    for number, job in enumerate(jobs, 1):
+        console.print(f"{number} of {len(jobs)}: {job.folder}{' is done' if job.done else ''}", markup=False)
+        with RichWatcher() as watcher:
+            run(job, watcher, lambda done, w=watcher: w.evaluated(done))  # type: ignore[misc]
+    flags = [f"--preset {preset}", *(["--folds"] if folds else []), *([f"--seeds {seeds}"] if seeds > 1 else [])]
+    flags += ["--reduced"] if reduced else []
+    flags += [f"--{key} {value}" for key, value in given.items()]
+    command = f"mcsdr reproduce {dataset} --root DATA {' '.join(flags)}"
+    compare(dataset, out, jobs, command)
+    Console().print(Markdown((out / dataset / "table.md").read_text()))
+    print(f"Written to {out / dataset}: table.md, table.csv, table.tex; figures in each job's evaluation/.")

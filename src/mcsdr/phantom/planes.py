@@ -1,0 +1,138 @@
+"""Where a picture lies: the sector in front of the probe, and the plane that it cuts through the heart.
+
+Three frames, all in mm. *Picture*: right of and down from the sector's tip. *Plane*: (u, v), the picture shifted and
+turned to where the heart is held, so that in an apical view v runs along the long axis from the apex and u across it,
+and in the short axis both start at the middle of the ventricle. *Heart*: (x, y, z) of `heart`,
+
+    A4C    x = u,                          y = d
+    A2C    x = u cos φ − d sin φ,          y = u sin φ + d cos φ          φ = plane_angle
+           z = L + (v − L) cos f,          d = (v − L) sin f + offset     f = foreshortening, about the base
+    PSAX   x = u,   y = −v,                z = level · L
+
+with L the length at end-diastole. The heart sways once a beat and follows the breath. In pixels, x runs to the right
+and y downwards and the centre of the pixel frames[i, j] is (j + ½, i + ½): a point (x, y) lies in frames[⌊y⌋, ⌊x⌋].
+A picture that is not square shows all that the square one shows, with more at its sides or below.
+
+Shapes: parameters [B, 1, 1], times and per-frame quantities [B, T, 1], points [B, 1 or T, P].
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mcsdr.errors import InvalidConfig
+from mcsdr.phantom import heart
+from mcsdr.phantom.heart import Parameters
+from mcsdr.study import View
+
+APICAL = (View.A4C, View.A2C)
+
+
+def check(view: View, among: tuple[View, ...] = (*APICAL, View.PSAX)) -> View:
+    """The view, if the phantom has it.
+
+    Raises:
+        InvalidConfig: it has not.
+    """
+    if view not in among:
+        raise InvalidConfig(f"no such plane for the view {view}.", next_step=f"Choose of {', '.join(among)}.")
+    return View(view)
+
+
+def at_adult_size(p: Parameters) -> Parameters:
+    """The same heart in the millimetres of an adult's, in which everything else of the table is given."""
+    return p | {"length_mm": p["length_mm"] / p["size"], "size": torch.ones_like(p["size"])}
+
+
+def depth_mm(p: Parameters) -> Tensor:
+    """Depth of the sector, [B, 1, 1]."""
+    return p["length_mm"] / p["lv_share"]
+
+
+def image_side_mm(p: Parameters) -> Tensor:
+    """Shorter side of the picture: between the sector's depth and its full width."""
+    return depth_mm(p) * torch.lerp(torch.ones_like(p["framing"]), 2 * torch.sin(p["half_angle"]), p["framing"])
+
+
+def lv_share(p: Parameters) -> Tensor:
+    """The share of the depth that the LV's length has in a short axis of a given `diameter_share`."""
+    a_mm, b_mm, wall_mm = heart.end_diastole(p)
+    return p["diameter_share"] * p["length_mm"] / (2 * (torch.maximum(a_mm, b_mm) + wall_mm))
+
+
+def pixels_mm(p: Parameters, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Pixel centres right of [B, 1, W] and down from [B, H, 1] the sector's tip."""
+    (height, width), side = size, image_side_mm(p)
+    square = min(size)
+    column = (torch.arange(width, device=side.device) + (0.5 - (width - square) / 2)) / square
+    row = (torch.arange(height, device=side.device) + 0.5) / square
+    return (column[None, None, :] - 0.5 - p["probe_x"]) * side, (row[None, :, None] - p["probe_y"]) * side
+
+
+def to_pixels(p: Parameters, size: tuple[int, int], right: Tensor, down: Tensor) -> Tensor:
+    """Points of the picture in pixels (x, y), [..., 2]; the inverse of `pixels_mm`."""
+    pitch, square = image_side_mm(p) / min(size), min(size)
+    return torch.stack([right / pitch + p["probe_x"] * square + size[1] / 2, down / pitch + p["probe_y"] * square], -1)
+
+
+def to_plane(p: Parameters, view: View, times_s: Tensor, right: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
+    """Points of the picture in the plane, u and v, each [B, T, P]."""
+    held_right, held_down, turn = _hold(p, view)
+    sway_right, sway_down, breath = _motion(p, times_s)
+    right = right - held_right - sway_right
+    down = down - held_down - sway_down - breath
+    return torch.cos(turn) * right - torch.sin(turn) * down, torch.cos(turn) * down + torch.sin(turn) * right
+
+
+def to_picture(p: Parameters, view: View, times_s: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Points of the plane right of and down from the sector's tip; the inverse of `to_plane`."""
+    held_right, held_down, turn = _hold(p, view)
+    sway_right, sway_down, breath = _motion(p, times_s)
+    right = torch.cos(turn) * u + torch.sin(turn) * v + held_right + sway_right
+    return right, torch.cos(turn) * v - torch.sin(turn) * u + held_down + sway_down + breath
+
+
+def to_heart(p: Parameters, view: View, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Points of the plane in the heart's frame: x, y, z."""
+    if view == View.PSAX:
+        return u, -v, (p["level"] * p["length_mm"]).expand_as(u)
+    along = v - p["length_mm"]  # from the base, towards the atria
+    z = p["length_mm"] + along * torch.cos(p["foreshortening"])
+    off = (along * torch.sin(p["foreshortening"]) + p["plane_offset_mm"]).expand_as(u)
+    if view == View.A4C:
+        return u, off, z
+    cos, sin = torch.cos(p["plane_angle"]), torch.sin(p["plane_angle"])
+    return u * cos - off * sin, u * sin + off * cos, z
+
+
+def _motion(p: Parameters, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How far the heart has swayed right and down, and down with the breath."""
+    beats = times_s * p["heart_rate_bpm"] / 60 + p["phase"]
+    sway = p["sway"] * image_side_mm(p) * torch.sin(2 * torch.pi * beats)
+    breath = p["breathing"] * image_side_mm(p) * torch.sin(2 * torch.pi * times_s * 0.25 + p["breathing_phase"])
+    return sway * torch.cos(p["sway_angle"]), sway * torch.sin(p["sway_angle"]), breath
+
+
+def _hold(p: Parameters, view: View) -> tuple[Tensor, Tensor, Tensor]:
+    """The plane's origin right of and below the sector's tip, and its turn within the picture."""
+    return _hold_short_axis(p) if view == View.PSAX else _hold_apical(p)
+
+
+def _hold_apical(p: Parameters) -> tuple[Tensor, Tensor, Tensor]:
+    """Apex and tilt of the axis: the sonographer keeps the base in the sector."""
+    down = p["apex_y"] * depth_mm(p)
+    right = p["apex_x"] * down * torch.tan(p["half_angle"])
+    a_mm, _, _ = heart.end_diastole(p)
+    reach = (down + 0.9 * p["length_mm"]) * torch.tan(p["half_angle"]) - 0.6 * a_mm
+    lowest, highest = (torch.asin(((side * reach - right) / p["length_mm"]).clamp(-1, 1)) for side in (-1, 1))
+    return right, down, torch.minimum(torch.maximum(p["tilt"], lowest), highest)
+
+
+def _hold_short_axis(p: Parameters) -> tuple[Tensor, Tensor, Tensor]:
+    """Middle of the ventricle and roll: the sonographer keeps the ring within the sector."""
+    radius = p["length_mm"] * p["diameter_share"] / (2 * p["lv_share"])
+    deep_enough = torch.maximum(p["centre_y"] * depth_mm(p), 0.95 * radius / torch.sin(p["half_angle"]))
+    down = torch.minimum(deep_enough, depth_mm(p) - 1.05 * radius)
+    room = (down * torch.sin(p["half_angle"]) - 0.9 * radius).clamp(min=0) / torch.cos(p["half_angle"])
+    return p["centre_x"] * room, down, p["roll"]

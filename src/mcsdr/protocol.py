@@ -1,0 +1,62 @@
+"""How the clips of a study become one posterior.
+
+    study --clips--> windows --groups--> one posterior per group --mixture--> one posterior
+
+A *group* is what the network sees at once: one window of one clip (pool = "mixture"), or, where the model was trained
+so, one window of a clip of each view, their tokens side by side (pool = "tokens"). The posteriors of the groups of a
+study are pooled as the equal-weight mixture F = mean F_g: whichever group is right is not known, so disagreement
+between clips widens the answer instead of vanishing in an average.
+
+The field's protocols: the MCSDR paper passes over the whole video once (clips sampled "whole"); others take "one"
+central window, "three", or "all" windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mcsdr.clips import ClipSettings, Frames, Windows, cut_windows
+from mcsdr.study import View
+
+ViewedFrames = tuple[Frames, View]
+
+
+class ProtocolSettings(BaseModel):
+    """Which windows of which clips are seen, and how they are pooled; a model keeps the one it was trained for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    windows: Windows = "one"
+    pool: Literal["mixture", "tokens"] = "mixture"
+    views_together: int = Field(1, gt=0)  # "tokens": at most so many clips, each of another view, are seen at once
+
+    @property
+    def together(self) -> int:
+        """Clips of a study that the network sees at once."""
+        return self.views_together if self.pool == "tokens" else 1
+
+    def describe(self) -> str:
+        """One phrase for a table."""
+        windows = {"one": "one window a clip", "three": "three windows a clip", "all": "all windows"}[self.windows]
+        return windows if self.together == 1 else f"{windows}, {self.together} views together"
+
+
+def groups(
+    clips: Sequence[ViewedFrames], settings: ClipSettings, protocol: ProtocolSettings
+) -> list[list[ViewedFrames]]:
+    """The groups of a study from its stored clips; each is seen at once, all are pooled.
+
+    With several views together, group g holds window g of clip g of each view, counted round where a view has fewer.
+    """
+    windows = [(w, view) for stored, view in clips for w in cut_windows(stored, settings, protocol.windows)]
+    if protocol.together == 1:
+        return [[window] for window in windows]
+    by_view: dict[View, list[ViewedFrames]] = {}
+    for window, view in windows:
+        by_view.setdefault(view, []).append((window, view))
+    views = list(by_view.values())
+    sets = [views[i : i + protocol.together] for i in range(0, len(views), protocol.together)]
+    return [[view[g % len(view)] for view in chosen] for chosen in sets for g in range(max(map(len, chosen)))]

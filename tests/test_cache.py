@@ -1,0 +1,91 @@
+"""A cache holds what the cohort holds, leaves out what cannot be used, and stops exactly where the limit says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcsdr.cache import ClipCache, cached
+from mcsdr.clips import ClipSettings
+from mcsdr.errors import BadRow, TooManyBadRows, UnreadableFile
+from mcsdr.study import Attributes, Clip, Study, View
+
+SETTINGS = ClipSettings(size=16)
+
+
+class Rows(Sequence[Study]):
+    """n studies with one clip of 12 to 40 frames, or two; every row of `bad` fails in one way or another."""
+
+    def __init__(self, n: int, bad: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+        self.n, self.bad, self.read = n, bad, 0
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: int) -> Study:  # type: ignore[override]
+        self.read += 1
+        if index in self.bad:
+            match index % 3:
+                case 0:
+                    raise UnreadableFile("half of it is missing", path=f"{index}.avi")
+                case 1:
+                    raise BadRow("EF is nan", path=f"line {index}")
+                case _:
+                    return Study(study_id=f"s{index}", ef_percent=50.0)
+        views = (View.A4C, View.PSAX) if index % 4 == 0 else (View.A4C,)
+        length = 12 + index % 29
+        clips = tuple(
+            Clip(np.full((length, 16, 16), (index + place) % 251, np.uint8), np.arange(length) / 25, view)
+            for place, view in enumerate(views)
+        )
+        return Study(clips, Attributes(age_years=index % 90), f"s{index}", f"p{index // 2}", float(index % 70 + 10))
+
+
+def build(folder: Path, cohort: Rows, max_bad: float) -> ClipCache:
+    return cached(folder, {"rows": len(cohort.bad)}, cohort, SETTINGS, ("age_years", "sex"), max_bad=max_bad)
+
+
+def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+    cohort = Rows(20)
+    cache = build(tmp_path, cohort, 0.0)
+    assert len(cache) == 20
+    assert cache.patients[7] == "p3"
+    assert cache.ef_percent[5] == 15
+    assert np.isnan(cache.attributes[:, 1]).all()
+    for index, clips in enumerate(cache.clips):
+        assert [clip.view for clip in clips] == [clip.view for clip in cohort[index].clips]
+        for place, clip in enumerate(clips):
+            assert (cache.frames(clip) == (index + place) % 251).all()
+            assert len(cache.frames(clip, 3, 9)) == 6
+    read = cohort.read
+    build(tmp_path, cohort, 0.0)
+    assert cohort.read == read, "a finished cache is not built again"
+
+
+@pytest.mark.parametrize(("bad", "completes"), [(1, True), (100, True), (101, False), (1000, False)])
+def test_the_limit_is_exact(tmp_path: Path, bad: int, completes: bool) -> None:
+    """Of 10,000 rows at most 1 % may be bad."""
+    rows = set(np.random.default_rng(bad).choice(10_000, bad, replace=False).tolist())
+    cohort = Rows(10_000, rows)
+    if completes:
+        cache = build(tmp_path, cohort, 0.01)
+        assert len(cache) == 10_000 - bad
+        assert len(cache.bad) == bad
+        assert all(name and why for name, why in cache.bad)
+        table = next(tmp_path.glob("*/bad_rows.csv")).read_text().splitlines()
+        assert len(table) == bad + 1
+    else:
+        with pytest.raises(TooManyBadRows, match="101 of 10000"):
+            build(tmp_path, cohort, 0.01)
+        assert not list(tmp_path.glob("*/index.json")), "nothing half-built is taken for a cache"
+        assert cohort.read <= max(sorted(rows)[:101]) + 1, "it stops as soon as the limit is passed"
+
+
+def test_a_stricter_limit_refuses_an_old_cache(tmp_path: Path) -> None:
+    cohort = Rows(50, {3, 4})
+    build(tmp_path, cohort, 0.1)
+    with pytest.raises(TooManyBadRows, match="2 of 50"):
+        build(tmp_path, cohort, 0.02)

@@ -1,0 +1,81 @@
+"""Batches are functions of (seed, step, process), and every clip stands where its study says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mcsdr.attributes import AttributeStatistics
+from mcsdr.cache import ClipCache, StoredClip, cached
+from mcsdr.clips import ClipSettings
+from mcsdr.datasets import CohortSpec
+from mcsdr.feed import Feed, choose_clips
+from mcsdr.protocol import ProtocolSettings
+from mcsdr.settings import DataSettings, OptimSettings, RunSettings, TrainSettings
+from mcsdr.study import View
+from tests.test_cache import Rows
+
+CLIP = ClipSettings(size=16, frames=16, grey="unit")
+PLAIN = RunSettings(augmentation="none", short_clips=0.0)
+SPEC = CohortSpec(kind="phantom", n=1, seed=0)
+
+
+def settings(**changes: object) -> TrainSettings:
+    base = TrainSettings(data=DataSettings(train=SPEC, val=SPEC), clip=CLIP, optim=OptimSettings(batch=8), run=PLAIN)
+    return base.model_copy(update=changes)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> ClipCache:
+    return cached(tmp_path, {}, Rows(24), CLIP, ("age_years", "sex"))
+
+
+def feed(cache: ClipCache, chosen: TrainSettings, rank: int = 0, world: int = 1) -> Feed:
+    return Feed(cache, AttributeStatistics.fit(("age_years", "sex"), cache.attributes), chosen, rank, world)
+
+
+def test_every_study_once_an_epoch(cache: ClipCache) -> None:
+    whole = feed(cache, settings())
+    ef = torch.cat([whole.batch(step).ef_percent for step in range(whole.steps_per_epoch)])
+    assert sorted(ef.tolist()) == sorted(cache.ef_percent.tolist())
+    parts = [feed(cache, settings(), rank, 2) for rank in range(2)]
+    shared = torch.cat([part.batch(step).ef_percent for step in range(3) for part in parts])
+    assert sorted(shared.tolist()) == sorted(cache.ef_percent.tolist())
+
+
+@pytest.mark.parametrize("sampling", ["seconds", "whole"])
+@pytest.mark.parametrize("augmentation", ["strong", "crop", "none"])
+def test_a_batch_repeats(cache: ClipCache, sampling: str, augmentation: str) -> None:
+    chosen = settings(
+        run=PLAIN.model_copy(update={"augmentation": augmentation}),
+        clip=CLIP.model_copy(update={"sampling": sampling, "keep_least": 0.8}),
+        protocol=ProtocolSettings(pool="tokens", views_together=2),
+    )
+    first, again, other = (feed(cache, chosen).batch(step) for step in (4, 4, 5))
+    assert torch.equal(first.videos.video, again.videos.video)
+    assert torch.equal(first.pairs.eps, again.pairs.eps)
+    assert not torch.equal(first.ef_percent, other.ef_percent)
+
+
+def test_clips_stand_with_their_study(cache: ClipCache) -> None:
+    """Row i of `Rows` is filled with grey level i, its second view with i + 1, and has EF i + 10."""
+    batch = feed(cache, settings(protocol=ProtocolSettings(pool="tokens", views_together=2))).batch(1)
+    videos = batch.videos
+    assert len(videos.video) > 8, "some studies have two views"
+    for clip, view, place in zip(videos.video, videos.views, videos.places.tolist(), strict=True):
+        row = round(batch.ef_percent[place // 2].item()) - 10
+        level = row + (1 if view == "PSAX" else 0)
+        assert clip.unique().tolist() == pytest.approx([level / 255])
+
+
+def test_one_clip_of_each_view() -> None:
+    clips = [StoredClip(i, 20, view) for i, view in enumerate([View.A4C, View.A4C, View.PSAX, View.A4C])]
+    rng = np.random.default_rng(0)
+    pairs = [choose_clips(clips, 2, rng) for _ in range(200)]
+    assert all({clip.view for clip in pair} == {View.A4C, View.PSAX} for pair in pairs)
+    assert {clip.offset for pair in pairs for clip in pair} == {0, 1, 2, 3}
+    alone = [choose_clips(clips, 1, rng)[0] for _ in range(200)]
+    assert {clip.offset for clip in alone} == {0, 1, 2, 3}
