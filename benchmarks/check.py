@@ -2,7 +2,8 @@
 
 Writes a folder in EchoNet-Dynamic's layout: N synthetic clips, a comment after the end of each making its bytes its
 own, and 100 planted faults of 13 kinds in the table and in the files. The folder is checked twice, the second time
-from the journal. Printed: faults planted and found, rows named that are clean, clips a second, memory.
+from the journal. Printed: findings due and made (a clip found again in another split is due at both its rows), clean
+rows named, clips a second, memory.
 
     python benchmarks/check.py [--n 10000] [--faults 100] [--workers 2]
 """
@@ -100,7 +101,7 @@ def main() -> None:
     named = {(finding.study_id, finding.code) for finding in found.rows}
     clean = {study for study, _ in named} - {study for study, _ in expected}
     print(f"{options.n} rows, {options.faults} planted faults of {len(IN_TABLE) + len(IN_FILE)} kinds")
-    print(f"found {len(named & expected)} of {len(expected)} faults by row and code; clean rows named: {len(clean)}")
+    print(f"made {len(named & expected)} of {len(expected)} findings due; clean rows named: {len(clean)}")
     print(f"also said of faulty rows: {dict(Counter(code for _, code in named - expected))}")
     print(f"{options.n / seconds:.0f} clips a second with {options.workers} workers, {seconds:.1f} s in all")
     print(f"again, from the journal: {seconds_again:.1f} s, the same findings: {again.rows == found.rows}")

@@ -149,7 +149,7 @@ def test_a_study_that_spoils_its_batch_fails_alone(model: Model) -> None:
     studies = [cohort[i] for i in range(5)]
 
     class Refusing:
-        sampler, card, sha256 = model.sampler, model.card, model.sha256
+        sampler, protocol, card, sha256 = model.sampler, model.protocol, model.card, model.sha256
 
         def __call__(self, seen: Sequence[Study], *args: Any) -> Posterior:
             if any(study.study_id == "study-2" for study in seen):

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +103,17 @@ def cached(
     return cache
 
 
+def allowed_bad(max_bad: float, total: int) -> int:
+    """How many of `total` studies may be bad where the share `max_bad` may.
+
+    In binary 0.29·100 is under 29, and 1/6·6 under 1; the share is meant as it was written.
+    """
+    return math.floor(Fraction(max_bad).limit_denominator(1_000_000) * total)
+
+
 def check_limit(bad: Sequence[tuple[str, str]], total: int, max_bad: float) -> None:
     """Raise TooManyBadRows where more than the share `max_bad` of `total` studies is bad."""
-    if len(bad) > max_bad * total + 1e-9:
+    if len(bad) > allowed_bad(max_bad, total):
         first = "; ".join(why for _, why in bad[:5])
         allowed = f"at most {max_bad:.2%} may be (data.max_bad)"
         raise TooManyBadRows(f"{len(bad)} of {total} studies cannot be used, {allowed}. The first: {first}")

@@ -88,7 +88,7 @@ def window_length(stored: int, settings: ClipSettings) -> int:
 def cut_windows(stored: Frames, settings: ClipSettings, windows: Windows = "one") -> list[Frames]:
     """The windows of a stored clip, each uint8 [T, size, size].
 
-    "one" is the central one, "three" are evenly spaced from start to end, "all" overlap by half; "whole" clips have one.
+    "one" is the central one, "three" are evenly spaced, "all" overlap by half; "whole" clips have one.
     """
     if settings.sampling == "whole":
         return [interpolate(stored, settings.frames, settings.keep)]
@@ -128,7 +128,7 @@ def to_square(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         return frames
     side = max(height, width)
     left = (side - width) // 2
-    x = torch.from_numpy(np.ascontiguousarray(frames)).float()
+    x = torch.tensor(frames).float()  # a copy: what a reader hands over may be read-only
     x = F.pad(x, (left, side - width - left, 0, side - height))
     x = F.interpolate(x[:, None], (size, size), mode="bilinear", antialias=True, align_corners=False)[:, 0]
     return np.asarray(x.round().clamp(0, 255).to(torch.uint8).numpy())

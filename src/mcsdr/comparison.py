@@ -103,8 +103,7 @@ class Comparison:
 
     def write(self, folder: Path) -> None:
         """table.md, table.csv and table.tex."""
-        cells = self._cells()
-        header = ["method", "studies", *COLUMNS.values()]
+        header, *cells = self.cells()
         write_table(folder / "table.csv", header, cells)
         write_atomically(folder / "table.md", self._markdown(header, cells).encode())
         write_atomically(folder / "table.tex", self._latex(header, cells).encode())
@@ -138,7 +137,8 @@ class Comparison:
             "MAE": cluster_bootstrap(mean_difference, patients, error(a, points["ours"]), error(b, points["paper"])),
         }
 
-    def _cells(self) -> list[list[str]]:
+    def cells(self) -> list[list[str]]:
+        """The header and the rows, published ones first."""
         quoted = [
             [f"published: {p.method}", "", _number(p.mae), _number(p.rmse), _number(p.r2)] + ["–"] * (len(COLUMNS) - 3)
             for p in PUBLISHED[self.dataset]
@@ -148,13 +148,15 @@ class Comparison:
             [f"measured on {where}: {m.preset}", str(len(next(iter(m.rows.values())))), *_figures(m)]
             for m in self.measured
         ]
-        return quoted + mine
+        return [["method", "studies", *COLUMNS.values()], *quoted, *mine]
 
-    def _title(self) -> str:
+    def title(self) -> str:
+        """What was measured, and on whom."""
         kind = "SYNTHETIC phantoms in its layout: no patient; not comparable with the published rows. "
-        return f"{self.dataset}: {self.about}. {kind if self.synthetic else ''}"
+        return f"{self.dataset}: {self.about}. {kind if self.synthetic else ''}".strip()
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """What must be known to read the table, the differences of the two presets, and what repeats it."""
         seeds = {len(m.rows) for m in self.measured}
         spread = "mean ± SD over seeds" if max(seeds) > 1 else "estimate (95 % bootstrap interval over patients)"
         notes = [
@@ -170,16 +172,16 @@ class Comparison:
 
     def _markdown(self, header: list[str], cells: list[list[str]]) -> str:
         lines = ["| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *cells]]
-        return "\n".join([f"**{self._title().strip()}**", "", *lines, "", *(f"- {note}" for note in self._notes()), ""])
+        return "\n".join([f"**{self.title()}**", "", *lines, "", *(f"- {note}" for note in self.notes()), ""])
 
     def _latex(self, header: list[str], cells: list[list[str]]) -> str:
         body = [" & ".join(map(_tex, row)) + r" \\" for row in cells]
         columns = "l" + "r" * (len(header) - 1)
-        notes = " ".join(self._notes()).replace("`", "")
+        notes = " ".join(self.notes()).replace("`", "")
         return "\n".join(
             [
                 r"\begin{table}\centering\small",
-                rf"\caption{{{_tex(self._title() + notes)}}}",
+                rf"\caption{{{_tex(self.title() + notes)}}}",
                 rf"\begin{{tabular}}{{{columns}}}",
                 r"\hline",
                 " & ".join(map(_tex, header)) + r" \\ \hline",

@@ -12,13 +12,13 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcsdr.cache import allowed_bad
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import InvalidCohort, InvalidConfig, McsdrError, TooManyBadRows
 from mcsdr.files import write_atomically, write_table
@@ -38,6 +38,7 @@ from mcsdr.metrics.subgroups import LEAST_PATIENTS, NO_EVIDENCE, Subgroup
 from mcsdr.model import Model
 from mcsdr.posterior import Posterior
 from mcsdr.prediction import provenance
+from mcsdr.protocol import ProtocolSettings
 from mcsdr.report import figures
 from mcsdr.study import Study
 
@@ -58,7 +59,7 @@ class Evaluation:
         rows: one dictionary per answered study, keys as `ROW`.
         failures: studies that could not be answered, with their errors.
         provenance: model, hash, version, sampler, cohort, and which point estimate was measured.
-        example: the posterior of the first study and its reported EF, for the figure of trajectories.
+        example: the posterior of the first study's first window and its reported EF, for the figure of trajectories.
         cases: the studies whose densities are drawn, at even ranks of |error| from the least to the greatest.
     """
 
@@ -95,8 +96,7 @@ class Evaluation:
             footer=footer,
         )
         posterior, observed = self.example
-        if posterior.trajectories is not None:  # a pooled posterior has none
-            figures.save(folder / "trajectories.png", figures.trajectories(posterior, observed=observed, footer=footer))
+        figures.save(folder / "trajectories.png", figures.trajectories(posterior, observed=observed, footer=footer))
 
     def record(self) -> dict[str, Any]:
         """The evaluation as plain data; what is not defined, such as an AUROC without events, is None."""
@@ -126,6 +126,7 @@ def evaluate(
     cohort_name: str = "",
     without: Sequence[str] = (),
     sampler: SamplerSettings | None = None,
+    protocol: ProtocolSettings | None = None,
     batch: int = 16,
     advance: Callable[[int], None] = lambda done: None,
     max_bad: float = MAX_BAD,
@@ -138,6 +139,7 @@ def evaluate(
         cohort_name: what to call it in the output.
         without: modalities to take away, "video" and "attributes".
         sampler: another way of sampling than the model's own.
+        protocol: other windows, or another way of pooling clips, than the model's own.
         batch: studies answered together.
         advance: told how many studies are done.
         max_bad: share of the cohort's studies that may fail; they are listed and left out.
@@ -147,34 +149,26 @@ def evaluate(
         TooManyBadRows: more studies failed; raised as soon as that is certain.
         InvalidCohort: the cohort is empty, or no study could be answered.
     """
-    run = _Run(model, cohort, without, sampler, _Failures(cohort, max_bad))
+    failures = _Failures(cohort, max_bad)
+    run = _Run(model, cohort, without, sampler or model.sampler, protocol or model.protocol, failures)
     rows: list[dict[str, Any]] = []
     kept: list[Posterior] = []
     example: tuple[Posterior, float] | None = None
     for posterior, studies, positions in run.answers(batch):
-        example = example or (posterior[0], float(studies[0].ef_percent or 0.0))
+        example = example or (run.one_window(studies[0]), float(studies[0].ef_percent or 0.0))
         rows.extend(rows_of(posterior, studies, positions))
         # The states of all samplers' steps, of every study, would fill the memory.
         kept.extend(replace(posterior[index], trajectories=None) for index in range(len(studies)))
         advance(len(rows) + len(run.failures.found))
     if example is None:
         raise InvalidCohort("no study of the cohort could be answered.", next_step="See that it holds any.")
-    settings = sampler or model.sampler
-    point = "mean" if settings.draws else "median"
-    about = {
-        **provenance(model, settings),
-        "cohort": cohort_name,
-        "without": list(without),
-        **_conventions(point, settings),
-        "max_bad": max_bad,
-        "disclaimer": model.card.notice,
-    }
+    point = run.point
     return Evaluation(
         tuple(measure(rows, point)),
         measure_subgroups(rows, point),
         rows,
         run.failures.found,
-        about,
+        {"cohort": cohort_name, **run.about()},
         example,
         tuple(_cases(rows, kept, point)),
     )
@@ -187,8 +181,7 @@ class _Failures:
         if not 0 <= max_bad <= 1:
             raise InvalidConfig(f"max_bad is {max_bad}; it is a share from 0 to 1.", next_step="Write 0.02 for 2 %.")
         self.cohort, self.max_bad = cohort, max_bad
-        # In binary 0.29·100 is under 29, and 1/6·6 under 1; the share is meant as it was written.
-        self.allowed = math.floor(Fraction(max_bad).limit_denominator(1_000_000) * len(cohort))
+        self.allowed = allowed_bad(max_bad, len(cohort))
         self.found: list[dict[str, Any]] = []
 
     def add(self, position: int, error: McsdrError, study_id: str = "") -> None:
@@ -216,8 +209,34 @@ class _Run:
     model: Model
     cohort: Sequence[Study]
     without: Sequence[str]
-    sampler: SamplerSettings | None
+    sampler: SamplerSettings
+    protocol: ProtocolSettings
     failures: _Failures
+
+    @property
+    def point(self) -> str:
+        """What stands for a posterior where one number is asked for."""
+        return "mean" if self.sampler.draws else "median"
+
+    def about(self) -> dict[str, Any]:
+        """What makes the figures repeatable, and what must be known before they are set beside others."""
+        draws, table = self.sampler.draws, f"{PAPER_DRAWS} iid draws from the quantile table"
+        return {
+            **provenance(self.model, self.sampler),
+            "protocol": self.protocol.model_dump(),
+            "without": list(self.without),
+            "point": self.point,
+            "crps_estimator": CRPS_ESTIMATOR,
+            "crps_paper": f"the sampler's {draws} draws; where pooled, {table}" if draws else table,
+            "bootstrap": {"resamples": RESAMPLES, "unit": "patient", "seed": 0},
+            "max_bad": self.failures.max_bad,
+            "disclaimer": self.model.card.notice,
+        }
+
+    def one_window(self, study: Study) -> Posterior:
+        """The posterior of a study's first clip, one window of it: one that was not pooled, and has trajectories."""
+        seen = replace(study, clips=study.clips[:1]).without(*self.without)
+        return self.model([seen], self.sampler, self.protocol.model_copy(update={"windows": "one"}))[0]
 
     def answers(self, size: int) -> Iterator[Answered]:
         """The cohort's studies in batches, with their posteriors."""
@@ -247,7 +266,7 @@ class _Run:
             return
         positions, studies = [position for position, _ in batch], [study for _, study in batch]
         try:
-            posterior = self.model([study.without(*self.without) for study in studies], self.sampler)
+            posterior = self.model([study.without(*self.without) for study in studies], self.sampler, self.protocol)
         except McsdrError as error:
             if len(batch) == 1:
                 self.failures.add(positions[0], error, studies[0].study_id)
@@ -256,17 +275,6 @@ class _Run:
                 yield from self._answer([one])
             return
         yield Answered(posterior, studies, positions)
-
-
-def _conventions(point: str, settings: SamplerSettings) -> dict[str, Any]:
-    """What must be known of the figures before they are set beside others."""
-    table = f"{PAPER_DRAWS} iid draws from the quantile table"
-    return {
-        "point": point,
-        "crps_estimator": CRPS_ESTIMATOR,
-        "crps_paper": f"the sampler's {settings.draws} draws; where pooled, {table}" if settings.draws else table,
-        "bootstrap": {"resamples": RESAMPLES, "unit": "patient", "seed": 0},
-    }
 
 
 def _cases(rows: list[dict[str, Any]], posteriors: list[Posterior], point: str) -> Iterator[figures.Case]:

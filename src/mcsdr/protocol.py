@@ -19,8 +19,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mcsdr.clips import ClipSettings, Frames, Windows, cut_windows
+from mcsdr.errors import InvalidConfig
 from mcsdr.study import View
 
+Pool = Literal["mixture", "tokens"]
 ViewedFrames = tuple[Frames, View]
 
 
@@ -30,13 +32,26 @@ class ProtocolSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     windows: Windows = "one"
-    pool: Literal["mixture", "tokens"] = "mixture"
+    pool: Pool = "mixture"
     views_together: int = Field(1, gt=0)  # "tokens": at most so many clips, each of another view, are seen at once
 
     @property
     def together(self) -> int:
         """Clips of a study that the network sees at once."""
         return self.views_together if self.pool == "tokens" else 1
+
+    def changed(self, windows: Windows | None = None, pool: Pool | None = None) -> ProtocolSettings:
+        """The same protocol with other windows, or another way of pooling; None leaves it as it is.
+
+        Raises:
+            InvalidConfig: tokens side by side are asked of a model that was not trained so.
+        """
+        if pool == "tokens" and self.together == 1:
+            raise InvalidConfig(
+                "this model sees one clip at a time; it was not trained on the tokens of several.",
+                next_step="Pool by mixture, or train with protocol.pool = 'tokens'.",
+            )
+        return self.model_copy(update={"windows": windows or self.windows, "pool": pool or self.pool})
 
     def describe(self) -> str:
         """One phrase for a table."""

@@ -122,9 +122,8 @@ def compare(dataset: Dataset, out: Path, jobs: Iterable[Job], command: str) -> C
     jobs = list(jobs)
     measured = [m for preset in get_args(Preset) if (m := _measured(out / dataset / preset, preset))]
     spec = jobs[0].test
-    folds = " ten folds, every study tested once" if spec.fold is not None else " the test split"
-    synthetic = is_synthetic(spec)
-    comparison = Comparison(dataset, measured, f"{dataset} layout,{folds}", synthetic, command)
+    about = "ten folds, every study tested once" if spec.fold is not None else "the test split"
+    comparison = Comparison(dataset, measured, about, is_synthetic(spec), command)
     comparison.write(out / dataset)
     return comparison
 

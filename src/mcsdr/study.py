@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from mcsdr.errors import InvalidAttributes
 
-
 ADULT_YEARS = 18.0
 
 

@@ -1,84 +1,34 @@
-"""A check finds what was planted, names no clean row, goes on where it was stopped, and stops hard on leakage."""
+"""A check finds what was planted, names no clean row, and stops hard on leakage."""
 
 from __future__ import annotations
 
 import csv
 import json
 import random
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from planted import FRAMES, RATE, Folder, codes, lay, small_avi, ten_rows, with_black_pictures, with_bytes, with_clip
 
 from mcsdr.datasets import CohortSpec, open_cohort
-from mcsdr.datasets.check import Findings, check_cohort
-from mcsdr.datasets.entries import ClipEntry, Entry, FolderCohort, leakage_left_to_the_caller
+from mcsdr.datasets.check import check_cohort
+from mcsdr.datasets.entries import ClipEntry, Entry, FolderCohort
 from mcsdr.datasets.published import FORMS, PUBLISHED, written
-from mcsdr.errors import McsdrError, PatientInTwoSplits, UnwritableFile
+from mcsdr.errors import McsdrError, PatientInTwoSplits
 from mcsdr.phantom.layouts import Layout, write_avi, write_layout
 from mcsdr.study import Clip, Notice, View
-
-FRAMES, RATE = 40, 40
-
-
-class Folder(FolderCohort):
-    """Counts what it reads; by its name a clip has a NaN in it, freezes, or breaks its reader."""
-
-    def __init__(self, root: Path, entries: Iterable[Entry], kind: str = "folder") -> None:
-        self.kind = kind
-        with leakage_left_to_the_caller():
-            super().__init__(root, entries)
-        self.reads: list[str] = []
-
-    def read_clip(self, clip: ClipEntry) -> Clip:
-        self.reads.append(clip.name)
-        loop = super().read_clip(clip)
-        if clip.name == "float":
-            pictures = loop.frames.astype(np.float32)
-            pictures[3, 5, 5] = np.nan
-            loop = replace(loop, frames=pictures)  # type: ignore[arg-type]
-        if clip.name == "freezes":
-            loop = replace(loop, frames=np.repeat(loop.frames[:1], FRAMES, axis=0))
-        if clip.name == "breaks":
-            raise IndexError("a reader's own mistake")
-        return loop
 
 
 @pytest.fixture(scope="module")
 def avi(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """40 flickering frames of 32 x 32 at 40 Hz."""
-    path = tmp_path_factory.mktemp("avi") / "clip.avi"
-    write_avi(path, np.random.default_rng(0).integers(0, 255, (FRAMES, 32, 32), dtype=np.uint8), RATE)
-    return path.read_bytes()
+    return small_avi(tmp_path_factory.mktemp("avi"))
 
 
-def lay(root: Path, avi: bytes, name: str, **changes: object) -> Entry:
-    """A sound row and its clip: bytes after the end of an AVI make it unlike the others and change no picture."""
-    path = root / f"{name}.avi"
-    path.write_bytes(avi + name.encode())
-    clip = ClipEntry(name, path, View.A4C, frame_rate_hz=RATE, frames=FRAMES)
-    row = Entry(name, name, "train", (clip,), 60.0, 40.0, 100.0, row=f"list.csv line {name}")
-    return replace(row, **changes)  # type: ignore[arg-type]
-
-
-def with_clip(entry: Entry, **changes: object) -> Entry:
-    return replace(entry, clips=(replace(entry.clips[0], **changes),))  # type: ignore[arg-type]
-
-
-def with_bytes(entry: Entry, content: bytes) -> Entry:
-    entry.clips[0].path.write_bytes(content)
-    return entry
-
-
-def with_black_pictures(entry: Entry) -> Entry:
-    write_avi(entry.clips[0].path, np.zeros((FRAMES, 32, 32), dtype=np.uint8), RATE)
-    return entry
-
-
-def codes(found: Findings) -> set[tuple[str, str, str]]:
-    return {(finding.study_id, finding.code, finding.severity) for finding in found.rows}
+@pytest.fixture
+def ten(tmp_path: Path) -> list[Entry]:
+    return ten_rows(tmp_path / "data")
 
 
 @pytest.fixture(scope="module")
@@ -204,69 +154,6 @@ def test_one_file_named_from_two_splits_leaks_whoever_the_patient(tmp_path: Path
     assert ("a", "same-clip-in-two-splits", "bad") in codes(found)
 
 
-class Stop(Exception):
-    pass
-
-
-@pytest.fixture
-def ten(tmp_path: Path, avi: bytes) -> list[Entry]:
-    (tmp_path / "data").mkdir()
-    return [lay(tmp_path / "data", avi, f"row-{i}") for i in range(10)]
-
-
-def test_an_interrupted_check_goes_on(tmp_path: Path, ten: list[Entry]) -> None:
-    def stop(done: int, total: int) -> None:
-        if done == 4:
-            raise Stop
-
-    journal = tmp_path / "out" / "journal.jsonl"
-    with pytest.raises(Stop):
-        check_cohort(Folder(tmp_path, ten), journal=journal, advance=stop)
-    with journal.open("a") as file:
-        file.write('{"key": ["torn')
-    again, seen = Folder(tmp_path, ten), []
-    found = check_cohort(again, journal=journal, advance=lambda done, total: seen.append((done, total)))
-    assert sorted(again.reads) == [f"row-{i}" for i in range(4, 10)]
-    assert seen == [(done, 10) for done in range(4, 11)]
-    assert found.rows == ()
-    third = Folder(tmp_path, ten)
-    assert check_cohort(third, journal=journal) == found
-    assert third.reads == []
-
-
-def test_a_changed_file_or_rate_is_read_again(tmp_path: Path, ten: list[Entry], avi: bytes) -> None:
-    journal = tmp_path / "journal.jsonl"
-    assert check_cohort(Folder(tmp_path, ten), journal=journal).rows == ()
-    ten[3].clips[0].path.write_bytes(avi[:2000])
-    ten[5] = with_clip(ten[5], frame_rate_hz=80.0)
-    again = Folder(tmp_path, ten)
-    found = check_cohort(again, journal=journal)
-    assert sorted(again.reads) == ["row-3", "row-5"]
-    assert codes(found) == {("row-3", "unreadable-file", "bad"), ("row-5", "frame-time-disagrees", "doubt")}
-
-
-def test_what_may_pass_is_tried_again(tmp_path: Path, ten: list[Entry]) -> None:
-    journal = tmp_path / "journal.jsonl"
-    path = ten[2].clips[0].path
-    content = path.read_bytes()
-    path.unlink()
-    ten[4] = with_clip(ten[4], name="breaks")
-    assert codes(check_cohort(Folder(tmp_path, ten), journal=journal)) == {
-        ("row-2", "missing-file", "bad"),
-        ("row-4", "unreadable-file", "bad"),
-    }
-    path.write_bytes(content)
-    again = Folder(tmp_path, [*ten[:4], with_clip(ten[4], name="row-4"), *ten[5:]])
-    assert check_cohort(again, journal=journal).rows == ()
-    assert sorted(again.reads) == ["row-2", "row-4"]
-
-
-def test_a_journal_that_cannot_be_written_says_so(tmp_path: Path, ten: list[Entry]) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UnwritableFile):
-        check_cohort(Folder(tmp_path, ten), journal=tmp_path / "file" / "journal.jsonl")
-
-
 def test_without_clips_only_their_presence_is_checked(tmp_path: Path, ten: list[Entry]) -> None:
     ten[1].clips[0].path.write_bytes(b"no clip")
     ten[2].clips[0].path.unlink()
@@ -300,21 +187,6 @@ def test_stills_of_a_whole_examination_are_no_fault(tmp_path: Path, avi: bytes) 
     assert codes(found) == {("b", "no-clip", "bad")}
     assert found.about["clips_left_out"] == {"single-frame": 2}
     assert ("a", "single-frame", "bad") in codes(check_cohort(Folder(tmp_path, entries)))
-
-
-def test_pixels_beside_their_header_count_as_the_file(tmp_path: Path, avi: bytes) -> None:
-    rows = []
-    for name in ("a", "b"):
-        path = tmp_path / f"{name}.mhd"
-        path.write_text(f"ElementDataFile = {name}.raw\n")
-        path.with_suffix(".raw").write_bytes(b"the same")
-        rows.append(with_clip(lay(tmp_path, avi, name), path=path))
-    journal = tmp_path / "journal.jsonl"
-    assert ("b", "same-bytes", "doubt") in codes(check_cohort(Folder(tmp_path, rows), journal=journal))
-    (tmp_path / "b.raw").write_bytes(b"another one")
-    again = Folder(tmp_path, rows)
-    assert "same-bytes" not in {code for _, code, _ in codes(check_cohort(again, journal=journal))}
-    assert again.reads == ["b"]
 
 
 @pytest.mark.parametrize("layout", ["echonet-dynamic", "echonet-pediatric", "camus", "camus-mhd"])

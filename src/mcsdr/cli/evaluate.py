@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -29,6 +31,8 @@ def evaluate(
     without: Annotated[list[Literal["video", "attributes"]] | None, Parameter(negative="")] = None,
     sampler: Literal["exact", "paper", "ddpm"] | None = None,
     seed: int = 0,
+    windows: Literal["one", "three", "all"] | None = None,
+    pool: Literal["mixture", "tokens"] | None = None,
     max_bad: float = 0.02,
 ) -> None:
     """Measure a model on a cohort: accuracy, CRPS, calibration, with patient-level bootstrap intervals.
@@ -53,11 +57,14 @@ def evaluate(
         As for predict; the model's own unless given.
     seed
         Of the random trajectories of `paper` and `ddpm`.
+    windows
+        Which windows of each clip are read: the central one, three, or all; the model's own rule unless given.
+    pool
+        How a study's clips are joined: a mixture of their posteriors, or their tokens side by side.
     max_bad
         Share of the studies that may fail; beyond it the evaluation stops.
     """
     from rich.console import Console
-    from rich.progress import Progress
 
     from mcsdr.datasets import CohortSpec, open_cohort
     from mcsdr.diffusion.sampler import preset
@@ -68,27 +75,39 @@ def evaluate(
     estimator = load(model)
     spec = CohortSpec.parse(data, split, views=views, fold=fold)
     cohort = open_cohort(spec)
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(spec.describe(), total=len(cohort))
+    with _progress(spec.describe(), len(cohort)) as advance:
         result = measure(
             estimator,
             cohort,
             cohort_name=spec.describe(),
             without=without or (),
             sampler=preset(sampler, seed) if sampler else None,
-            advance=lambda done: progress.update(task, completed=done),
+            protocol=estimator.protocol.changed(windows, pool),
+            advance=advance,
             max_bad=max_bad,
         )
-    missing = f", without {' and '.join(without)}" if without else ""
-    _show(console, f"{estimator.card.name} on {spec.describe()}{missing}", result)
+    _show(console, result)
     console.print(estimator.card.notice)
     result.write(out, footer=estimator.card.notice)
     console.print(f"Written to {out}: studies.csv, subgroups.csv, metrics.json and figures.", markup=False)
 
 
-def _show(console: Console, title: str, result: Evaluation) -> None:
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on the error stream, and what moves it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def _show(console: Console, result: Evaluation) -> None:
     """The two tables, and the studies that are in neither."""
-    console.print(_measures(f"{title}, {len(result.rows)} studies", result))
+    about = result.provenance
+    missing = f", without {' and '.join(about['without'])}" if about["without"] else ""
+    console.print(_measures(f"{about['model']} on {about['cohort']}{missing}, {len(result.rows)} studies", result))
     if result.subgroups:
         console.print(_subgroups("By kind of patient, 95 % intervals over patients", result.subgroups))
     for failure in result.failures:

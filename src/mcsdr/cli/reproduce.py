@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mcsdr.comparison import Comparison
 
 
 def reproduce(
@@ -41,7 +46,6 @@ def reproduce(
         configs/reduced.toml over the preset: the compact encoder on both, small enough for 2 cores.
     """
     from rich.console import Console
-    from rich.markdown import Markdown
 
     from mcsdr.cli.train import RichWatcher, overrides_of
     from mcsdr.reproduction import compare, plan, run
@@ -57,6 +61,21 @@ def reproduce(
     flags += ["--reduced"] if reduced else []
     flags += [f"--{key} {value}" for key, value in given.items()]
     command = f"mcsdr reproduce {dataset} --root DATA {' '.join(flags)}"
-    compare(dataset, out, jobs, command)
-    Console().print(Markdown((out / dataset / "table.md").read_text()))
+    comparison = compare(dataset, out, jobs, command)
+    Console().print(_table(comparison))
+    for note in comparison.notes():
+        Console().print(note, markup=False, highlight=False)
     print(f"Written to {out / dataset}: table.md, table.csv, table.tex; figures in each job's evaluation/.")
+
+
+def _table(comparison: Comparison) -> Table:
+    """A row per method, without the intervals, which would not fit a terminal."""
+    from rich.table import Table
+
+    header, *rows = comparison.cells()
+    table = Table(title=comparison.title())
+    for name in header:
+        table.add_column(name, justify="left" if name == header[0] else "right")
+    for row in rows:
+        table.add_row(*(cell.split(" (")[0] if column else cell for column, cell in enumerate(row)))
+    return table

@@ -10,7 +10,6 @@ from cyclopts import Parameter
 
 from mcsdr.errors import InvalidConfig
 
-
 SHOWN = 10  # studies that were left out, by name
 
 
