@@ -60,6 +60,13 @@ def recipe(name: str) -> Path:
     raise MissingFile(f"there is no experiment named {name!r}", path=inside)
 
 
+def reductions(preset: Preset) -> list[Path]:
+    """What --reduced lays over an experiment: what both presets share, and what is the preset's own."""
+    shared = recipe("reduced")
+    own = shared.with_name(f"reduced-{preset}.toml")
+    return [shared, *([own] if own.is_file() else [])]
+
+
 def plan(
     dataset: Dataset,
     preset: Preset,
@@ -86,7 +93,7 @@ def plan(
             if fold is not None:
                 given |= {"data.train.fold": str(fold), "data.val.fold": str(fold)}
             chosen = {**given, "run.seed": str(seed), **(overrides or {})}
-            over = [recipe("reduced")] if reduced else []
+            over = reductions(preset) if reduced else []
             settings = read_settings(recipe(f"{preset}-{dataset}"), chosen, *over)
             test = settings.data.train.model_copy(update={"split": "test"})
             jobs.append(Job(settings, out / dataset / preset / name, seed, test))

@@ -62,9 +62,10 @@ def reproduce(
     flags += [f"--{key} {value}" for key, value in given.items()]
     command = f"mcsdr reproduce {dataset} --root DATA {' '.join(flags)}"
     comparison = compare(dataset, out, jobs, command)
-    Console().print(_table(comparison))
+    answer = Console(width=None if Console().is_terminal else 140)  # a file has room
+    answer.print(_table(comparison))
     for note in comparison.notes():
-        Console().print(note, markup=False, highlight=False)
+        answer.print(note, markup=False, highlight=False)
     print(f"Written to {out / dataset}: table.md, table.csv, table.tex; figures in each job's evaluation/.")
 
 
@@ -75,7 +76,8 @@ def _table(comparison: Comparison) -> Table:
     header, *rows = comparison.cells()
     table = Table(title=comparison.title())
     for name in header:
-        table.add_column(name, justify="left" if name == header[0] else "right")
+        first = name == header[0]
+        table.add_column(name, justify="left" if first else "right", no_wrap=first)
     for row in rows:
         table.add_row(*(cell.split(" (")[0] if column else cell for column, cell in enumerate(row)))
     return table
