@@ -84,7 +84,6 @@ class Evaluation:
         rows = ([row.get(name) for name in header] for row in [*self.rows, *self.failures])
         write_table(folder / "studies.csv", header, rows)
         _write_subgroups(folder / "subgroups.csv", self.subgroups)
-        write_atomically(folder / "metrics.json", json.dumps(self.record(), indent=2, allow_nan=False).encode())
         figures.save_all(
             folder,
             **{name: self.column(name) for name in ("median", "ef", "low_90", "high_90", "pit", "sd")},
@@ -97,6 +96,8 @@ class Evaluation:
         )
         posterior, observed = self.example
         figures.save(folder / "trajectories.png", figures.trajectories(posterior, observed=observed, footer=footer))
+        # Last: a folder that holds it is complete.
+        write_atomically(folder / "metrics.json", json.dumps(self.record(), indent=2, allow_nan=False).encode())
 
     def record(self) -> dict[str, Any]:
         """The evaluation as plain data; what is not defined, such as an AUROC without events, is None."""
