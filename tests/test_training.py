@@ -8,15 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
-from mcsdr.errors import InvalidConfig
+from mcsdr import training
+from mcsdr.errors import InvalidConfig, TooManyBadRows, TrainingDiverged, UnreadableFile
 from mcsdr.model import load
+from mcsdr.nn.network import PosteriorNetwork
 from mcsdr.settings import OptimSettings, read_settings
-from mcsdr.training import learning_rate, train
+from mcsdr.study import Clip, Study
+from mcsdr.training import Silence, learning_rate, train
 from tests.conftest import CONFIGS
 
 SMALL = {
@@ -105,3 +111,99 @@ def test_a_batch_larger_than_the_cohort(cache: Path, tmp_path: Path) -> None:
     settings = read_settings(CONFIGS / "phantom.toml", small(cache, optim__batch="64"))
     with pytest.raises(InvalidConfig, match="64 does not fit 24 studies"):
         train(settings, tmp_path)
+
+
+class TenThousand(Sequence[Study]):
+    """10,000 studies of 12 tiny frames whose brightness is their EF; those of `bad` cannot be read."""
+
+    def __init__(self, bad: set[int], n: int = 10_000) -> None:
+        self.n, self.bad = n, bad
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: int) -> Study:  # type: ignore[override]
+        if index in self.bad:
+            raise UnreadableFile("it was cut short", path=f"{index}.avi")
+        ef = float(index % 70 + 10)
+        clip = Clip(np.full((12, 48, 48), round(ef), np.uint8), np.arange(12) / 25)
+        return Study((clip,), study_id=str(index), patient_id=str(index), ef_percent=ef)
+
+
+@pytest.fixture
+def of_ten_thousand(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Trainings see so many rows, of which so many are bad."""
+
+    def give(rows: int, bad: int) -> None:
+        chosen = set(np.random.default_rng(bad).choice(rows, bad, replace=False).tolist())
+        cohorts = {"train": TenThousand(chosen, rows), "val": TenThousand(set(), 20)}
+        monkeypatch.setattr(training, "open_cohort", lambda spec: cohorts["train" if spec.seed == 1 else "val"])
+        monkeypatch.setattr(training, "fingerprint", lambda spec, cohort: f"{rows} rows, {bad} bad")
+
+    return give
+
+
+def tiny_clips(cache: Path, batch: int) -> dict[str, str]:
+    changes = {"clip.size": "48", "clip.frames": "12", "network.max_frames": "12", "data.label": "reading"}
+    changes |= {"optim.epochs": "1", "optim.batch": str(batch), "data.max_bad": "0.01", "run.short_clips": "0.0"}
+    return small(cache) | changes
+
+
+class Names(Silence):
+    """Notes which studies were left out."""
+
+    def __init__(self) -> None:
+        self.left_out: list[str] = []
+
+    def skipped(self, cohort: str, bad: Sequence[tuple[str, str]]) -> None:
+        self.left_out += [name for name, _ in bad]
+
+
+@pytest.mark.parametrize(("bad", "completes"), [(1, True), (2, True), (3, False)])
+def test_bad_rows_count_against_the_limit(
+    of_ten_thousand: Callable[[int, int], None], tmp_path: Path, bad: int, completes: bool
+) -> None:
+    of_ten_thousand(200, bad)
+    names = Names()
+    settings = read_settings(CONFIGS / "phantom.toml", tiny_clips(tmp_path / "cache", 40))
+    if completes:
+        train(settings, tmp_path / "run", names)
+        assert len(names.left_out) == bad
+        assert log_rows(tmp_path / "run")[-1]["step"] == 4
+    else:
+        with pytest.raises(TooManyBadRows, match="3 of 200"):
+            train(settings, tmp_path / "run", names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bad", "completes"), [(1, True), (100, True), (1000, False)])
+def test_ten_thousand_rows(
+    of_ten_thousand: Callable[[int, int], None], tmp_path: Path, bad: int, completes: bool
+) -> None:
+    """At most 1 % may be bad: a real training of 10,000 rows comes to its end, or stops as the limit says."""
+    of_ten_thousand(10_000, bad)
+    names = Names()
+    settings = read_settings(CONFIGS / "phantom.toml", tiny_clips(tmp_path / "cache", 500))
+    if completes:
+        train(settings, tmp_path / "run", names)
+        assert len(names.left_out) == bad
+        assert log_rows(tmp_path / "run")[-1]["step"] == (10_000 - bad) // 500
+    else:
+        with pytest.raises(TooManyBadRows, match="101 of 10000"):
+            train(settings, tmp_path / "run", names)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint of the last good step stays."""
+    settings = read_settings(CONFIGS / "phantom.toml", small(cache, run__checkpoint_every="1"))
+    whole = PosteriorNetwork.loss
+    calls = iter(range(100))
+
+    def broken(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+        denoising, nll = whole(*arguments)  # type: ignore[arg-type]
+        return denoising * (float("nan") if next(calls) == 2 else 1.0), nll
+
+    monkeypatch.setattr(PosteriorNetwork, "loss", broken)
+    with pytest.raises(TrainingDiverged, match="step 3"):
+        train(settings, tmp_path)
+    assert all(t.isfinite().all() for t in load_file(tmp_path / "last.safetensors").values())
