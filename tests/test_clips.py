@@ -79,7 +79,7 @@ def test_interpolation_in_time(count: int, keep: float, place: float) -> None:
     ramp = np.arange(count, dtype=np.uint8)[:, None, None]
     seen = interpolate(ramp, 16, keep, place)[:, 0, 0].astype(float)
     kept = max(2, int(np.floor(count * keep)))
-    start = round(place * (count - kept))
+    start = min(int(place * count * (1 - keep)), count - kept)
     expected = torch.nn.functional.interpolate(
         torch.arange(start, start + kept).double()[None, None], 16, mode="linear", align_corners=False
     )[0, 0].numpy()

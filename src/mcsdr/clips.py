@@ -113,7 +113,7 @@ def interpolate(frames: Frames, count: int, keep: float, place: float = 0.5) -> 
     Frame i of the result lies at (i + ½)·L/count − ½ of the L frames kept, held within them.
     """
     length = max(2, math.floor(len(frames) * keep))
-    start = round(place * (len(frames) - length))
+    start = min(math.floor(place * len(frames) * (1 - keep)), len(frames) - length)
     at = ((np.arange(count) + 0.5) * length / count - 0.5).clip(0, length - 1)
     before = np.minimum(at.astype(np.int64), length - 2)
     share = (at - before).astype(np.float32)[:, None, None]
