@@ -89,3 +89,15 @@ def test_a_stricter_limit_refuses_an_old_cache(tmp_path: Path) -> None:
     build(tmp_path, cohort, 0.1)
     with pytest.raises(TooManyBadRows, match="2 of 50"):
         build(tmp_path, cohort, 0.02)
+
+
+def test_a_part_of_a_cache(tmp_path: Path) -> None:
+    """What a split sees of the cache of all."""
+    whole = build(tmp_path, Rows(20, {3, 4}), 0.5)
+    part = whole.select({f"study {i}" for i in range(2, 9)})
+    assert part.names == ["study 2", "study 5", "study 6", "study 7", "study 8"]
+    assert part.ef_percent.tolist() == [12, 15, 16, 17, 18]
+    assert part.attributes[:, 0].tolist() == [2, 5, 6, 7, 8]
+    assert [name for name, _ in part.bad] == ["study 3", "study 4"]
+    assert (part.frames(part.clips[1][0]) == 5).all()
+    assert len(whole) == 18

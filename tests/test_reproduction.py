@@ -63,6 +63,7 @@ def test_both_presets_from_folder_to_table(camus: Path, tmp_path: Path) -> None:
         assert job.done
         found = compare("camus", tmp_path / "out", [job], "mcsdr reproduce camus")
     assert [m.preset for m in found.measured] == ["paper", "ours"]
+    assert len(list((tmp_path / "cache").iterdir())) == 2, "one cache for all splits, one for each choice of views"
     assert found.synthetic
     table = list(csv.DictReader((tmp_path / "out" / "camus" / "table.csv").open(encoding="utf-8")))
     assert {row["method"] for row in table[-2:]} == {"measured on phantoms: paper", "measured on phantoms: ours"}

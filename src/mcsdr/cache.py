@@ -16,7 +16,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from copy import copy
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -50,13 +51,15 @@ class ClipCache:
         patients: for each study whose it is.
         ef_percent, true_ef_percent: float [N], NaN where unknown.
         attributes: float [N, A] in natural units, NaN where unknown (see `mcsdr.attributes`).
-        bad: studies that were left out, as (study_id, why).
+        bad: studies that were left out, as (name, why).
+        names: what each study is called in its cohort, see `name_of`.
     """
 
     def __init__(self, folder: Path) -> None:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text())
         size, rows = index["size"], index["studies"]
         self.clips = [[StoredClip(o, n, View(view)) for o, n, view in row["clips"]] for row in rows]
+        self.names = [row["name"] for row in rows]
         self.patients = [row["patient_id"] or row["study_id"] for row in rows]
         self.ef_percent = np.array([row["ef_percent"] for row in rows], dtype=np.float64)
         self.true_ef_percent = np.array([row["true_ef_percent"] for row in rows], dtype=np.float64)
@@ -66,6 +69,18 @@ class ClipCache:
 
     def __len__(self) -> int:
         return len(self.clips)
+
+    def select(self, names: Collection[str]) -> ClipCache:
+        """The same cache with only the studies of these names, the bad ones among them included in `bad`."""
+        kept = [i for i, name in enumerate(self.names) if name in names]
+        chosen = copy(self)
+        chosen.names, chosen.clips, chosen.patients = (
+            [column[i] for i in kept] for column in (self.names, self.clips, self.patients)
+        )
+        for name in ("ef_percent", "true_ef_percent", "attributes"):
+            setattr(chosen, name, getattr(self, name)[kept])
+        chosen.bad = [(name, why) for name, why in self.bad if name in names]
+        return chosen
 
     def frames(self, clip: StoredClip, start: int = 0, stop: int | None = None) -> Frames:
         """Frames start to stop of a clip, uint8 [T, size, size]; read from the map."""
@@ -88,7 +103,7 @@ def cached(
         TooManyBadRows: more than the share `max_bad` of the cohort's studies cannot be used.
     """
     stored = settings.model_dump(include={"sampling", "rate_hz", "frames", "every", "size"})
-    description = {**made_from, "clip": stored, "attributes": attributes, "format": 2}
+    description = {**made_from, "clip": stored, "attributes": attributes, "format": 3}
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / digest
     if not folder.exists():
@@ -156,7 +171,7 @@ def _build(
                     file.write(np.ascontiguousarray(frames).data)
                     clips.append((offset, len(frames), clip.view.value))
                     offset += len(frames)
-                rows.append(_index_row(study, clips, attributes))
+                rows.append({"name": name_of(cohort, index), **_index_row(study, clips, attributes)})
             advance(index + 1)
     if not rows:
         raise TooManyBadRows("no study of the cohort can be used.")
@@ -176,6 +191,8 @@ def _index_row(study: Study, clips: list[tuple[int, int, str]], attributes: tupl
 
 
 def name_of(cohort: Sequence[Study], index: int) -> str:
-    """What a cohort calls a study that cannot be read."""
+    """What a study is called in its cohort, whether or not it can be read: its name and its row of the table."""
     entries = getattr(cohort, "entries", None)
-    return entries[index].study_id if entries else f"study {index}"
+    if not entries:
+        return f"study {index}"
+    return f"{entries[index].study_id} ({entries[index].row})" if entries[index].row else entries[index].study_id

@@ -19,7 +19,7 @@ import torch
 from accelerate import Accelerator
 
 from mcsdr.attributes import AttributeStatistics
-from mcsdr.cache import ClipCache, cached
+from mcsdr.cache import ClipCache, cached, check_limit, name_of
 from mcsdr.checkpoint import Average, load_checkpoint, save_checkpoint
 from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
 from mcsdr.datasets.entries import FolderCohort
@@ -132,11 +132,19 @@ def load_caches(settings: TrainSettings, watcher: Watcher, accelerator: Accelera
     """The training and validation clips, rendered or decoded once by the first process."""
 
     def one(name: str, spec: CohortSpec) -> ClipCache:
-        cohort = open_cohort(spec)
+        chosen = open_cohort(spec)
+        cohort, of_all = chosen, spec
+        if isinstance(chosen, FolderCohort):  # one cache serves all splits and folds of a folder
+            of_all = spec.model_copy(update={"split": None, "fold": None})
+            cohort = open_cohort(of_all)
         advance: Callable[[int], None] = lambda done: watcher.cache(name, done, len(cohort))  # noqa: E731
-        made_from = {"source": fingerprint(spec, cohort), **spec.model_dump(mode="json")}
-        names, data = settings.network.attributes, settings.data
-        cache = cached(data.cache, made_from, cohort, settings.clip, names, advance, data.max_bad)
+        made_from = {"source": fingerprint(of_all, cohort), **of_all.model_dump(mode="json")}
+        data, folder = settings.data, isinstance(chosen, FolderCohort)
+        names = settings.network.attributes
+        cache = cached(data.cache, made_from, cohort, settings.clip, names, advance, 1.0 if folder else data.max_bad)
+        if folder:
+            cache = cache.select({name_of(chosen, index) for index in range(len(chosen))})
+            check_limit(cache.bad, len(chosen), data.max_bad)
         watcher.skipped(name, cache.bad)
         return cache
 
