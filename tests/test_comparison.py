@@ -17,6 +17,12 @@ from mcsdr.reproduction import read_rows
 from mcsdr.study import Study
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The intervals are tested with the bootstrap itself."""
+    monkeypatch.setattr("mcsdr.measures.RESAMPLES", 50)
+
+
 def answered(n: int, sd: float, claimed: float, seed: int) -> list[dict]:
     """Rows of n studies whose median errs by `sd` and whose posterior claims `claimed`."""
     ef = np.random.default_rng(1).uniform(30, 65, n)

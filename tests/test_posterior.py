@@ -58,6 +58,7 @@ def test_the_distribution_function_inverts_the_quantiles(y: np.ndarray) -> None:
     for study in posterior[0], posterior[1]:
         q = study.quantile(LEVELS)
         separate = np.concatenate([[True], np.diff(q) > 1e-9])
+        separate &= (q > 1e-6) & (q < 100 - 1e-6)  # nearer to an end a float no longer tells neighbours apart
         np.testing.assert_allclose(study.cdf(q)[separate], LEVELS[separate], atol=1e-6)
     assert (posterior.cdf(0.0) == 0).all()
     assert (posterior.cdf(100.0) == 1).all()

@@ -22,7 +22,6 @@ TINY = {
     "optim.batch": "2",
     "start.encoder": '""',
     "run.checkpoint_every": "1",
-    "run.precision": "no",
     "data.max_bad": "0.0",
 }
 
