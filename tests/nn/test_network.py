@@ -6,8 +6,9 @@ import pytest
 import torch
 from tests.conftest import SMALL
 
+from mcsdr.diffusion.denoiser import draw_pairs
 from mcsdr.nn.layers import CrossAttention
-from mcsdr.nn.network import NetworkSettings, PosteriorNetwork
+from mcsdr.nn.network import NetworkSettings, PosteriorNetwork, build_network
 from mcsdr.nn.video_encoder import rearrange_patches
 
 NAN = float("nan")
@@ -110,3 +111,34 @@ def test_gradients_reach_every_parameter(network: PosteriorNetwork) -> None:
     (velocity.square().sum() + a.sum() + b.log().sum()).backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []
+
+
+@pytest.mark.parametrize("kind", ["posterior", "mcsdr"])
+@pytest.mark.parametrize("encoder", ["uniformer-s", "r2plus1d-18"])
+def test_every_encoder_under_every_head(encoder: str, kind: str) -> None:
+    """Its tokens are learnt from, and the sampler's field takes them; several clips and views stand side by side."""
+    torch.manual_seed(0)
+    settings = SMALL.model_copy(update={"encoder": encoder, "kind": kind, "views": ("A4C", "PSAX")})
+    network = build_network(settings).eval()
+    tokens = network.encode(torch.rand(2, 8, 32, 32), ["A4C", "PSAX"])
+    assert tokens.shape[0] == 2
+    assert tokens.shape[2] == network.width
+    both = tokens.flatten(0, 1)[None]
+    mask = torch.ones(both.shape[:2], dtype=torch.bool)
+    loss, nll = network.loss(both, mask, torch.zeros(1, 4), torch.tensor([55.0]), draw_pairs((1, 4)))
+    (loss + nll).backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in network.video_encoder.parameters())
+    with torch.no_grad():
+        field, a, b = network.flow(both, mask, torch.zeros(1, 4), network.prepare(torch.tensor([1.0, 0.5])))
+        assert field(torch.zeros(1, 3), 1, 0.5).shape == (1, 3)
+        assert a.shape == b.shape == (1, 1)
+
+
+def test_views_are_told_apart() -> None:
+    torch.manual_seed(0)
+    network = build_network(SMALL.model_copy(update={"views": ("A4C", "PSAX")})).eval()
+    clip = torch.randn(1, 12, 112, 112).expand(3, -1, -1, -1)
+    four, short, other = network.encode(clip, ["A4C", "PSAX", "A2C"])
+    assert not torch.allclose(four, short)
+    plain = network.video_encoder(clip[:1])[0]
+    assert torch.allclose(other, plain, atol=1e-5), "a view that was never learnt is taken as it is"
