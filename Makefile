@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 CLIP    = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("examples_ybr_color.dcm"))')
 
-.PHONY: demo test lint test-slow figures benchmarks picture clean
+.PHONY: demo test lint test-slow figures tables benchmarks picture clean
 
 demo: .venv/.ready                 ## set up, and read a real apical four-chamber DICOM
 	$(BIN)/mcsdr predict "$(CLIP)" --report out/demo.html
@@ -26,6 +26,15 @@ figures: .venv/.ready              ## the figures that the README quotes
 	$(BIN)/mcsdr evaluate phantom-a4c phantom:1000:3 --without attributes --out out/without-attributes
 	$(BIN)/python benchmarks/prior.py
 
+tables: .venv/.ready               ## the tables of docs/reproduction.md; about 1 h 20 min on 2 cores
+	$(BIN)/mcsdr simulate out/sim/camus --layout camus --n 300 --seed 12 --scale 0.35 --quirks
+	$(BIN)/mcsdr simulate out/sim/pediatric --layout echonet-pediatric --n 300 --seed 11 --quirks
+	for preset in ours paper; do \
+	  $(BIN)/mcsdr reproduce camus --root out/sim/camus --preset $$preset --reduced --folds --out out/reproduce && \
+	  $(BIN)/mcsdr reproduce echonet-pediatric --root out/sim/pediatric --preset $$preset --reduced --folds \
+	    --out out/reproduce || exit 1; \
+	done
+
 picture: .venv/.ready
 	$(BIN)/python docs/make_picture.py
 
@@ -34,6 +43,8 @@ benchmarks: .venv/.ready
 	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/rendering.py
+	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/check.py
 
 .venv/.ready: pyproject.toml
 	$(PYTHON) -m venv .venv

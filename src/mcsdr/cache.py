@@ -16,7 +16,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,6 +29,7 @@ from mcsdr.attributes import attribute_row
 from mcsdr.clips import ClipSettings, Frames, store
 from mcsdr.errors import BadRow, McsdrError, TooManyBadRows
 from mcsdr.files import write_table
+from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.study import Study, View
 
 FRAMES, INDEX, BAD_ROWS = "frames.u8", "index.json", "bad_rows.csv"
@@ -134,16 +135,19 @@ def check_limit(bad: Sequence[tuple[str, str]], total: int, max_bad: float) -> N
         raise TooManyBadRows(f"{len(bad)} of {total} studies cannot be used, {allowed}. The first: {first}")
 
 
-def usable(cohort: Sequence[Study], index: int) -> Study:
-    """A study of a cohort that can be learnt from.
-
-    Raises:
-        McsdrError: its row is bad, a clip cannot be read, or it has no clip or no ejection fraction.
-    """
-    study = cohort[index]
-    if not study.clips or study.ef_percent is None:
-        raise BadRow("it has no clip or no ejection fraction to learn from.", path=study.study_id or f"study {index}")
-    return study
+def usable(cohort: Sequence[Study]) -> Iterator[Study | McsdrError]:
+    """Each study of a cohort, or why it cannot be learnt from: a bad row or clip, no clip, no ejection fraction."""
+    if isinstance(cohort, PhantomCohort):  # whose own iteration renders several at once
+        yield from cohort
+        return
+    for index in range(len(cohort)):
+        try:
+            study = cohort[index]
+            if not study.clips or study.ef_percent is None:
+                raise BadRow("it has no clip or no ejection fraction to learn from.", path=study.study_id or str(index))
+            yield study
+        except McsdrError as error:
+            yield error
 
 
 def _build(
@@ -158,9 +162,10 @@ def _build(
     bad: list[tuple[str, str]] = []
     offset = 0
     with (folder / FRAMES).open("wb") as file:
-        for index in range(len(cohort)):
+        for index, study in enumerate(usable(cohort)):
             try:
-                study = usable(cohort, index)
+                if isinstance(study, McsdrError):
+                    raise study
                 stored = [store(clip, settings) for clip in study.clips]
             except McsdrError as error:
                 bad.append((name_of(cohort, index), str(error)))
