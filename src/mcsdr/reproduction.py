@@ -100,25 +100,22 @@ def plan(
     return jobs
 
 
-def run(
-    job: Job, watcher: Watcher, advance: Callable[[int], None] = lambda done: None, max_bad: float | None = None
-) -> None:
+def run(job: Job, watcher: Watcher, advance: Callable[[int], None] = lambda done: None) -> None:
     """Train and evaluate one job, going on where it was left; nothing is done where it is done.
 
     Raises:
         InvalidConfig: the folder holds a job of other settings.
     """
-    settings = job.settings.model_dump_json(indent=2).encode()
-    described = job.folder / "settings.json"
-    if described.exists() and json.loads(described.read_bytes()) != json.loads(settings):
+    settings, described = job.settings.model_dump(mode="json"), job.folder / "settings.json"
+    settings["data"].pop("cache")  # where clips are kept changes no answer
+    if described.exists() and json.loads(described.read_bytes()) != settings:
         cause = "this folder holds the same experiment with other settings."
         raise InvalidConfig(cause, path=job.folder, next_step="Choose another --out, or remove the folder.")
-    write_atomically(described, settings)
+    write_atomically(described, json.dumps(settings, indent=2).encode())
     if job.done:
         return
     model = train(job.settings, job.folder, watcher)
-    limit = job.settings.data.max_bad if max_bad is None else max_bad
-    cohort = open_cohort(job.test)
+    cohort, limit = open_cohort(job.test), job.settings.data.max_bad
     result = evaluate(model, cohort, cohort_name=job.test.describe(), advance=advance, max_bad=limit)
     footer = "Measured on synthetic phantoms. " if is_synthetic(job.test) else ""
     result.write(job.folder / "evaluation", footer + model.card.notice)

@@ -59,7 +59,7 @@ def reproduce(
             run(job, watcher, lambda done, w=watcher: w.evaluated(done))  # type: ignore[misc]
     flags = [f"--preset {preset}", *(["--folds"] if folds else []), *([f"--seeds {seeds}"] if seeds > 1 else [])]
     flags += ["--reduced"] if reduced else []
-    flags += [f"--{key} {value}" for key, value in given.items()]
+    flags += [f"--{key} {value}" for key, value in given.items() if key != "data.cache"]
     command = f"mcsdr reproduce {dataset} --root DATA {' '.join(flags)}"
     comparison = compare(dataset, out, jobs, command)
     answer = Console(width=None if Console().is_terminal else 140)  # a file has room
