@@ -49,7 +49,7 @@ class OptimSettings(Settings):
     weight_decay: float = Field(0.02, ge=0)
     warmup: float = Field(0.03, ge=0, lt=1)  # share of all steps
     beta2: float = Field(0.98, gt=0, lt=1)  # of AdamW
-    clip_norm: float = Field(1.0, gt=0)  # inf: gradients are not cut
+    clip_norm: float = Field(1.0, ge=0)  # 0: gradients are not cut
     ema: float = Field(0.999, ge=0, lt=1)
 
 

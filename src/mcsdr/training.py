@@ -211,7 +211,8 @@ class Run:
         denoising, nll = self.objective(batch.videos, batch.attributes, batch.ef_percent, batch.hidden, batch.pairs)
         self._refuse_divergence(denoising + nll, step)
         self.accelerator.backward(denoising + nll)
-        self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.optim.clip_norm)
+        if self.settings.optim.clip_norm:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.optim.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.average.update(self.network, step + 1)

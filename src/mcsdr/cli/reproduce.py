@@ -57,7 +57,7 @@ def reproduce(
         console.print(f"{number} of {len(jobs)}: {job.folder}{' is done' if job.done else ''}", markup=False)
         with RichWatcher() as watcher:
             run(job, watcher, lambda done, w=watcher: w.evaluated(done))  # type: ignore[misc]
-    flags = [f"--preset {preset}", *(["--folds"] if folds else []), *([f"--seeds {seeds}"] if seeds > 1 else [])]
+    flags = ["--preset PRESET", *(["--folds"] if folds else []), *([f"--seeds {seeds}"] if seeds > 1 else [])]
     flags += ["--reduced"] if reduced else []
     flags += [f"--{key} {value}" for key, value in given.items() if key != "data.cache"]
     command = f"mcsdr reproduce {dataset} --root DATA {' '.join(flags)}"
