@@ -4,8 +4,8 @@
 
 Both ways end in the same window of 32 × 112 × 112. The AVIs are of EchoNet-Dynamic's kind: MJPG, 112 × 112, 176 frames
 at 50 Hz (the data set's mean length). They and the rows are synthetic. The two ways are timed in turn in one process,
-so that whatever else runs slows both; their ratio is what counts. Memory is what the process holds of its own (RssAnon):
-pages of the memory map are the system's to drop.
+so that whatever else runs slows both; their ratio is what counts. Memory is what the process holds of its own
+(RssAnon): pages of the memory map are the system's to drop.
 """
 
 from __future__ import annotations
