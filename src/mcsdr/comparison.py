@@ -161,7 +161,7 @@ class Comparison:
         spread = "mean ± SD over seeds" if max(seeds) > 1 else "estimate (95 % bootstrap interval over patients)"
         notes = [
             f"Measured figures: {spread}. EF points, except R², coverage, coverage error and PIT KS.",
-            "CRPS (1/K²): the paper's estimator on draws (40 from a quantile table); CRPS: the integral over the table.",
+            "CRPS (1/K²): the paper's estimator on draws (40 from a quantile table); CRPS: integral over the table.",
             "Coverage error is the mean of |coverage − level| over central levels 5 to 95 %.",
         ]
         for name, d in self.differences().items():
