@@ -74,6 +74,8 @@ def test_both_presets_from_folder_to_table(camus: Path, tmp_path: Path) -> None:
     assert "synthetic" in metrics["disclaimer"].lower()
     assert {row["views"] for row in read_rows(evaluation / "studies.csv")} == {"A4C"}
     assert (evaluation / "trajectories.png").exists()
+    for preset in ("paper", "ours"):
+        assert (tmp_path / "out" / "camus" / preset / "figures" / "reliability.png").exists()
     ours = json.loads((tmp_path / "out" / "camus" / "ours" / "seed-0" / "evaluation" / "metrics.json").read_text())
     assert ours["protocol"] == {"windows": "one", "pool": "tokens", "views_together": 2}
 

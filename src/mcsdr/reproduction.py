@@ -1,6 +1,7 @@
 """One command from an untouched folder to the paper's table: train, evaluate, compare.
 
     OUT/<dataset>/<preset>/seed-0[-fold-3]/   settings.json, checkpoint, log, model/, evaluation/
+    OUT/<dataset>/<preset>/figures/           of all its folds together
     OUT/<dataset>/table.{md,csv,tex}          every preset that has been run so far, beside the published rows
 
 A job is one training and its evaluation on the test split; it is done when its evaluation is on disk, and a job that
@@ -22,6 +23,8 @@ from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
 from mcsdr.errors import InvalidConfig, MissingFile
 from mcsdr.evaluation import evaluate
 from mcsdr.files import write_atomically
+from mcsdr.measures import column, measure_subgroups, patients_of
+from mcsdr.report import figures
 from mcsdr.settings import TrainSettings, read_settings
 from mcsdr.training import Watcher, train
 
@@ -129,7 +132,28 @@ def compare(dataset: Dataset, out: Path, jobs: Iterable[Job], command: str) -> C
     about = "ten folds, every study tested once" if spec.fold is not None else "the test split"
     comparison = Comparison(dataset, measured, about, is_synthetic(spec), command)
     comparison.write(out / dataset)
+    for each in measured:
+        _draw(each, out / dataset / each.preset / "figures", comparison.synthetic)
     return comparison
+
+
+def _draw(measured: Measured, folder: Path, synthetic: bool) -> None:
+    """The figures of the first seed, all its folds together; those of one study stand with its job."""
+    rows = next(iter(measured.rows.values()))
+    figures.save_all(
+        folder,
+        median=column(rows, "median"),
+        ef=column(rows, "ef"),
+        low_90=column(rows, "low_90"),
+        high_90=column(rows, "high_90"),
+        pit=column(rows, "pit"),
+        sd=column(rows, "sd"),
+        point=column(rows, measured.point),
+        point_name=measured.point,
+        patients=patients_of(rows),
+        subgroups=measure_subgroups(rows, measured.point),
+        footer=("Measured on synthetic phantoms. " if synthetic else "") + mcsdr.DISCLAIMER,
+    )
 
 
 def _measured(folder: Path, preset: str) -> Measured | None:

@@ -66,7 +66,7 @@ def reproduce(
     answer.print(_table(comparison))
     for note in comparison.notes():
         answer.print(note, markup=False, highlight=False)
-    print(f"Written to {out / dataset}: table.md, table.csv, table.tex; figures in each job's evaluation/.")
+    print(f"Written to {out / dataset}: table.md, table.csv, table.tex, figures/ of each preset.")
 
 
 def _table(comparison: Comparison) -> Table:
