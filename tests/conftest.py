@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import hypothesis
 import pytest
@@ -22,6 +24,7 @@ torch.set_num_threads(1)
 hypothesis.settings.register_profile("mcsdr", deadline=None)
 hypothesis.settings.load_profile("mcsdr")
 
+Encoder = TypeVar("Encoder", bound=torch.nn.Module)
 SMALL = NetworkSettings(channels=(8, 8, 8), width=16, heads=2, score_depth=1)
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -41,3 +44,15 @@ def model() -> Model:
     statistics = AttributeStatistics(names=names, mean=(60.0, 0.0, 75.0, 170.0), sd=(15.0, 1.0, 15.0, 10.0))
     card = Card(name="small", training_data="nothing", synthetic=True)
     return Model(network, ClipSettings(), statistics, card)
+
+
+def stirred(encoder_type: Callable[[], Encoder]) -> Encoder:
+    """An encoder random in every number, batch statistics too, so that no term is hidden by a zero or a one."""
+    torch.manual_seed(3)
+    encoder = encoder_type().eval()
+    for name, tensor in encoder.state_dict().items():
+        if "running_var" in name:
+            tensor.uniform_(0.5, 2)
+        elif tensor.is_floating_point() and tensor.ndim == 1:
+            tensor.add_(0.1 * torch.randn_like(tensor))
+    return encoder

@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,19 +136,16 @@ def check_limit(bad: Sequence[tuple[str, str]], total: int, max_bad: float) -> N
         raise TooManyBadRows(f"{len(bad)} of {total} studies cannot be used, {allowed}. The first: {first}")
 
 
-def usable(cohort: Sequence[Study]) -> Iterator[Study | McsdrError]:
-    """Each study of a cohort, or why it cannot be learnt from: a bad row or clip, no clip, no ejection fraction."""
-    if isinstance(cohort, PhantomCohort):  # whose own iteration renders several at once
-        yield from cohort
-        return
-    for index in range(len(cohort)):
-        try:
-            study = cohort[index]
-            if not study.clips or study.ef_percent is None:
-                raise BadRow("it has no clip or no ejection fraction to learn from.", path=study.study_id or str(index))
-            yield study
-        except McsdrError as error:
-            yield error
+def readers(cohort: Sequence[Study]) -> Iterator[Callable[[], Study]]:
+    """What reads each study of a cohort, in its order; phantoms come ready, rendered several at once."""
+    if isinstance(cohort, PhantomCohort):
+        yield from (partial(_itself, study) for study in cohort)
+    else:
+        yield from (partial(cohort.__getitem__, index) for index in range(len(cohort)))
+
+
+def _itself(study: Study) -> Study:
+    return study
 
 
 def _build(
@@ -162,10 +160,12 @@ def _build(
     bad: list[tuple[str, str]] = []
     offset = 0
     with (folder / FRAMES).open("wb") as file:
-        for index, study in enumerate(usable(cohort)):
+        for index, read in enumerate(readers(cohort)):
             try:
-                if isinstance(study, McsdrError):
-                    raise study
+                study = read()
+                if not study.clips or study.ef_percent is None:
+                    cause = "it has no clip or no ejection fraction to learn from."
+                    raise BadRow(cause, path=study.study_id or str(index))
                 stored = [store(clip, settings) for clip in study.clips]
             except McsdrError as error:
                 bad.append((name_of(cohort, index), str(error)))

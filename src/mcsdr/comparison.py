@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,7 +78,7 @@ class Measured:
     rows: Mapping[int, Rows]
     point: str
 
-    @property
+    @cached_property
     def measures(self) -> dict[int, dict[str, Measure]]:
         """The measures of each seed, by name."""
         return {seed: {m.name: m for m in measure(rows, self.point)} for seed, rows in self.rows.items()}
@@ -110,6 +111,10 @@ class Comparison:
 
     def differences(self) -> dict[str, Interval]:
         """Ours less the paper's on the studies that both answered, first seed: negative is better for ours."""
+        return self._differences
+
+    @cached_property
+    def _differences(self) -> dict[str, Interval]:
         by_preset = {m.preset: m for m in self.measured}
         if not {"ours", "paper"} <= by_preset.keys():
             return {}

@@ -31,7 +31,7 @@ from mcsdr.metrics.scores import crps_draws, crps_of
 from mcsdr.metrics.subgroups import AGE_BANDS, EF_BANDS, UNKNOWN, Subgroup, age_band, ef_band, subgroups
 from mcsdr.posterior import Posterior
 from mcsdr.prediction import WIDE_INTERVAL
-from mcsdr.study import Study, View
+from mcsdr.study import QUALITIES, Study, View
 
 Array = NDArray[np.float64]
 Rows = Sequence[dict[str, Any]]
@@ -42,7 +42,6 @@ COVERAGE_LEVELS = (0.5, 0.8, 0.9, 0.95)
 KEPT = (0.8, 0.9)  # shares of studies kept, the surest first
 # Device therapy, and the two bounds of the heart-failure categories. A reading may be a whole number, so ≤ matters.
 EVENTS = {"EF ≤ 35": ("below_35", 35.0), "EF ≤ 40": ("below_40", 40.0), "EF < 50": ("below_50", 50.0)}
-QUALITIES = ("good", "medium", "poor")  # best first
 
 ROW = (
     *("study_id", "patient_id", "ef", "true_ef", "median", "mean", "sd", "low_90", "high_90", "pit"),

@@ -169,9 +169,9 @@ class Model:
         grouped = [groups(clips, self.clip, protocol or self.protocol) or [[]] for clips in studies]
         owner = np.repeat(np.arange(len(studies)), [len(of_study) for of_study in grouped])
         seen = [group for of_study in grouped for group in of_study]
-        tokens = self._encode_windows([window for group in seen for window in group])
+        tokens = iter(self._encode_windows([window for group in seen for window in group]))
         none = torch.empty(0, self.network.width, device=self.device)
-        joined = [torch.cat([none, *(tokens.pop(0) for _ in group)]) for group in seen]
+        joined = [torch.cat([none, *(next(tokens) for _ in group)]) for group in seen]
         lengths = torch.tensor([len(t) for t in joined], device=self.device)
         padded = torch.nn.utils.rnn.pad_sequence(joined, batch_first=True)
         return VideoTokens(padded, torch.arange(padded.shape[1], device=self.device) < lengths[:, None], owner)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mcsdr.errors import InvalidAttributes
 
 ADULT_YEARS = 18.0
+QUALITIES = ("good", "medium", "poor")  # of a picture, best first
 
 
 class View(StrEnum):

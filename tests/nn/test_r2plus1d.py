@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.conftest import stirred
 from torch import Tensor
 
 from mcsdr.nn.r2plus1d import R2Plus1D18
@@ -14,15 +15,7 @@ State = dict[str, Tensor]
 
 @pytest.fixture(scope="module")
 def encoder() -> R2Plus1D18:
-    """Random in every number, batch statistics too, so that no term is hidden by a zero or a one."""
-    torch.manual_seed(3)
-    encoder = R2Plus1D18().eval()
-    for name, tensor in encoder.state_dict().items():
-        if "running_var" in name:
-            tensor.uniform_(0.5, 2)
-        elif tensor.is_floating_point() and tensor.ndim == 1:
-            tensor.add_(0.1 * torch.randn_like(tensor))
-    return encoder
+    return stirred(R2Plus1D18)
 
 
 def batch_norm(s: State, name: str, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.conftest import stirred
 from torch import Tensor
 
 from mcsdr.nn.uniformer import UniFormerS
@@ -16,14 +17,7 @@ State = dict[str, Tensor]
 
 @pytest.fixture(scope="module")
 def encoder() -> UniFormerS:
-    """Random in every number, batch statistics too, so that no term is hidden by a zero or a one."""
-    torch.manual_seed(3)
-    encoder = UniFormerS().eval()
-    for name, tensor in encoder.state_dict().items():
-        if "running_var" in name:
-            tensor.uniform_(0.5, 2)
-        elif tensor.is_floating_point() and tensor.ndim == 1:
-            tensor.add_(0.1 * torch.randn_like(tensor))
+    encoder = stirred(UniFormerS)
     for embedding in (encoder.patch_embed3, encoder.patch_embed4):
         embedding.norm.weight.data *= 0.02  # small tokens, so that the ε of the norms tells
     return encoder

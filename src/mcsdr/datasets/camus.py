@@ -28,17 +28,16 @@ from pathlib import Path
 
 import numpy as np
 
+from mcsdr.clips import SHORTEST_WHOLE
 from mcsdr.datasets.entries import ClipEntry, Entry, FolderCohort
 from mcsdr.datasets.table import Row, studies, wanted_views, with_truth
 from mcsdr.errors import ClipTooShort, InvalidCohort, InvalidConfig, MissingFile
 from mcsdr.io.nifti import read_mhd, read_nifti
 from mcsdr.io.recording import plausible_rate
-from mcsdr.study import Clip, Crop, Notice, View
+from mcsdr.study import QUALITIES, Clip, Crop, Notice, View
 
 NAMES = {View.A2C: "2CH", View.A4C: "4CH"}
 ASSUMED_HZ = 50.0
-SHORTEST = 5  # frames
-QUALITIES = ("good", "medium", "poor")
 LISTS = {"training": "train", "train": "train", "validation": "val", "val": "val", "testing": "test", "test": "test"}
 LIST_NAME = re.compile(rf"sub_?group_?(?P<fold>\d*)_?(?P<split>{'|'.join(LISTS)})\.txt", re.IGNORECASE)
 PATIENT = re.compile(r"patient\d+", re.IGNORECASE)
@@ -107,8 +106,8 @@ class Camus(FolderCohort):
         reader = read_mhd if clip.path.suffix == ".mhd" else read_nifti
         recording = reader(clip.path, frame_rate_hz=rate or ASSUMED_HZ)
         frames = recording.frames
-        if len(frames) < SHORTEST:
-            raise ClipTooShort(f"it holds {len(frames)} frames, fewer than {SHORTEST}", path=clip.path)
+        if len(frames) < SHORTEST_WHOLE:
+            raise ClipTooShort(f"it holds {len(frames)} frames, fewer than {SHORTEST_WHOLE}", path=clip.path)
         if clip.ed_frame is not None and clip.es_frame is not None and clip.ed_frame > clip.es_frame:
             frames = np.ascontiguousarray(frames[::-1])
         notices = recording.notices if rate else ()

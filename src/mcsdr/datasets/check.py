@@ -22,6 +22,7 @@ import mcsdr
 from mcsdr.datasets.clip_facts import ClipFacts, Journal, key_of, look_for, read_facts
 from mcsdr.datasets.entries import ClipEntry, Entry, Fault, FolderCohort, patients_in_two_splits, row_faults
 from mcsdr.datasets.published import Figures, Published, measured, published
+from mcsdr.datasets.table import beside
 from mcsdr.errors import PatientInTwoSplits, RefusedClip, UnsupportedFormat
 from mcsdr.files import write_atomically, write_table
 from mcsdr.io import DICOM_SUFFIXES, VIDEO_SUFFIXES
@@ -143,8 +144,7 @@ def check_cohort(
         about={
             "kind": cohort.kind,
             "root": str(cohort.root),
-            # A layout's own folder may lie up to two below the one that was written.
-            "synthetic": any((at / "SYNTHETIC.txt").exists() for at in (cohort.root, *cohort.root.parents[:2])),
+            "synthetic": beside(cohort.root, "SYNTHETIC.txt") is not None,
             "studies": len(cohort.entries),
             "clips": len(facts),
             "clips_decoded": clips,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcsdr.datasets.entries import SPLITS, ClipEntry, Entry
-from mcsdr.study import View
+from mcsdr.study import QUALITIES, View
 
 Figures = Mapping[str, tuple[float, ...]]
 
@@ -150,8 +150,7 @@ def measured(entries: Sequence[Entry], sound: Sequence[Entry], read: Mapping[str
     figures |= _of_frames(clips, read)
     figures |= _spread("age", "years", [_number(entry.attributes.get("age_years")) for entry in sound])
     figures |= _share("female, % of known", ("F",), [entry.attributes.get("sex") for entry in sound])
-    qualities = ("good", "medium", "poor")
-    figures |= _share("quality good / medium / poor, % of clips", qualities, [clip.quality for clip in clips])
+    figures |= _share("quality good / medium / poor, % of clips", QUALITIES, [clip.quality for clip in clips])
     return {name: figures[name] for name in FORMS if name in figures}
 
 

@@ -19,10 +19,10 @@ from typing import Literal
 
 from mcsdr.datasets.entries import SPLITS, ClipEntry, Entry, Fault
 from mcsdr.errors import InvalidCohort, InvalidConfig
+from mcsdr.io import SEXES
 from mcsdr.study import View
 
 BLANK = ("", "nan", "na", "n/a", "none", "null")
-SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 VIEWS = {"a4c": View.A4C, "4ch": View.A4C, "ap4": View.A4C, "a2c": View.A2C, "2ch": View.A2C, "ap2": View.A2C}
 VIEWS["psax"] = View.PSAX
 ATTRIBUTES = {"age_years": "Age", "weight_kg": "Weight", "height_cm": "Height"}
