@@ -39,8 +39,7 @@ picture: .venv/.ready
 	$(BIN)/python docs/make_picture.py
 
 benchmarks: .venv/.ready
-	$(BIN)/python benchmarks/nodes.py
-	$(BIN)/python benchmarks/steps.py
+	$(BIN)/mcsdr benchmark posterior --part exactness
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/rendering.py
 	$(BIN)/python benchmarks/loading.py

@@ -14,18 +14,15 @@ import argparse
 import numpy as np
 
 import mcsdr
+from mcsdr.benchmark.tower import prior_distances
 from mcsdr.phantom.cohort import draw_person
-from mcsdr.phantom.people import GRID, reading_cdf
 from mcsdr.study import Study
 
 
 def distances(model: mcsdr.Model, n: int, seed: int) -> np.ndarray:
     """KS distance per person, [n]."""
     people = [draw_person(seed, index).attributes for index in range(n)]
-    posterior = model([Study(attributes=person) for person in people])
-    believed = np.asarray(posterior.cdf(GRID))
-    known = np.stack([reading_cdf(person) for person in people])
-    return np.abs(believed - known).max(axis=1)
+    return prior_distances(model([Study(attributes=person) for person in people]), people)
 
 
 def main() -> None:

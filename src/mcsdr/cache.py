@@ -18,7 +18,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from mcsdr.clips import ClipSettings, Frames, store
 from mcsdr.errors import BadRow, McsdrError, TooManyBadRows
 from mcsdr.files import write_table
 from mcsdr.phantom.cohort import PhantomCohort
-from mcsdr.study import Study, View
+from mcsdr.study import KnownPosterior, Study, View
 
 FRAMES, INDEX, BAD_ROWS = "frames.u8", "index.json", "bad_rows.csv"
 
@@ -52,7 +52,9 @@ class ClipCache:
         clips: for each study its clips.
         patients: for each study whose it is.
         ef_percent, true_ef_percent: float [N], NaN where unknown.
+        known: for each study its exact posterior, None where there is none.
         attributes: float [N, A] in natural units, NaN where unknown (see `mcsdr.attributes`).
+        folder: where it lies.
         bad: studies that were left out, as (name, why).
         names: what each study is called in its cohort, see `name_of`.
     """
@@ -66,6 +68,8 @@ class ClipCache:
         self.ef_percent = np.array([row["ef_percent"] for row in rows], dtype=np.float64)
         self.true_ef_percent = np.array([row["true_ef_percent"] for row in rows], dtype=np.float64)
         self.attributes = np.array([row["attributes"] for row in rows], dtype=np.float64).reshape(len(rows), -1)
+        self.known = [None if row["known"] is None else _known(*row["known"]) for row in rows]
+        self.folder = folder
         self.bad: list[tuple[str, str]] = [(name, why) for name, why in index["bad"]]
         self._frames: Frames = np.memmap(folder / FRAMES, np.uint8, "r").reshape(-1, size, size)
 
@@ -76,9 +80,8 @@ class ClipCache:
         """The same cache with only the studies of these names, the bad ones among them included in `bad`."""
         kept = [i for i, name in enumerate(self.names) if name in names]
         chosen = copy(self)
-        chosen.names, chosen.clips, chosen.patients = (
-            [column[i] for i in kept] for column in (self.names, self.clips, self.patients)
-        )
+        for name in ("names", "clips", "patients", "known"):
+            setattr(chosen, name, [getattr(self, name)[i] for i in kept])
         for name in ("ef_percent", "true_ef_percent", "attributes"):
             setattr(chosen, name, getattr(self, name)[kept])
         chosen.bad = [(name, why) for name, why in self.bad if name in names]
@@ -105,7 +108,7 @@ def cached(
         TooManyBadRows: more than the share `max_bad` of the cohort's studies cannot be used.
     """
     stored = settings.model_dump(include={"sampling", "rate_hz", "frames", "every", "size"})
-    description = {**made_from, "clip": stored, "attributes": attributes, "format": 3}
+    description = {**made_from, "clip": stored, "attributes": attributes, "format": 4}
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / digest
     if not folder.exists():
@@ -191,8 +194,13 @@ def _index_row(study: Study, clips: list[tuple[int, int, str]], attributes: tupl
         "clips": clips,
         "ef_percent": study.ef_percent,
         "true_ef_percent": float("nan") if study.true_ef_percent is None else study.true_ef_percent,
+        "known": None if study.known_posterior is None else astuple(study.known_posterior),
         "attributes": attribute_row(study.attributes, attributes),
     }
+
+
+def _known(weights: list[float], ef_percent: list[float], reader_sd: float) -> KnownPosterior:
+    return KnownPosterior(tuple(weights), tuple(ef_percent), reader_sd)
 
 
 def name_of(cohort: Sequence[Study], index: int) -> str:

@@ -95,7 +95,8 @@ class Evaluation:
             footer=footer,
         )
         posterior, observed = self.example
-        figures.save(folder / "trajectories.png", figures.trajectories(posterior, observed=observed, footer=footer))
+        if posterior.trajectories is not None:  # a rival head has none
+            figures.save(folder / "trajectories.png", figures.trajectories(posterior, observed=observed, footer=footer))
         # Last: a folder that holds it is complete.
         write_atomically(folder / "metrics.json", json.dumps(self.record(), indent=2, allow_nan=False).encode())
 

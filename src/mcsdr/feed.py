@@ -48,9 +48,16 @@ class Feed:
     """The batches of one process of a run."""
 
     def __init__(
-        self, cache: ClipCache, statistics: AttributeStatistics, settings: TrainSettings, rank: int, world: int
+        self,
+        cache: ClipCache,
+        statistics: AttributeStatistics,
+        settings: TrainSettings,
+        rank: int,
+        world: int,
+        tokens: Tensor | None = None,
     ) -> None:
         self.cache, self.settings, self.rank, self.world = cache, settings, rank, world
+        self.tokens = tokens  # of every study, where the encoder stands still
         self.attributes = torch.from_numpy(statistics.standardise(cache.attributes))
         self.share = settings.optim.batch // world
         self.steps_per_epoch = len(cache) // settings.optim.batch
@@ -80,6 +87,9 @@ class Feed:
         self, rows: np.ndarray, rng: np.random.Generator, generator: torch.Generator, length_seed: int
     ) -> Videos:
         """The chosen clips of each study, of one length, augmented."""
+        if self.tokens is not None:
+            views = tuple(self.cache.clips[row][0].view.value for row in rows)
+            return Videos(self.tokens[rows], views, torch.arange(len(rows)), 1, encoded=True)
         together = self.settings.protocol.together
         chosen = [
             (place * together + at, clip)
@@ -119,8 +129,15 @@ class Feed:
     def _labels(self, rows: np.ndarray, generator: torch.Generator) -> Tensor:
         if self.settings.data.label == "reading":
             return torch.from_numpy(self.cache.ef_percent[rows]).float()
-        true_ef = torch.from_numpy(self.cache.true_ef_percent[rows]).float()
-        return (true_ef + READER_SD * torch.randn(len(rows), generator=generator)).clamp(*READER_RANGE)
+        true_ef, reader_sd = (
+            torch.from_numpy(self.cache.true_ef_percent[rows]).float(),
+            torch.full((len(rows),), READER_SD),
+        )
+        for i, known in enumerate(self.cache.known[row] for row in rows):
+            if known is not None:
+                k = torch.multinomial(torch.tensor(known.weights), 1, generator=generator)
+                true_ef[i], reader_sd[i] = known.ef_percent[int(k)], known.reader_sd
+        return (true_ef + reader_sd * torch.randn(len(rows), generator=generator)).clamp(*READER_RANGE)
 
 
 def choose_clips(clips: list[StoredClip], count: int, rng: np.random.Generator) -> list[StoredClip]:

@@ -29,13 +29,14 @@ from torch import Tensor
 import mcsdr
 from mcsdr.attributes import AttributeStatistics, attribute_row
 from mcsdr.clips import ClipSettings, store, to_grey
-from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points, trajectories
+from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points
 from mcsdr.diffusion.schedule import angles
 from mcsdr.errors import InvalidModel
 from mcsdr.files import write_atomically
 from mcsdr.nn.network import Network, NetworkSettings, build_network, channels_last
 from mcsdr.posterior import Posterior, pooled
 from mcsdr.protocol import ProtocolSettings, ViewedFrames, groups
+from mcsdr.recalibration import Calibration, pattern_of
 from mcsdr.study import Study
 
 BUNDLED = "phantom-a4c"
@@ -54,12 +55,15 @@ class Card(BaseModel):
     adults_only: bool = True
     config: dict[str, Any] = {}
     figures: dict[str, Any] = {}
+    calibration: str = ""  # on what its posteriors were recalibrated; empty where they were not
+    calibration_synthetic: bool = False
 
     @property
     def notice(self) -> str:
         """The sentence that goes with every output."""
         origin = "Trained on synthetic phantoms only, on no patient. " if self.synthetic else ""
-        return origin + mcsdr.DISCLAIMER
+        calibrated = "Recalibrated on synthetic phantoms. " if self.calibration_synthetic else ""
+        return origin + calibrated + mcsdr.DISCLAIMER
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,7 @@ class Flow(torch.nn.Module):
         self, video_tokens: Tensor, video_mask: Tensor, attributes: Tensor, z: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """States [steps + 1, B, N] of the trajectories from z [B, N], and their location and scale, [B, 1]."""
-        velocity, a, b = self.network.flow(video_tokens, video_mask, attributes, self.prepared)
-        return trajectories(velocity, z, self.settings), a, b
+        return self.network.states(video_tokens, video_mask, attributes, z, self.prepared, self.settings)
 
 
 class Model:
@@ -105,6 +108,7 @@ class Model:
         card: what the model is.
         sampler: how posteriors are sampled unless a call says otherwise.
         protocol: which windows are seen and how they are pooled unless a call says otherwise.
+        calibration: what its posteriors are recalibrated by, where they are (`mcsdr.calibration`).
     """
 
     def __init__(
@@ -115,10 +119,11 @@ class Model:
         card: Card,
         sampler: SamplerSettings = EXACT,
         protocol: ProtocolSettings = ProtocolSettings(),  # noqa: B008 (frozen)
+        calibration: Calibration | None = None,
     ) -> None:
         self.network = channels_last(network.eval().requires_grad_(False))
         self.clip, self.statistics, self.card = clip, statistics, card
-        self.sampler, self.protocol = sampler, protocol
+        self.sampler, self.protocol, self.calibration = sampler, protocol, calibration
         self._flows: dict[SamplerSettings, torch.nn.Module] = {}
 
     @property
@@ -195,18 +200,27 @@ class Model:
     def posterior(
         self, video: VideoTokens, attributes: np.ndarray, sampler: SamplerSettings | None = None
     ) -> Posterior:
-        """Posteriors from encoded videos and standardised attributes [B, A], NaN where unknown."""
+        """Posteriors from encoded videos and standardised attributes [B, A], NaN where unknown.
+
+        A calibrated model's tables of quantiles are recalibrated last, after pooling; iid draws stay as drawn.
+        """
         settings = sampler or self.sampler
         z = starting_points(settings, len(video.owner))
         known = torch.from_numpy(attributes[video.owner]).to(self.device)
         states, a, b = self._flow(settings)(video.tokens, video.mask, known, z.to(self.device))
         percent = self.network.target.to_percent(states.double(), a.double(), b.double()).cpu().numpy()
-        steps = angles(settings.schedule, settings.steps).numpy()
+        path = {}
+        if self.network.integrates:
+            path = {"trajectories": percent, "angles": angles(settings.schedule, settings.steps).numpy()}
         if settings.draws is None:
-            each = Posterior.from_nodes(z[0].double().numpy(), percent[-1], trajectories=percent, angles=steps)
+            each = Posterior.from_nodes(z[0].double().numpy(), percent[-1], **path)
         else:
-            each = Posterior.from_draws(percent[-1], trajectories=percent, angles=steps)
-        return each if len(video.owner) == len(attributes) else pooled(each, video.owner)
+            each = Posterior.from_draws(percent[-1], **path)
+        answer = each if len(video.owner) == len(attributes) else pooled(each, video.owner)
+        if self.calibration is None or settings.draws is not None:
+            return answer
+        seen = np.bincount(video.owner, video.mask.any(dim=1).cpu().numpy()) > 0
+        return self.calibration.apply(answer, pattern_of(seen, ~np.isnan(attributes).all(axis=1)))
 
     def _flow(self, settings: SamplerSettings) -> torch.nn.Module:
         if settings not in self._flows:
@@ -217,8 +231,10 @@ class Model:
         """Unroll the model's own sampler into one graph, which takes about half the time per call; returns itself.
 
         It costs a fraction of a second, so it pays where many clips are answered one by one. Answers stay the same to
-        float precision, for every batch size and clip length.
+        float precision, for every batch size and clip length. A network that takes no steps is left as it is.
         """
+        if not self.network.integrates:
+            return self
         studies = [Study(), Study()]
         rows = torch.from_numpy(self.attribute_rows(studies)).to(self.device)
         tokens = torch.zeros(2, 5, self.network.width, device=self.device)
@@ -247,6 +263,8 @@ class Model:
             "protocol": self.protocol.model_dump(),
             "card": self.card.model_dump(),
         }
+        if self.calibration is not None:
+            description["calibration"] = self.calibration.model_dump()
         write_atomically(folder / "model.safetensors", weights)
         write_atomically(folder / "model.json", json.dumps(description, indent=2).encode())
 
@@ -293,6 +311,7 @@ def load(name_or_folder: str | Path = BUNDLED, device: str | torch.device = "cpu
             Card(**description["card"]),
             SamplerSettings(**description["sampler"]),
             ProtocolSettings(**description.get("protocol", {})),
+            Calibration(**description["calibration"]) if "calibration" in description else None,
         )
     except (KeyError, TypeError, RuntimeError, SafetensorError, ValidationError) as error:
         raise InvalidModel(f"the model does not fit mcsdr {mcsdr.__version__}: {error}", path=folder) from error

@@ -8,40 +8,57 @@ next to nothing beside the encoder. What the loss is, the network says (`Network
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from mcsdr.diffusion.denoiser import Pairs, draw_pairs
+from mcsdr.errors import InvalidConfig
 from mcsdr.nn.network import Network
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class DropoutSettings(BaseModel):
-    """How often what is known is hidden in training, so that any of it may be missing in life."""
+    """How often what is known is hidden in training, so that any of it may be missing in life.
+
+    A share of 1 hides always: what is left is a model of the rest alone.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    attribute: float = Field(0.15, ge=0, lt=1)  # each attribute by itself
-    attributes: float = Field(0.20, ge=0, lt=1)  # all of them
+    # Each attribute by itself: one share for all, or one for each in the order of network.attributes.
+    attribute: Share | tuple[Share, ...] = 0.15
+    attributes: float = Field(0.20, ge=0, le=1)  # all of them
     clip: float = Field(0.0, ge=0, lt=1)  # each clip of a study by itself
-    video: float = Field(0.10, ge=0, lt=1)  # all clips
+    video: float = Field(0.10, ge=0, le=1)  # all clips
     everything: float = Field(0.03, ge=0, lt=1)
     masks: int = Field(4, gt=0)  # masks drawn per encoded study
     pairs: int = Field(16, gt=0)  # (θ, ε) pairs per mask
+
+    @property
+    def attribute_never_shown(self) -> NDArray[np.bool_]:
+        """Which attributes are hidden always, one for all or one for each."""
+        return (np.asarray(self.attribute) >= 1) | (self.attributes >= 1)
 
 
 @dataclass(frozen=True)
 class Videos:
     """The clips of a batch of studies: video [N, T, H, W], the view of each, and the place of each, int [N].
 
-    Place p of B·C is clip p % C of study p // C; places without a clip are empty.
+    Place p of B·C is clip p % C of study p // C; places without a clip are empty. Where the clips were encoded
+    beforehand `video` holds their tokens, [N, L, width].
     """
 
     video: Tensor
     views: tuple[str, ...]
     places: Tensor
     together: int  # C
+    encoded: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,15 +72,22 @@ class Hidden:
 def draw_hidden(
     batch: int, attributes: int, together: int, settings: DropoutSettings, generator: torch.Generator
 ) -> Hidden:
-    """Independent masks for each study."""
-    shape = (batch, settings.masks)
+    """Independent masks for each study.
 
-    def happens(probability: float, *extra: int) -> Tensor:
+    Raises:
+        InvalidConfig: dropout.attribute names more or fewer shares than there are attributes.
+    """
+    shape = (batch, settings.masks)
+    of_each = torch.tensor(settings.attribute)
+    if of_each.ndim and len(of_each) != attributes:
+        raise InvalidConfig(f"dropout.attribute holds {len(of_each)} shares for {attributes} attributes.")
+
+    def happens(probability: float | Tensor, *extra: int) -> Tensor:
         return torch.rand(*shape, *extra, generator=generator) < probability
 
     everything = happens(settings.everything)
     no_attributes = happens(settings.attributes) | everything
-    each = happens(settings.attribute, attributes)
+    each = happens(of_each, attributes)
     no_video = happens(settings.video) | everything
     clips = happens(settings.clip, together) if settings.clip else torch.zeros(*shape, together, dtype=torch.bool)
     return Hidden(each | no_attributes[..., None], clips | no_video[..., None])
@@ -89,7 +113,7 @@ class Objective(nn.Module):
             pairs: angles and noise [B·M, P].
         """
         studies, masks, together = hidden.clips.shape
-        encoded = self.network.encode(videos.video, videos.views)
+        encoded = videos.video if videos.encoded else self.network.encode(videos.video, videos.views)
         length, width = encoded.shape[1:]
         tokens = encoded.new_zeros(studies * together, length, width).index_copy(0, videos.places, encoded)
         shown = torch.zeros(studies * together, dtype=torch.bool, device=tokens.device)

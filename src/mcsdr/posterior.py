@@ -53,6 +53,7 @@ class Posterior:
         draws: number of iid draws in the table, None for quantile nodes.
         trajectories: states of the sampler in EF %, [S+1, B, N], noise first, or None.
         angles: θ of those states in radians, [S+1], or None.
+        known: what was known of each study where the table was recalibrated (`mcsdr.recalibration`), [B], or None.
     """
 
     z: Array
@@ -62,6 +63,7 @@ class Posterior:
     draws: int | None = None
     trajectories: Array | None = None
     angles: Array | None = None
+    known: NDArray[np.str_] | None = None
 
     @classmethod
     def from_nodes(
@@ -135,6 +137,23 @@ class Posterior:
         pooled = cls.from_nodes(z[0], _percent(latent))
         return replace(pooled, single=posteriors[0].single)
 
+    @classmethod
+    def joined(cls, batches: Sequence[Posterior]) -> Posterior:
+        """Batches of studies one after the other, all of the same kind; trajectories are left behind.
+
+        Raises:
+            InvalidConfig: nothing to join, or nodes that differ in number or in kind.
+        """
+        if not batches or len({(p.latent.shape[1], p.draws, p.known is None) for p in batches}) != 1:
+            raise InvalidConfig("Only posteriors of one kind make a batch.", next_step="Join equal tables.")
+        return cls(
+            z=np.concatenate([np.broadcast_to(p.z, p.latent.shape) for p in batches]),
+            latent=np.concatenate([p.latent for p in batches]),
+            violations=np.concatenate([p.violations for p in batches]),
+            draws=batches[0].draws,
+            known=None if batches[0].known is None else np.concatenate([p.known for p in batches]),
+        )
+
     def __len__(self) -> int:
         """Number of studies."""
         return int(self.latent.shape[0])
@@ -152,6 +171,7 @@ class Posterior:
             violations=self.violations[rows],
             single=single,
             trajectories=None if self.trajectories is None else self.trajectories[:, rows],
+            known=None if self.known is None else self.known[rows],
         )
 
     @cached_property

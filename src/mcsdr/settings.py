@@ -32,7 +32,8 @@ class DataSettings(Settings):
 
     train: CohortSpec
     val: CohortSpec
-    # "reading" is the label of the table; "redrawn" lets another reader read the same phantom at every visit.
+    # "reading" is the label of the table; "redrawn" lets another reader read the same phantom at every visit, and where
+    # the phantom hides something, another hidden truth behind the same picture.
     label: Literal["reading", "redrawn"] = "reading"
     cache: Path = Path("runs/cache")
     max_bad: float = Field(0.01, ge=0, le=1)  # share of studies that may be unusable before the run stops
@@ -57,6 +58,7 @@ class StartSettings(Settings):
     """What the weights start from."""
 
     encoder: str = ""  # a model's name or folder, or a checkpoint of the encoder; random where empty
+    frozen: bool = False  # the encoder stays what it starts from, and the central window of each clip is encoded once
 
 
 class RunSettings(Settings):

@@ -126,6 +126,21 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class KnownPosterior:
+    """p(y | what is shown) = Σ_k w_k N(e_k, σ²): exact, of phantoms that hide something from the picture on purpose.
+
+    Arguments:
+        weights: w_k [K], positive, of sum 1.
+        ef_percent: e_k [K], the ejection fractions that the same picture may come from.
+        reader_sd: σ in EF points.
+    """
+
+    weights: tuple[float, ...]
+    ef_percent: tuple[float, ...]
+    reader_sd: float
+
+
+@dataclass(frozen=True)
 class Study:
     """One examination: its clips, what is known of the patient, and the reported ejection fraction if any.
 
@@ -135,6 +150,7 @@ class Study:
         study_id, patient_id: names within a cohort; all studies of one patient share its patient_id.
         ef_percent: the ejection fraction a reader reported, in per cent.
         true_ef_percent: the exact ejection fraction, known for phantoms only.
+        known_posterior: the exact posterior of `ef_percent`, where a phantom was made to have one.
         split: "train", "val" or "test" where the cohort says so.
         notices: what the reader of a result must know of this study.
     """
@@ -145,6 +161,7 @@ class Study:
     patient_id: str = ""
     ef_percent: float | None = None
     true_ef_percent: float | None = None
+    known_posterior: KnownPosterior | None = None
     split: str | None = None
     notices: tuple[Notice, ...] = ()
 

@@ -6,7 +6,6 @@ The same script runs on 2 cores, one GPU or many processes under torchrun. Every
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,7 @@ from accelerate import Accelerator
 from mcsdr.attributes import AttributeStatistics
 from mcsdr.cache import ClipCache, cached, check_limit, name_of
 from mcsdr.checkpoint import Average, load_checkpoint, save_checkpoint
-from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
+from mcsdr.datasets import CohortSpec, fingerprint, is_synthetic, open_cohort
 from mcsdr.datasets.entries import FolderCohort
 from mcsdr.errors import InvalidConfig, InvalidModel, TrainingDiverged
 from mcsdr.feed import Feed
@@ -29,9 +28,11 @@ from mcsdr.interop.weights import load_encoder_weights
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Card, Model, load
 from mcsdr.nn.network import Network, build_network, channels_last
-from mcsdr.objective import Objective
+from mcsdr.objective import DropoutSettings, Objective
+from mcsdr.posterior import Posterior
 from mcsdr.settings import OptimSettings, TrainSettings
-from mcsdr.study import ADULT_YEARS, Study
+from mcsdr.study import ADULT_YEARS
+from mcsdr.tokens import EncodedCohort, stored_tokens
 
 CHECKPOINT = "last.safetensors"
 LOG_EVERY = 20
@@ -52,30 +53,50 @@ def make_optimiser(network: Network, settings: OptimSettings) -> torch.optim.Ada
     groups = []
     encoder = {id(p) for p in network.video_encoder.parameters()}
     for peak, part in ((settings.lr, False), (settings.encoder_lr or settings.lr, True)):
-        parameters = [p for p in network.parameters() if (id(p) in encoder) is part]
+        parameters = [p for p in network.parameters() if (id(p) in encoder) is part and p.requires_grad]
         decayed, free = [p for p in parameters if p.dim() >= 2], [p for p in parameters if p.dim() < 2]
         groups.append({"params": decayed, "weight_decay": settings.weight_decay, "peak": peak})
         groups.append({"params": free, "weight_decay": 0.0, "peak": peak})
     return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, settings.beta2))
 
 
-def validate(model: Model, cache: ClipCache, batch: int = 32) -> dict[str, float]:
-    """CRPS against the readings, and MAE of the point estimate, against the truth too where it is known."""
-    attributes = model.statistics.standardise(cache.attributes)
-    scores, points = [], []
-    for start in range(0, len(cache), batch):
-        rows = range(start, min(start + batch, len(cache)))
-        clips = [[(cache.frames(clip), clip.view) for clip in cache.clips[row]] for row in rows]
-        answer = model.posterior(model.encode_stored(clips), attributes[rows.start : rows.stop])
-        scores.append(crps_of(answer, cache.ef_percent[rows.start : rows.stop]))
-        points.append(np.asarray(answer.median if answer.draws is None else answer.mean))
-    point = np.concatenate(points)
+def validate(
+    model: Model,
+    cache: ClipCache,
+    tokens: torch.Tensor | None = None,
+    dropout: DropoutSettings | None = None,
+    batch: int = 32,
+) -> dict[str, float]:
+    """CRPS against the readings, and MAE of the point estimate, against the truth too where it is known.
+
+    Arguments:
+        tokens: of every study, where the model's encoder is the one that made them.
+        dropout: of the training; what it hides always is hidden here too.
+    """
+    attributes, video = cache.attributes, True
+    if dropout is not None:
+        attributes, video = np.where(dropout.attribute_never_shown, np.nan, attributes), dropout.video < 1
+    if tokens is None:
+        answer = _answer(model, cache, attributes, video, batch)
+    else:
+        answer = EncodedCohort.of(cache, tokens).ask(model, video=video, attributes=attributes)
+    point = np.asarray(answer.median if answer.draws is None else answer.mean)
     figures = {
-        "crps": float(np.concatenate(scores).mean()),
+        "crps": float(crps_of(answer, cache.ef_percent).mean()),
         "mae": float(np.abs(point - cache.ef_percent).mean()),
         "mae_true": float(np.abs(point - cache.true_ef_percent).mean()),
     }
     return {name: value for name, value in figures.items() if not math.isnan(value)}
+
+
+def _answer(model: Model, cache: ClipCache, attributes: np.ndarray, video: bool, batch: int) -> Posterior:
+    known = model.statistics.standardise(attributes)
+    answers = []
+    for start in range(0, len(cache), batch):
+        rows = range(start, min(start + batch, len(cache)))
+        clips = [[(cache.frames(clip), clip.view) for clip in cache.clips[row] if video] for row in rows]
+        answers.append(model.posterior(model.encode_stored(clips), known[rows.start : rows.stop]))
+    return Posterior.joined(answers)
 
 
 class Log:
@@ -152,18 +173,6 @@ def load_caches(settings: TrainSettings, watcher: Watcher, accelerator: Accelera
         return one("train", settings.data.train), one("val", settings.data.val)
 
 
-def fingerprint(spec: CohortSpec, cohort: Sequence[Study]) -> str:
-    """A hash of what a cohort is read from: clips of another renderer or of a changed folder are not taken for it."""
-    return cohort.fingerprint() if isinstance(cohort, FolderCohort) else _phantom_fingerprint(spec)
-
-
-def _phantom_fingerprint(spec: CohortSpec) -> str:
-    study = open_cohort(spec.model_copy(update={"n": 1}))[0]
-    facts = b"".join(clip.frames.tobytes() for clip in study.clips)
-    facts += repr((study.ef_percent, study.attributes)).encode()
-    return hashlib.sha256(facts).hexdigest()[:16]
-
-
 @dataclass
 class Run:
     """Everything that a training holds between two steps."""
@@ -174,6 +183,7 @@ class Run:
     accelerator: Accelerator
     feed: Feed
     val_cache: ClipCache
+    val_tokens: torch.Tensor | None  # where the encoder stands still
     statistics: AttributeStatistics
     network: Network
     objective: torch.nn.Module  # the loss, wrapped so that processes average their gradients
@@ -189,18 +199,23 @@ class Run:
         accelerator = Accelerator(mixed_precision=settings.run.precision, cpu=not torch.cuda.is_available())
         train_cache, val_cache = load_caches(settings, watcher, accelerator)
         statistics = AttributeStatistics.fit(settings.network.attributes, train_cache.attributes)
-        feed = Feed(train_cache, statistics, settings, accelerator.process_index, accelerator.num_processes)
         torch.manual_seed(settings.run.seed)
         network = channels_last(build_network(settings.network))
         if settings.start.encoder:
             start_from(network, settings)
+        tokens = val_tokens = None
+        if settings.start.frozen:
+            network.video_encoder.requires_grad_(False)
+            tokens, val_tokens = tokens_of(network, settings, accelerator, train_cache, val_cache)
+        rank, world = accelerator.process_index, accelerator.num_processes
+        feed = Feed(train_cache, statistics, settings, rank, world, tokens)
         optimiser, average = make_optimiser(network, settings.optim), Average(network, settings.optim.ema)
         progress: dict[str, Any] = {"step": 0, "best": None}
         if (folder / CHECKPOINT).exists():
             progress = load_checkpoint(folder / CHECKPOINT, network, average, optimiser)
         objective, optimiser = accelerator.prepare(Objective(network), optimiser)
         average.state = {name: t.to(accelerator.device) for name, t in average.state.items()}
-        parts = (feed, val_cache, statistics, network, objective, optimiser, average, progress)
+        parts = (feed, val_cache, val_tokens, statistics, network, objective, optimiser, average, progress)
         return cls(settings, folder, watcher, accelerator, *parts)
 
     def advance(self, step: int, steps: int) -> tuple[float, float]:
@@ -226,7 +241,7 @@ class Run:
     def look(self, done: int) -> dict[str, float]:
         """Validate the averaged network, and keep it if it is the best so far."""
         model = averaged_model(self.settings, self.statistics, self.average, self.feed.cache)
-        figures = validate(model, self.val_cache)
+        figures = validate(model, self.val_cache, self.val_tokens, self.settings.dropout)
         by = figures[self.settings.run.select]
         best = self.progress["best"] is None or by < self.progress["best"]
         if best:
@@ -269,6 +284,24 @@ def train(settings: TrainSettings, folder: Path, watcher: Watcher | None = None)
             run.save(done)
     run.accelerator.wait_for_everyone()
     return load(folder / "model")
+
+
+def tokens_of(
+    network: Network, settings: TrainSettings, accelerator: Accelerator, *caches: ClipCache
+) -> tuple[torch.Tensor, ...]:
+    """The tokens of each cache under an encoder that stands still, encoded once by the first process.
+
+    Raises:
+        InvalidConfig: the settings ask for what tokens cannot give.
+    """
+    if settings.run.augmentation != "none" or settings.protocol.together > 1 or not settings.start.encoder:
+        raise InvalidConfig(
+            "start.frozen encodes each clip once, with an encoder that has learnt.",
+            next_step="Give start.encoder, and set run.augmentation = 'none' and protocol.pool = 'mixture'.",
+        )
+    with accelerator.main_process_first():
+        network.to(accelerator.device)
+        return tuple(stored_tokens(cache, network, settings.clip) for cache in caches)
 
 
 def start_from(network: Network, settings: TrainSettings) -> None:

@@ -97,7 +97,17 @@ def test_phantoms_by_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["phantom:", "phantom:12", "phantom:a:b", "phantom:0:1", "phantom:9:1:whale", "phantom:1:2:child:3"]
+    "text",
+    [
+        "phantom:",
+        "phantom:12",
+        "phantom:a:b",
+        "phantom:0:1",
+        "phantom:9:1:whale",
+        "phantom:1:2:child:3",
+        "phantom:1:2:control:dirty",
+        "phantom:1:2:child:randomised",
+    ],
 )
 def test_phantoms_that_make_no_sense(text: str) -> None:
     with pytest.raises(InvalidConfig):

@@ -35,13 +35,16 @@ def test_linear_beta_is_the_vp_chain_of_the_paper() -> None:
     assert cos(theta[0]) * 55 == pytest.approx(0.35, abs=0.005)
 
 
+def test_linear_beta_rounds_its_levels_where_the_steps_do_not_divide_it() -> None:
+    every = grid("linear-beta", 1000)
+    assert grid("linear-beta", 6)[:-1] == [every[999 - t] for t in (999, 833, 666, 499, 333, 166)]
+
+
 def test_linear_beta_of_a_thousand_steps_visits_every_level() -> None:
     assert len(set(grid("linear-beta", 1000))) == 1001
 
 
-@pytest.mark.parametrize(
-    ("schedule", "steps"), [("cosine", 10), ("uniform", 0), ("linear-beta", 7), ("linear-beta", 2000)]
-)
+@pytest.mark.parametrize(("schedule", "steps"), [("cosine", 10), ("uniform", 0), ("linear-beta", 2000)])
 def test_unknown_settings_are_refused(schedule: str, steps: int) -> None:
     with pytest.raises(InvalidConfig):
         angles(schedule, steps)

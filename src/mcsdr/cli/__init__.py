@@ -18,10 +18,12 @@ app = App(
 COMMANDS = {
     "predict": "Estimate the posterior of ejection fraction for each clip.",
     "evaluate": "Measure a model on a cohort: accuracy, CRPS, calibration.",
+    "calibrate": "Recalibrate a model's posteriors on studies that it never saw.",
     "train": "Train a model, or go on with a training that was stopped.",
     "reproduce": "Repeat the paper's experiment, or ours, on one of the three data sets.",
     "simulate": "Write synthetic echocardiograms with known ejection fraction.",
     "check": "Read every row and clip of a data set, and list what is wrong.",
+    "benchmark": "Measure again what this project claims, on known posteriors, rivals and real tables.",
     "import-official": "Turn a checkpoint that the MCSDR authors released into a model.",
     "info": "Print a model's size, training data, hash and figures.",
 }

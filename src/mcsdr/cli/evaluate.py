@@ -75,7 +75,7 @@ def evaluate(
     estimator = load(model)
     spec = CohortSpec.parse(data, split, views=views, fold=fold)
     cohort = open_cohort(spec)
-    with _progress(spec.describe(), len(cohort)) as advance:
+    with progress(spec.describe(), len(cohort)) as advance:
         result = measure(
             estimator,
             cohort,
@@ -93,7 +93,7 @@ def evaluate(
 
 
 @contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on the error stream, and what moves it."""
     from rich.console import Console
     from rich.progress import Progress

@@ -10,9 +10,10 @@ To add a data set, write one file with a class over `FolderCohort` that has `kin
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,6 +21,7 @@ from mcsdr.datasets.camus import Camus
 from mcsdr.datasets.clip_table import ClipTable
 from mcsdr.datasets.echonet_dynamic import EchoNetDynamic
 from mcsdr.datasets.echonet_pediatric import EchoNetPediatric
+from mcsdr.datasets.entries import FolderCohort
 from mcsdr.datasets.mimic_iv_echo import MimicIvEcho
 from mcsdr.datasets.table import beside
 from mcsdr.errors import InvalidCohort, InvalidConfig, MissingFile
@@ -27,6 +29,7 @@ from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.study import Study, View
 
 Population = Literal["adult", "child", "camus"]
+Ambiguity = Literal["control", "hidden-wall", "lateral-dropout", "arrhythmia", "foreshortening"]
 Kind = Literal["phantom", "echonet-dynamic", "echonet-pediatric", "camus", "mimic-iv-echo", "table"]
 
 # In the order in which a folder is tried; a table is what any of the others may look like.
@@ -39,6 +42,7 @@ class CohortSpec(BaseModel):
     Arguments:
         kind: the data set.
         n, seed, population: of phantoms; how many, which, and what people.
+        ambiguity, clean: of phantoms that hide something, so that their posterior is known; what, and how they look.
         root: the folder, or a table's path.
         split: "train", "val" or "test"; for phantoms the name that every study carries. All where None.
         views: the clips wanted; the data set's own where None.
@@ -55,6 +59,8 @@ class CohortSpec(BaseModel):
     views: tuple[View, ...] | None = Field(None, min_length=1)
     fold: int | None = Field(None, ge=0)
     population: Population = "adult"
+    ambiguity: Ambiguity | None = None
+    clean: bool = True
 
     @classmethod
     def parse(
@@ -64,7 +70,8 @@ class CohortSpec(BaseModel):
         views: Sequence[View | str] | None = None,
         fold: int | None = None,
     ) -> CohortSpec:
-        """From the command line: "phantom:N:SEED", "phantom:N:SEED:child", "KIND:PATH", or a path whose layout tells.
+        """From the command line: "phantom:N:SEED", "phantom:N:SEED:child", "phantom:N:SEED:hidden-wall[:randomised]",
+        "KIND:PATH", or a path whose layout tells.
 
         Raises:
             InvalidConfig: what is asked for has no meaning.
@@ -80,16 +87,29 @@ class CohortSpec(BaseModel):
 
     @classmethod
     def _parse_phantoms(cls, text: str, split: str | None, views: Sequence[View | str] | None) -> CohortSpec:
-        parts = dict(zip(("kind", "n", "seed", "population"), text.split(":"), strict=False))
-        if not 3 <= len(text.split(":")) <= 4:
+        kind, *numbers = text.split(":")
+        words, numbers = numbers[2:], numbers[:2]
+        given: dict[str, Any] = {"kind": kind, "split": split, "views": views}
+        match words:
+            case []:
+                pass
+            case [population] if population in get_args(Population):
+                given["population"] = population
+            case [ambiguity, *how] if how in ([], ["randomised"]):
+                given |= {"ambiguity": ambiguity, "clean": not how}
+            case _:
+                numbers = []
+        if len(numbers) != 2:
             raise InvalidConfig(f"{text!r} is not phantom:N:SEED.", next_step="Write phantom:1000:7.")
-        return _validated(parts | {"split": split, "views": views}, repr(text))
+        return _validated(given | {"n": numbers[0], "seed": numbers[1]}, repr(text))
 
     def describe(self) -> str:
         """One phrase for a table or a card."""
         views = f", {' and '.join(self.views)}" if self.views else ""
         if self.kind == "phantom":
             people = "" if self.population == "adult" else f" ({self.population})"
+            if self.ambiguity:
+                people = f" ({self.ambiguity}, {'clean' if self.clean else 'randomised'} pictures)"
             return f"{self.n} synthetic phantoms{people}, seed {self.seed}{views}"
         fold = "" if self.fold is None else f", fold {self.fold}"
         return f"{self.kind} {self.split or 'all splits'}{fold}{views}"
@@ -106,7 +126,8 @@ def open_cohort(spec: CohortSpec) -> Sequence[Study]:
     views: dict[str, Any] = {} if spec.views is None else {"views": spec.views}
     match spec:
         case CohortSpec(kind="phantom", n=int(n), seed=int(seed)):
-            return PhantomCohort(n, seed, split=spec.split, population=spec.population, **views)
+            what: dict[str, Any] = {"population": spec.population, "ambiguity": spec.ambiguity, "clean": spec.clean}
+            return PhantomCohort(n, seed, split=spec.split, **what, **views)
         case CohortSpec(kind="echonet-dynamic", root=Path() as root):
             return EchoNetDynamic(root, spec.split)
         case CohortSpec(kind="echonet-pediatric", root=Path() as root):
@@ -118,6 +139,16 @@ def open_cohort(spec: CohortSpec) -> Sequence[Study]:
         case CohortSpec(kind="table", root=Path() as root):
             return ClipTable(root, spec.split, **views)
     raise InvalidConfig(f"a {spec.kind} cohort needs {'n and seed' if spec.kind == 'phantom' else 'root'}.")
+
+
+def fingerprint(spec: CohortSpec, cohort: Sequence[Study]) -> str:
+    """A hash of what a cohort is read from: clips of another renderer or of a changed folder are not taken for it."""
+    if isinstance(cohort, FolderCohort):
+        return cohort.fingerprint()
+    study = open_cohort(spec.model_copy(update={"n": 1}))[0]
+    facts = b"".join(clip.frames.tobytes() for clip in study.clips)
+    facts += repr((study.ef_percent, study.attributes, study.known_posterior)).encode()
+    return hashlib.sha256(facts).hexdigest()[:16]
 
 
 def detect(path: str | Path) -> str:
@@ -152,8 +183,8 @@ def _refuse_what_has_no_meaning(spec: CohortSpec) -> None:
         raise InvalidConfig(f"{spec.kind} does not say which view a clip shows.", next_step="Leave the views out.")
     if spec.views is not None and spec.kind == "echonet-dynamic" and View.A4C not in spec.views:
         raise InvalidConfig(f"{spec.kind} holds the view A4C only.", next_step="Leave the views out.")
-    if spec.kind != "phantom" and spec.population != "adult":
-        raise InvalidConfig("a population can be chosen for phantoms only.", next_step="Leave the population out.")
+    if spec.kind != "phantom" and (spec.population != "adult" or spec.ambiguity is not None):
+        raise InvalidConfig("a population or an ambiguity can be chosen for phantoms only.", next_step="Leave it out.")
 
 
 def _validated(given: dict[str, Any], said: str) -> CohortSpec:

@@ -93,3 +93,14 @@ class GaussianMixture:
         k = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         eps = torch.randn(k.shape, generator=generator, dtype=self.means.dtype)
         return self.means.gather(-1, k) + self.sds.gather(-1, k) * eps
+
+
+# Posteriors of EF in per cent, of the shapes that a study may have: (weight, mean, SD) of each component.
+FIVE: dict[str, GaussianMixture] = {
+    "narrow": GaussianMixture.of((1, 60, 2.5)),
+    "wide": GaussianMixture.of((1, 45, 9)),
+    "skewed": GaussianMixture.of((0.6, 24, 3), (0.4, 31, 6)),
+    "two peaks": GaussianMixture.of((0.5, 36, 4), (0.5, 54, 4)),
+    "80/20": GaussianMixture.of((0.8, 34, 4), (0.2, 52, 4)),
+}
+SEPARATED = GaussianMixture.of((0.5, 34, 2.5), (0.5, 54, 2.5))

@@ -42,11 +42,14 @@ def quadratic(steps: int) -> list[float]:
 
 
 def linear_beta(steps: int) -> list[float]:
-    """θ_t = arccos(sqrt(ᾱ_t)) at t = T−1−k·T/steps, then 0; ᾱ_t = ∏ (1 − β_s), β linear in t."""
-    if steps > T or T % steps:
+    """θ_t = arccos(sqrt(ᾱ_t)) at t = T−1−⌊k·T/steps⌋, then 0; ᾱ_t = ∏ (1 − β_s), β linear in t.
+
+    Where the steps do not divide T, the levels t are rounded and their strides differ by one.
+    """
+    if steps > T:
         raise InvalidConfig(
-            f"The linear-beta schedule has {T} levels, and {steps} steps do not divide it.",
-            next_step="Choose a divisor of 1000, such as 10, 50 or 1000.",
+            f"The linear-beta schedule has {T} levels, too few for {steps} steps.",
+            next_step=f"Ask for at most {T} steps.",
         )
     betas = (BETA_MIN + (BETA_MAX - BETA_MIN) * t / (T - 1) for t in range(T))
     alpha_bar = list(accumulate((1 - beta for beta in betas), mul))

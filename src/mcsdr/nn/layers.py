@@ -7,6 +7,7 @@ their own; nothing is copied N times.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +57,31 @@ class CrossAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
+
+
+class AttentionPool(nn.Module):
+    """One learned query over the tokens of a condition: how everything but the score network reads it."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.query = nn.Parameter(0.02 * torch.randn(1, 1, width))
+        self.attention = CrossAttention(width, heads)
+
+    def pool(self, condition: Condition) -> Tensor:
+        """What is known as one vector, [B, d]."""
+        kv = self.attention.cache(condition.tokens, condition.mask)
+        return self.attention(self.query.expand(condition.tokens.shape[0], -1, -1), kv).squeeze(1)  # type: ignore[no-any-return]
+
+
+def read_out(width: int, outputs: int) -> nn.Sequential:
+    """The small network from a pooled condition [..., width] to numbers [..., outputs]."""
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, outputs))
+
+
+def between(raw: Tensor, low: float, high: float) -> Tensor:
+    """A positive number between low and high, their geometric mean at raw = 0."""
+    log_low, log_high = math.log(low), math.log(high)
+    return torch.exp(log_low + (log_high - log_low) * torch.sigmoid(raw))
 
 
 class Block(nn.Module):

@@ -1,25 +1,27 @@
 """The whole network: videos and attributes to tokens, tokens to a velocity field and the residual's location and scale.
 
-There are two. `PosteriorNetwork` is this package's: the condition is a set of tokens, those of every clip, one "no
+There are three. `PosteriorNetwork` is this package's: the condition is a set of tokens, those of every clip, one "no
 video" token that speaks only when there is none, and one per attribute; a modality that is dropped in training and one
-that is missing in life take the same way. `McsdrNetwork` is the MCSDR paper's: one pooled feature, one key, noise
-prediction in raw per cent. Both answer to the same calls, so that training and sampling know no difference.
+that is missing in life take the same way. `HeadNetwork` reads the same condition with one of the rival heads of
+`mcsdr.heads`, which give quantiles without a sampler. `McsdrNetwork` is the MCSDR paper's: one pooled feature, one key,
+noise prediction in raw per cent. All answer to the same calls, so that training and sampling know no difference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import asin, cos, pi, sin
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from mcsdr.diffusion.denoiser import Pairs, velocity_error
-from mcsdr.diffusion.sampler import Velocity
+from mcsdr.diffusion.sampler import SamplerSettings, Velocity, trajectories
 from mcsdr.diffusion.schedule import T, grid
 from mcsdr.diffusion.target import BoundedResidual, RawPercent
+from mcsdr.heads import HEADS
 from mcsdr.nn.attribute_encoder import AttributeEncoder
 from mcsdr.nn.layers import Condition
 from mcsdr.nn.mcsdr import McsdrHead
@@ -37,7 +39,8 @@ class NetworkSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["posterior", "mcsdr"] = "posterior"
+    kind: Literal["posterior", "mcsdr", "head"] = "posterior"
+    head: str = ""  # a name in mcsdr.heads.HEADS; kind "head" only
     encoder: Encoder = "compact"
     channels: tuple[int, int, int] = (32, 64, 112)  # compact only
     width: int = Field(96, gt=0)
@@ -50,10 +53,18 @@ class NetworkSettings(BaseModel):
     attribute_width: int = Field(64, ge=0)  # mcsdr only
     time_width: int = Field(64, gt=0, multiple_of=2)  # mcsdr only
 
+    @model_validator(mode="after")
+    def _head_is_known(self) -> Self:
+        if self.kind == "head" and self.head not in HEADS:
+            raise ValueError(f"There is no head named {self.head!r}: choose one of {', '.join(HEADS)}.")
+        if self.kind != "head" and self.head:
+            raise ValueError(f'The head {self.head!r} needs kind = "head", not {self.kind!r}.')
+        return self
+
 
 def build_network(settings: NetworkSettings) -> Network:
     """The network that the settings describe, with random weights."""
-    return McsdrNetwork(settings) if settings.kind == "mcsdr" else PosteriorNetwork(settings)
+    return NETWORKS[settings.kind](settings)
 
 
 def build_encoder(settings: NetworkSettings) -> tuple[nn.Module, int]:
@@ -76,12 +87,14 @@ class Network(nn.Module):
         settings: enough to rebuild it.
         target: how its residuals are EF in per cent.
         width: of a video token.
+        integrates: whether its posteriors are the end of a sampler's steps.
     """
 
     settings: NetworkSettings
     target: BoundedResidual | RawPercent
     video_encoder: nn.Module
     width: int
+    integrates: bool = True
 
     def encode(self, video: Tensor, views: Sequence[str] | None = None) -> Tensor:
         """Tokens [B, L, width] of clips [B, T, H, W], grey as the model's clip settings say; views: one name a clip."""
@@ -111,6 +124,19 @@ class Network(nn.Module):
         """The velocity field of each study, and its residual's location and scale [B, 1]."""
         raise NotImplementedError
 
+    def states(
+        self,
+        video_tokens: Tensor,
+        video_mask: Tensor,
+        attributes: Tensor,
+        z: Tensor,
+        prepared: list[Any],
+        sampler: SamplerSettings,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """States [S + 1, B, N] of the trajectories from z [B, N], and the residual's location and scale [B, 1]."""
+        velocity, a, b = self.flow(video_tokens, video_mask, attributes, prepared)
+        return trajectories(velocity, z, sampler), a, b
+
     @property
     def device(self) -> torch.device:
         """Where it lives."""
@@ -123,15 +149,13 @@ class Network(nn.Module):
         return parts | {"total": sum(p.numel() for p in self.parameters())}
 
 
-class PosteriorNetwork(Network):
-    """Encoders, location-scale head and score network, joined by a `Condition`."""
-
-    target: BoundedResidual
+class TokenNetwork(Network):
+    """The encoders, joined to a `Condition`: what this package's network and the rival heads share."""
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = s = settings
-        self.target, self.width = BoundedResidual(), s.width
+        self.width = s.width
         self.video_encoder, encoder_width = build_encoder(s)
         if encoder_width != s.width:
             self.project = nn.Linear(encoder_width, s.width)
@@ -140,8 +164,6 @@ class PosteriorNetwork(Network):
         self.attribute_encoder = AttributeEncoder(len(s.attributes), s.width)
         self.no_video = nn.Parameter(0.02 * torch.randn(1, 1, s.width))
         self.norm = nn.LayerNorm(s.width)
-        self.location_scale = LocationScale(s.width, s.heads)
-        self.score = ScoreNetwork(s.width, s.heads, s.score_depth, s.score_expansion)
 
     def encode(self, video: Tensor, views: Sequence[str] | None = None) -> Tensor:
         tokens: Tensor = self.video_encoder(video)
@@ -160,6 +182,18 @@ class PosteriorNetwork(Network):
         always = torch.ones_like(attributes, dtype=torch.bool)
         mask = torch.cat([~video_mask.any(1, keepdim=True), always, video_mask], dim=1)
         return Condition(self.norm(tokens), mask)
+
+
+class PosteriorNetwork(TokenNetwork):
+    """Encoders, location-scale head and score network."""
+
+    target: BoundedResidual
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__(settings)
+        s, self.target = settings, BoundedResidual()
+        self.location_scale = LocationScale(s.width, s.heads)
+        self.score = ScoreNetwork(s.width, s.heads, s.score_depth, s.score_expansion)
 
     def loss(
         self, video_tokens: Tensor, video_mask: Tensor, attributes: Tensor, ef_percent: Tensor, pairs: Pairs
@@ -192,6 +226,45 @@ class PosteriorNetwork(Network):
             return self.score(x, prepared[i], cache)  # type: ignore[no-any-return]
 
         return velocity, a[:, None], b[:, None]
+
+
+class HeadNetwork(TokenNetwork):
+    """Encoders and a rival head.
+
+    The head knows its quantiles, so nothing is integrated: the only state is the answer, EF in per cent. Of a sampler's
+    settings the points z alone matter. At the quantile nodes the answer is the quantiles; at iid draws of z it is iid
+    draws of the same posterior, since the quantile function of a normal z has the posterior's distribution.
+    """
+
+    target: RawPercent
+    integrates = False
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__(settings)
+        self.target = RawPercent()
+        self.head = HEADS[settings.head](settings.width, settings.heads)
+
+    def loss(
+        self, video_tokens: Tensor, video_mask: Tensor, attributes: Tensor, ef_percent: Tensor, pairs: Pairs
+    ) -> tuple[Tensor, Tensor]:
+        condition = self.condition(video_tokens, video_mask, attributes)
+        return self.head.loss(condition, ef_percent, pairs), ef_percent.new_zeros(())
+
+    def prepare(self, angles: Tensor) -> list[Any]:
+        return []
+
+    def states(
+        self,
+        video_tokens: Tensor,
+        video_mask: Tensor,
+        attributes: Tensor,
+        z: Tensor,
+        prepared: list[Any],
+        sampler: SamplerSettings,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        ef_percent = self.head.quantiles(self.condition(video_tokens, video_mask, attributes), z)
+        a = torch.zeros_like(ef_percent[:, :1])
+        return ef_percent[None], a, torch.ones_like(a)
 
 
 class McsdrNetwork(Network):
@@ -257,6 +330,13 @@ class McsdrNetwork(Network):
 
         a = torch.zeros(len(attributes), 1, device=attributes.device)
         return velocity, a, torch.ones_like(a)
+
+
+NETWORKS: dict[str, type[PosteriorNetwork | McsdrNetwork | HeadNetwork]] = {
+    "posterior": PosteriorNetwork,
+    "mcsdr": McsdrNetwork,
+    "head": HeadNetwork,
+}
 
 
 def channels_last(network: AnyNetwork) -> AnyNetwork:

@@ -9,7 +9,6 @@ head's logit-normal, and what is learned is the departure from it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mcsdr.nn.layers import Block, Condition, CrossAttention, KeysValues
+from mcsdr.nn.layers import AttentionPool, Block, Condition, KeysValues, between, read_out
 
 FREQUENCIES = 8
 REACH = 3.0  # states rarely lie further out
@@ -80,21 +79,16 @@ class ScoreNetwork(nn.Module):
         return velocity
 
 
-class LocationScale(nn.Module):
+class LocationScale(AttentionPool):
     """Centre a and scale b of logit(EF/100) under a condition: what the diffusion's residual is measured from."""
 
-    LOG_SCALE = (math.log(0.03), math.log(3.0))
+    SCALE = (0.03, 3.0)
 
     def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.query = nn.Parameter(0.02 * torch.randn(1, 1, width))
-        self.attention = CrossAttention(width, heads)
-        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 2))
+        super().__init__(width, heads)
+        self.out = read_out(width, 2)
 
     def forward(self, condition: Condition) -> tuple[Tensor, Tensor]:
         """a [B] and b [B] > 0."""
-        kv = self.attention.cache(condition.tokens, condition.mask)
-        pooled = self.attention(self.query.expand(condition.tokens.shape[0], -1, -1), kv).squeeze(1)
-        a, raw = self.out(pooled).float().unbind(-1)
-        low, high = self.LOG_SCALE
-        return a, torch.exp(low + (high - low) * torch.sigmoid(raw))
+        a, raw = self.out(self.pool(condition)).float().unbind(-1)
+        return a, between(raw, *self.SCALE)

@@ -21,8 +21,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mcsdr.errors import InvalidConfig
+from mcsdr.phantom import ambiguity as hiding
 from mcsdr.phantom import heart, people, planes, ranges, ultrasound
-from mcsdr.study import Attributes, Clip, Study, View
+from mcsdr.study import Attributes, Clip, KnownPosterior, Study, View
 
 VIEW_NUMBER = {View.A2C: 1, View.PSAX: 2}  # zero would repeat the person's own draw
 
@@ -58,6 +60,7 @@ class Person:
     offsets: NDArray[np.int64]
     population: str = "adult"
     pictures: Mapping[View, Picture] = field(default_factory=dict)
+    known_posterior: KnownPosterior | None = None
 
     def recording(self, view: View) -> Recording:
         """The exam of one view; the heart is that of `parameters` in all of them.
@@ -94,6 +97,22 @@ def draw_person(seed: int, index: int, population: str = "adult") -> Person:
     return Person(index, attributes, true_ef, reading, parameters, texture, offsets, population, pictures)
 
 
+def draw_ambiguous_person(seed: int, index: int, ambiguity: str, clean: bool = True) -> Person:
+    """Phantom `index` of cohort `seed` among those that hide something, see `ambiguity`; an adult, A4C alone.
+
+    Raises:
+        InvalidConfig: no such ambiguity.
+    """
+    rng = np.random.default_rng([seed, index, *ambiguity.encode()])
+    attributes = people.draw_attributes(rng)
+    shown = hiding.draw_shown(rng, ambiguity, attributes, clean)
+    true_ef, reading = hiding.draw_reading(rng, shown.posterior)
+    parameters = shown.parameters | {"size": 1.0}
+    texture = ranges.draw_texture(rng, parameters["k_alpha"])
+    known = shown.posterior
+    return Person(index, attributes, true_ef, reading, parameters, texture, _draw_offsets(rng), known_posterior=known)
+
+
 def _draw_picture(seed: int, index: int, view: View) -> Picture:
     rng = np.random.default_rng([seed, index, VIEW_NUMBER[view]])
     parameters = ranges.draw_picture(rng, view)
@@ -120,9 +139,11 @@ class PhantomCohort(Sequence[Study]):
         device: where to render.
         population: "adult", "child" or "camus", see `people`.
         views: the planes through each heart, one clip for each, in this order.
+        ambiguity: what is hidden, so that the posterior is known exactly, see `ambiguity`; None for ordinary phantoms.
+        clean: whether the pictures of ambiguous phantoms have little speckle and no faults.
 
     Raises:
-        InvalidConfig: no such population or view.
+        InvalidConfig: no such population, view or ambiguity, or one together with another.
     """
 
     def __init__(
@@ -137,8 +158,15 @@ class PhantomCohort(Sequence[Study]):
         device: str | torch.device = "cpu",
         population: str = "adult",
         views: Sequence[View] = (View.A4C,),
+        ambiguity: str | None = None,
+        clean: bool = True,
     ) -> None:
         people.named(population)
+        if ambiguity is not None:
+            hiding.named(ambiguity)
+            if population != "adult" or tuple(views) != (View.A4C,):
+                raise InvalidConfig("phantoms that hide something are adults, seen in A4C alone.")
+        self.ambiguity, self.clean = ambiguity, clean
         self.n, self.seed, self.frames, self.split = n, seed, frames, split
         self.sampling_hz, self.seconds = sampling_hz, seconds
         self.device = torch.device(device)
@@ -163,10 +191,16 @@ class PhantomCohort(Sequence[Study]):
 
     def batch(self, indices: Sequence[int]) -> list[Study]:
         """The studies of the given indices; rendered together where their clips are equally long."""
-        people = [draw_person(self.seed, index, self.population) for index in indices]
+        people = [self.person(index) for index in indices]
         if self.sampling_hz is None:
             return [study for person in people for study in self._render([person])]
         return self._render(people)
+
+    def person(self, index: int) -> Person:
+        """Everything that is random about one phantom, without its pictures."""
+        if self.ambiguity is None:
+            return draw_person(self.seed, index, self.population)
+        return draw_ambiguous_person(self.seed, index, self.ambiguity, self.clean)
 
     def frame_times(self, frame_rate_hz: float) -> NDArray[np.float64]:
         """The instants at which an exam at `frame_rate_hz` is rendered, in seconds, [frames]."""
@@ -197,12 +231,13 @@ class PhantomCohort(Sequence[Study]):
 
     def volumes_ml(self, index: int) -> tuple[float, float]:
         """True end-diastolic and end-systolic volume of one phantom."""
-        person = draw_person(self.seed, index, self.population)
+        person = self.person(index)
         edv, esv = heart.volumes_ml(ranges.stack([person.parameters], torch.device("cpu")))
         return edv.item(), esv.item()
 
     def _study(self, person: Person, times: NDArray[np.float64], films: list[NDArray[np.uint8]]) -> Study:
-        name = f"phantom-{self.seed}-{person.index:06d}"
+        kind = "" if self.ambiguity is None else f"-{self.ambiguity}"
+        name = f"phantom{kind}-{self.seed}-{person.index:06d}"
         rate = person.parameters["heart_rate_bpm"]
         clips = [
             Clip(film, times, view, rate, name if view == View.A4C else f"{name}-{view}")
@@ -215,5 +250,6 @@ class PhantomCohort(Sequence[Study]):
             patient_id=name,
             ef_percent=person.reading_percent,
             true_ef_percent=person.true_ef_percent,
+            known_posterior=person.known_posterior,
             split=self.split,
         )

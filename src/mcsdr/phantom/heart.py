@@ -141,11 +141,12 @@ def volumes_ml(p: Parameters) -> tuple[Tensor, Tensor]:
 
 def beat(p: Parameters, times_s: Tensor) -> Beat:
     """The heart's state at `times_s` [B, T, 1]; `p["ef"]` is the ejection fraction as a share."""
-    cycle = (times_s * p["heart_rate_bpm"] / 60 + p["phase"]) % 1.0
+    beats = times_s * p["heart_rate_bpm"] / 60 + p["phase"]
+    cycle, ef = beats % 1.0, _ef_of_beat(p, beats)
     c = contraction(cycle, p["systolic_share"], p["rapid_filling"])
     a_d, b_d, wall_d = end_diastole(p)
-    length = p["length_mm"] * (1 - p["shortening"] * p["ef"] / 0.6 * c)
-    k = (1 - p["ef"] * c) * p["length_mm"] / length
+    length = p["length_mm"] * (1 - p["shortening"] * ef / 0.6 * c)
+    k = (1 - ef * c) * p["length_mm"] / length
     a, b = a_d * k ** (0.5 + p["plane_share"]), b_d * k ** (0.5 - p["plane_share"])
     wall = wall_thickness(p, a, b, length)
     return Beat(
@@ -157,6 +158,14 @@ def beat(p: Parameters, times_s: Tensor) -> Beat:
         apex_mm=p["apical_wall"] * (wall - wall_d),
         opening=valve_opening(cycle, p["systolic_share"]),
     )
+
+
+def _ef_of_beat(p: Parameters, beats: Tensor) -> Tensor:
+    """The ejection fraction of the beat that each instant lies in: one for all, or of the first three each its own."""
+    if "ef_beat1" not in p:
+        return p["ef"]
+    first, second, third = (p[f"ef_beat{k}"] for k in (1, 2, 3))
+    return torch.where(beats < 1, first, torch.where(beats < 2, second, third))
 
 
 def wall_thickness(p: Parameters, a: Tensor, b: Tensor, length: Tensor) -> Tensor:
@@ -233,6 +242,8 @@ def tissue(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor, across: T
     blood = torch.lerp(blood * (1 - in_wall), torch.ones_like(blood), in_cavity)
     leaflets = _leaflets(p, beat, x if across is None else across, z)
     amplitude = torch.maximum(amplitude, p["leaflets"] * leaflets)
+    if "blank_beyond" in p:  # share of the half width at end-diastole: nothing lateral of it is seen, whatever moves
+        amplitude = amplitude * _inside(x - p["blank_beyond"] * end_diastole(p)[0])
     stretch, z_material = _material(p, beat, z, here)
     return Tissue(amplitude, blood * (1 - leaflets), stretch, z_material)
 

@@ -1,0 +1,1 @@
+"""What `mcsdr benchmark` runs: posteriors that are known, rivals on equal terms, real tables, missing modalities."""

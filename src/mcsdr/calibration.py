@@ -1,0 +1,400 @@
+"""Calibrate a model: answer studies that it never saw, fit its recalibration, and measure honestly what that changed.
+
+    >>> from mcsdr.calibration import calibrate
+    >>> result = calibrate(mcsdr.load(), CohortSpec.parse("phantom:1000:7"))
+    >>> result.model.save("phantom-a4c-calibrated")
+    >>> posterior = result.model(study)                                     # recalibrated
+    >>> result.model.calibration.conformal_interval(posterior, 0.9)         # with a finite-sample guarantee
+
+Each study is encoded once and asked under every pattern of what may be known (`mcsdr.recalibration.PATTERNS`), by
+hiding its video, its attributes, or both. The map that is stored is fitted on all studies; the figures after
+recalibration come from FOLDS maps, each fitted without the patients that it is measured on. Studies that the model was
+trained or selected on are refused: there its posteriors look better than they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from mcsdr.cache import check_limit, name_of, readers
+from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
+from mcsdr.errors import InvalidCohort, InvalidConfig, InvalidModel, McsdrError
+from mcsdr.metrics import calibration
+from mcsdr.metrics.scores import crps_of
+from mcsdr.metrics.subgroups import LEAST_PATIENTS
+from mcsdr.model import Card, Model, VideoTokens, load
+from mcsdr.posterior import Posterior
+from mcsdr.recalibration import LEVELS, PATTERNS, Calibration, Recalibration, scores_of
+from mcsdr.study import Study
+
+Array = NDArray[np.float64]
+Intervals = list[tuple[Array, Array]]  # lower and upper ends, for each of LEVELS
+Figures = tuple[tuple[float, ...], float, float, float, float]  # coverage, KS, error, width, CRPS of a Row
+
+FOLDS = 5
+LEAST_CALIBRATION_PATIENTS = 100  # below them a calibrated model may lose more than a miscalibrated one gains
+FEW_PATIENTS = 300  # posteriors 5 % too narrow gain nothing below them, and lose nothing above
+UNDEFINED: Figures = ((np.nan,) * len(LEVELS), np.nan, np.nan, np.nan, np.nan)
+BANDS = ("≤ 40 %", "41–49 %", "≥ 50 %")  # y ≤ 40, 40 < y < 50, y ≥ 50
+
+
+class Row(NamedTuple):
+    """How calibrated a group of studies is, before ("raw") or after ("recalibrated", "conformal").
+
+    Attributes:
+        known: pattern of what was known.
+        group: all studies, or a band of reported or predicted EF.
+        state: which posteriors, or intervals.
+        studies, patients: how many; of fewer than LEAST_PATIENTS patients nothing is measured (NaN).
+        coverage: share of labels inside the central intervals of LEVELS.
+        ks, error: KS distance and coverage error (`mcsdr.metrics.calibration`); NaN of conformal intervals.
+        width: mean width of the 90 % interval in EF points.
+        crps: mean CRPS in EF points; NaN of conformal intervals.
+    """
+
+    known: str
+    group: str
+    state: str
+    studies: int
+    patients: int
+    coverage: tuple[float, ...]
+    ks: float
+    error: float
+    width: float
+    crps: float
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A calibrated model and what was measured on the way.
+
+    Attributes:
+        model: the same network, with `calibration` and a card that says so.
+        rows: before and after, by pattern and by band of EF.
+        failures: studies that could not be answered, as (name, why).
+        notes: what must be known beside the figures.
+    """
+
+    model: Model
+    rows: tuple[Row, ...]
+    failures: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def calibrate(
+    model: Model,
+    data: CohortSpec | Sequence[Study],
+    *,
+    cohort_name: str = "",
+    synthetic: bool = False,
+    seed: int = 0,
+    batch: int = 16,
+    max_bad: float = 0.02,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Calibrated:
+    """Fit a model's recalibration on studies that it never saw.
+
+    Arguments:
+        model: what answers, with its own sampler and protocol; a calibration that it has is replaced.
+        data: a description of a cohort, which is held against what the model's card says it has seen, or studies with
+            `ef_percent`, of which nobody can tell.
+        cohort_name, synthetic: of studies, what to call them and whether they are phantoms; a description says both.
+        seed: of the folds.
+        batch: studies answered together.
+        max_bad: share of the studies that may fail; they are listed and left out.
+        advance: told how many studies are done.
+
+    Raises:
+        InvalidConfig: the model was trained or selected on these studies, or its sampler draws at random.
+        InvalidCohort: fewer than LEAST_CALIBRATION_PATIENTS patients.
+        TooManyBadRows: more than max_bad of the studies cannot be answered.
+    """
+    if model.sampler.draws is not None:
+        raise InvalidConfig(
+            "this model's own sampler draws at random; recalibration is for the exact table of quantiles.",
+            next_step="Train or save the model with sampler.draws = none.",
+        )
+    notes: list[str] = []
+    cohort = data
+    if isinstance(data, CohortSpec):
+        notes += refuse_seen(model.card, data)
+        cohort, cohort_name, synthetic = open_cohort(data), data.describe(), is_synthetic(data)
+    plain = copy(model)
+    plain.calibration = None
+    asked = _ask_all(plain, cohort, batch, max_bad, advance)  # type: ignore[arg-type]
+    maps, rows = _fit_all(asked, seed, notes)
+    about = Calibration(
+        maps=maps,
+        cohort=cohort_name,
+        synthetic=synthetic,
+        studies=len(asked.ef),
+        patients=len(set(asked.patients.tolist())),
+        date=datetime.now(UTC).strftime("%Y-%m-%d"),
+        seed=seed,
+        sampler=vars(model.sampler),
+        protocol=model.protocol.model_dump(),
+    )
+    return Calibrated(_with(model, about, rows), tuple(rows), tuple(asked.failures), tuple(notes))
+
+
+def refuse_seen(card: Card, data: CohortSpec) -> list[str]:
+    """Refuse a cohort that the model was trained or selected on; what cannot be checked is said in the notes returned.
+
+    Phantoms of one seed and kind are the same people whatever their number. In a folder, two splits of one fold share
+    nobody; other folds do.
+
+    Raises:
+        InvalidConfig: the model, or the one that its encoder came from, has seen such studies.
+    """
+    notes = []
+    config = card.config.get("data") or {}
+    for role, use in (("train", "trained"), ("val", "selected")):
+        try:
+            seen = CohortSpec.model_validate(config[role])
+        except (KeyError, TypeError, ValidationError):
+            notes.append(f"{card.name} does not say what it was {use} on, so it could not be checked.")
+            continue
+        if _overlap(seen, data):
+            raise InvalidConfig(
+                f"{card.name} was {use} on {seen.describe()}; on {data.describe()} its posteriors look better than "
+                "they are.",
+                next_step="Calibrate on studies kept back for it: phantoms of another seed, another split, a table.",
+            )
+    start = (card.config.get("start") or {}).get("encoder")
+    if start:
+        try:
+            notes += refuse_seen(load(start).card, data)
+        except InvalidModel:
+            notes.append(f"{start}, which the encoder started from, is no model here, so it could not be checked.")
+    return notes
+
+
+def _overlap(seen: CohortSpec, data: CohortSpec) -> bool:
+    """Whether two cohorts may share a patient."""
+    if seen.root is None or data.root is None:
+        who = [(spec.kind, spec.seed, spec.population, spec.ambiguity) for spec in (seen, data)]
+        return seen.kind == "phantom" and who[0] == who[1]
+    one, other = seen.root.resolve(), data.root.resolve()
+    if not (one.is_relative_to(other) or other.is_relative_to(one)):
+        return False
+    told_apart = seen.kind == data.kind and one == other and seen.fold == data.fold
+    return not (told_apart and seen.split and data.split and seen.split != data.split)
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was answered of a cohort: under each pattern the studies that have as much, and their posteriors."""
+
+    ef: Array  # of the studies that could be answered, [B]
+    patients: NDArray[Any]  # [B]
+    answers: dict[str, tuple[NDArray[np.intp], Posterior]]  # pattern → places of the studies [n], posteriors [n]
+    failures: list[tuple[str, str]]  # the others, as (name, why)
+
+
+def _ask_all(
+    model: Model, cohort: Sequence[Study], batch: int, max_bad: float, advance: Callable[[int], None]
+) -> _Asked:
+    _refuse_few(len(cohort))
+    failures: list[tuple[str, str]] = []
+    ef: list[float] = []
+    patients: list[str] = []
+    parts: dict[str, list[tuple[NDArray[np.intp], Posterior]]] = {pattern: [] for pattern in PATTERNS}
+    for studies, video in _encoded(model, cohort, batch, failures, max_bad):
+        attributes = model.attribute_rows(studies)
+        for pattern, rows, answer in _under_each_pattern(model, video, attributes):
+            parts[pattern].append((len(ef) + rows, answer))
+        ef += [float(study.ef_percent or 0.0) for study in studies]
+        patients += [study.patient_id or study.study_id or f"study {len(ef)}-{i}" for i, study in enumerate(studies)]
+        advance(len(ef) + len(failures))
+    _refuse_few(len(set(patients)))
+    answers = {
+        pattern: (np.concatenate([rows for rows, _ in some]), Posterior.joined([answer for _, answer in some]))
+        for pattern, some in parts.items()
+        if some
+    }
+    return _Asked(np.array(ef), np.array(patients), answers, failures)
+
+
+def _refuse_few(patients: int) -> None:
+    if patients < LEAST_CALIBRATION_PATIENTS:
+        raise InvalidCohort(
+            f"{patients} patients are too few to calibrate on: the noise may outweigh the gain.",
+            next_step=f"Give {LEAST_CALIBRATION_PATIENTS} patients or more; 500 are a good number.",
+        )
+
+
+def _encoded(
+    model: Model, cohort: Sequence[Study], batch: int, failures: list[tuple[str, str]], max_bad: float
+) -> Iterator[tuple[list[Study], VideoTokens]]:
+    """The cohort in batches with their video tokens; what cannot be read or encoded is listed in `failures`."""
+
+    def encode(ready: list[tuple[str, Study]]) -> Iterator[tuple[list[Study], VideoTokens]]:
+        studies = [study for _, study in ready]
+        try:
+            video = model.encode(studies)
+        except McsdrError as error:
+            if len(ready) == 1:
+                _fail(failures, ready[0][0], error, len(cohort), max_bad)
+                return
+            for one in ready:  # one of them spoils the batch
+                yield from encode([one])
+            return
+        yield studies, video
+
+    ready: list[tuple[str, Study]] = []
+    for index, read in enumerate(readers(cohort)):
+        name = name_of(cohort, index)
+        try:
+            study = read()
+            if study.ef_percent is None:
+                raise InvalidCohort("the study has no ejection fraction.", path=study.study_id)
+            ready.append((name, study))
+        except McsdrError as error:
+            _fail(failures, name, error, len(cohort), max_bad)
+        if len(ready) == batch:
+            yield from encode(ready)
+            ready = []
+    if ready:
+        yield from encode(ready)
+
+
+def _fail(failures: list[tuple[str, str]], name: str, error: McsdrError, total: int, max_bad: float) -> None:
+    failures.append((name, str(error)))
+    check_limit(failures, total, max_bad)
+
+
+def _under_each_pattern(
+    model: Model, video: VideoTokens, attributes: NDArray[np.float32]
+) -> Iterator[tuple[str, NDArray[np.intp], Posterior]]:
+    """For each pattern the studies of the batch that have as much, and their posteriors when the rest is hidden."""
+    unseen, unknown = replace(video, mask=video.mask & False), np.full_like(attributes, np.nan)
+    seen = np.bincount(video.owner, video.mask.any(dim=1).cpu().numpy()) > 0
+    known = ~np.isnan(attributes).all(axis=1)
+    for pattern in PATTERNS:
+        with_video, with_attributes = "video" in pattern, "attributes" in pattern
+        rows = np.flatnonzero((seen | (not with_video)) & (known | (not with_attributes)))
+        if len(rows):
+            tokens = video if with_video else unseen
+            answer = model.posterior(tokens, attributes if with_attributes else unknown)
+            yield pattern, rows, replace(answer[rows], trajectories=None)  # all states would fill the memory
+
+
+# --- fitting and measuring -------------------------------------------------------------------------------------------
+
+
+def _fit_all(asked: _Asked, seed: int, notes: list[str]) -> tuple[dict[str, Recalibration], list[Row]]:
+    """The map of every pattern that has patients enough, and its figures."""
+    maps: dict[str, Recalibration] = {}
+    rows: list[Row] = []
+    for pattern in PATTERNS:
+        if pattern not in asked.answers:
+            notes.append(f"{pattern}: no such study; such posteriors stay as they are.")
+            continue
+        places, raw = asked.answers[pattern]
+        patients, ef = asked.patients[places], asked.ef[places]
+        count = len(np.unique(patients))
+        if count < LEAST_CALIBRATION_PATIENTS:
+            notes.append(f"{pattern}: {count} patients, too few; such posteriors stay as they are.")
+            continue
+        if count < FEW_PATIENTS:
+            notes.append(f"{pattern}: {count} patients; below {FEW_PATIENTS} a small fault is not worth mending.")
+        maps[pattern] = Recalibration.fit(scores_of(raw, ef), count)
+        rows += measure(pattern, raw, ef, patients, seed)
+    return maps, rows
+
+
+def folds_of(patients: NDArray[Any], seed: int) -> NDArray[np.intp]:
+    """The fold 0…FOLDS − 1 of each study [B]; all studies of a patient fall into one."""
+    names, index = np.unique(patients, return_inverse=True)
+    fold: NDArray[np.intp] = (np.random.default_rng(seed).permutation(len(names)) % FOLDS)[index]
+    return fold
+
+
+def measure(known: str, raw: Posterior, ef: Array, patients: NDArray[Any], seed: int) -> Iterator[Row]:
+    """Before and after, of all studies and of bands of reported and predicted EF, cross-fitted by patient."""
+    recalibrated, conformal = _cross_fit(raw, scores_of(raw, ef), patients, folds_of(patients, seed))
+    groups = {"all": np.ones(len(ef), dtype=bool)}
+    for name, y in (("reported", ef), ("predicted", np.asarray(raw.median))):
+        inside = (y <= 40, (y > 40) & (y < 50), y >= 50)
+        groups |= {f"{name} EF {band}": mine for band, mine in zip(BANDS, inside, strict=True)}
+    tables = {"raw": _Measured.of(raw, ef), "recalibrated": _Measured.of(recalibrated, ef)}
+    for group, mine in groups.items():
+        n, count = int(mine.sum()), len(np.unique(patients[mine]))
+        seen = mine if count >= LEAST_PATIENTS else None
+        for state, table in tables.items():
+            yield Row(known, group, state, n, count, *table.figures(seen))
+        yield Row(known, group, "conformal", n, count, *_interval_figures(conformal, ef, seen))
+
+
+class _Measured(NamedTuple):
+    """Per study: PIT, width of the 90 % interval, CRPS."""
+
+    pit: Array
+    width: Array
+    crps: Array
+
+    @classmethod
+    def of(cls, posterior: Posterior, ef: Array) -> _Measured:
+        low, high = posterior.interval(0.9)
+        return cls(posterior.pit(ef), high - low, crps_of(posterior, ef))
+
+    def figures(self, seen: NDArray[np.bool_] | None) -> Figures:
+        """Of the studies of one group, or of one that is too small (None)."""
+        if seen is None:
+            return UNDEFINED
+        u, width, crps = (column[seen] for column in self)
+        covered = tuple(calibration.coverage(u, LEVELS).tolist())
+        return covered, calibration.pit_ks(u), calibration.coverage_error(u), float(width.mean()), float(crps.mean())
+
+
+def _interval_figures(intervals: Intervals, ef: Array, seen: NDArray[np.bool_] | None) -> Figures:
+    """As above of bare intervals, which have no PIT and no CRPS."""
+    if seen is None:
+        return UNDEFINED
+    covered = tuple(calibration.picp(low[seen], high[seen], ef[seen]) for low, high in intervals)
+    low, high = intervals[LEVELS.index(0.9)]
+    return covered, np.nan, np.nan, calibration.mean_width(low[seen], high[seen]), np.nan
+
+
+def _cross_fit(
+    raw: Posterior, scores: Array, patients: NDArray[Any], fold: NDArray[np.intp]
+) -> tuple[Posterior, Intervals]:
+    """Each study's recalibrated posterior and conformal intervals from a map fitted without its fold."""
+    z = np.array(np.broadcast_to(raw.z, raw.latent.shape))
+    intervals = [(np.empty(len(raw)), np.empty(len(raw))) for _ in LEVELS]
+    for one in range(FOLDS):
+        held_out, rest = np.flatnonzero(fold == one), fold != one
+        fitted = Recalibration.fit(scores[rest], len(np.unique(patients[rest])))
+        z[held_out] = fitted.inverse(z[held_out])
+        for (low, high), level in zip(intervals, LEVELS, strict=True):
+            low[held_out], high[held_out] = fitted.conformal_interval(raw[held_out], level)
+    return replace(raw, z=z), intervals
+
+
+def _with(model: Model, about: Calibration, rows: Sequence[Row]) -> Model:
+    """The same network with a calibration, and a card that says so."""
+    calibrated = copy(model)
+    calibrated.calibration = about
+    of_all = [row for row in rows if row.group == "all"]
+    figures = {
+        "method": f"{FOLDS}-fold cross-fitting by patient",
+        "levels": list(LEVELS),
+        "rows": [
+            {"known": r.known, "posterior": r.state, "coverage": list(r.coverage), "width": r.width} for r in of_all
+        ],
+    }
+    said = {"calibration": about.describe(), "calibration_synthetic": about.synthetic}
+    said |= {"figures": {**model.card.figures, "calibration": figures}}
+    calibrated.card = model.card.model_copy(update=said)
+    return calibrated

@@ -1,0 +1,159 @@
+"""Cohorts encoded once: when the video encoder stands still, its tokens are all that is ever asked of a clip.
+
+The central window of each study's first clip is encoded, float32 [N, L, width], and kept beside the cached clips, under
+a hash of the encoder's weights and of how clips are cut. Training a head, asking a cohort under thirty-two masks, or
+comparing ten models that share an encoder then costs no convolution.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mcsdr.cache import ClipCache, cached
+from mcsdr.clips import ClipSettings, cut_windows, to_grey
+from mcsdr.datasets import CohortSpec, fingerprint, open_cohort
+from mcsdr.diffusion.sampler import SamplerSettings
+from mcsdr.errors import InvalidConfig
+from mcsdr.model import Model, VideoTokens
+from mcsdr.nn.network import Network
+from mcsdr.posterior import Posterior
+from mcsdr.study import KnownPosterior
+
+Array = NDArray[np.float64]
+
+CLIPS_AT_ONCE = 32
+STUDIES_AT_ONCE = 256
+SAY_EVERY = 200
+
+
+@dataclass(frozen=True)
+class EncodedCohort:
+    """The studies of a cohort as a model with this encoder sees them; one window of one clip each.
+
+    Attributes:
+        tokens: float32 [N, L, width].
+        attributes: natural units, NaN where unknown, [N, A].
+        ef_percent, true_ef_percent: [N], NaN where unknown.
+        known: the exact posterior of each study, None where there is none.
+        names: of the studies.
+    """
+
+    tokens: Tensor
+    attributes: Array
+    ef_percent: Array
+    true_ef_percent: Array
+    known: list[KnownPosterior | None]
+    names: list[str]
+
+    @classmethod
+    def of(cls, cache: ClipCache, tokens: Tensor) -> EncodedCohort:
+        """A cache and its tokens."""
+        return cls(tokens, cache.attributes, cache.ef_percent, cache.true_ef_percent, cache.known, cache.names)
+
+    def __len__(self) -> int:
+        return len(self.ef_percent)
+
+    def ask(
+        self,
+        model: Model,
+        *,
+        video: bool | NDArray[np.bool_] = True,
+        attributes: Array | None = None,
+        sampler: SamplerSettings | None = None,
+    ) -> Posterior:
+        """The posterior of every study.
+
+        Arguments:
+            model: one whose encoder made the tokens.
+            video: whether the video is shown, or to which studies, bool [N].
+            attributes: other rows than the cohort's own, natural units, NaN for what is hidden, [N, A].
+            sampler: another than the model's own.
+
+        Returns:
+            a batch [N], without the sampler's trajectories.
+        """
+        rows = model.statistics.standardise(self.attributes if attributes is None else attributes)
+        shown = torch.from_numpy(np.broadcast_to(video, len(self)).copy())
+        parts = []
+        for start in range(0, len(self), STUDIES_AT_ONCE):
+            part = slice(start, start + STUDIES_AT_ONCE)
+            tokens = self.tokens[part].to(model.device)
+            mask = shown[part, None].expand(tokens.shape[:2]).to(model.device)
+            seen = VideoTokens(tokens, mask, np.arange(len(tokens)))
+            parts.append(model.posterior(seen, rows[part], sampler))
+        return Posterior.joined(parts)
+
+
+def encode_cohort(
+    spec: CohortSpec, model: Model, cache: Path, say: Callable[[str], None] = lambda line: None
+) -> EncodedCohort:
+    """Render or read a cohort into the cache folder, and encode it with a model's encoder; `say` is told how far it is.
+
+    Raises:
+        TooManyBadRows: a study cannot be used.
+    """
+    cohort = open_cohort(spec)
+    made_from = {"source": fingerprint(spec, cohort), **spec.model_dump(mode="json")}
+
+    def advance(done: int) -> None:
+        if done % SAY_EVERY == 0:
+            say(f"{spec.describe()}: {done} of {len(cohort)} clips")
+
+    clips = cached(cache, made_from, cohort, model.clip, model.statistics.names, advance)
+    return EncodedCohort.of(clips, stored_tokens(clips, model.network, model.clip))
+
+
+def stored_tokens(cache: ClipCache, network: Network, settings: ClipSettings) -> Tensor:
+    """The tokens of each study's central window, read from beside the clips or encoded and put there.
+
+    Raises:
+        InvalidConfig: the network adds something of its own to the tokens (a view, a projection), or the clips are of
+            different lengths.
+    """
+    if network.settings.views or network.settings.encoder != "compact":
+        raise InvalidConfig(
+            "tokens are kept of the compact encoder without views only.",
+            next_step="Leave network.views empty, or let the encoder learn (start.frozen = false).",
+        )
+    path = cache.folder / f"tokens-{_fingerprint(cache, network, settings)}.npy"
+    if not path.exists():
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        with partial.open("wb") as file:
+            np.save(file, _encode(cache, network, settings))
+        os.replace(partial, path)
+    return torch.from_numpy(np.load(path))
+
+
+@torch.inference_mode()
+def _encode(cache: ClipCache, network: Network, settings: ClipSettings) -> NDArray[np.float32]:
+    encoder = network.video_encoder
+    trained, _ = encoder.training, encoder.eval()
+    parts = []
+    for start in range(0, len(cache), CLIPS_AT_ONCE):
+        windows = [
+            cut_windows(cache.frames(clips[0]), settings, "one")[0] for clips in cache.clips[start:][:CLIPS_AT_ONCE]
+        ]
+        if len({len(window) for window in windows}) > 1:
+            raise InvalidConfig("tokens are kept of clips of one length only.", next_step="Set start.frozen = false.")
+        frames = to_grey(torch.from_numpy(np.stack(windows)).to(network.device), settings)
+        parts.append(encoder(frames).float().cpu().numpy())
+    encoder.train(trained)
+    return np.concatenate(parts)
+
+
+def _fingerprint(cache: ClipCache, network: Network, settings: ClipSettings) -> str:
+    """A hash of what the tokens are functions of, besides the folder they lie in."""
+    digest = hashlib.sha256(json.dumps([settings.model_dump(mode="json"), cache.names]).encode())
+    for name, tensor in network.video_encoder.state_dict().items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,187 @@
+"""The suite on a small made-up table whose noise is known: y = 3 sin x₀ + x₁ + (0.2 + 0.3 |x₁|) ε."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcsdr.benchmark import uci
+from mcsdr.benchmark.table_network import TableSettings
+from mcsdr.benchmark.tabular import TabularPosterior, averaged, recalibration
+from mcsdr.errors import InvalidCohort, InvalidConfig, MissingFile
+from mcsdr.normal import normal_cdf, normal_quantile
+from mcsdr.posterior import Posterior, quantile_nodes
+
+SMALL = TableSettings(
+    folds=3,
+    spreads=(0.0,),
+    point_width=32,
+    point_depth=1,
+    point_lr=1e-2,
+    point_steps=(0.0, 150, 150),
+    density_width=16,
+    token_width=8,
+    heads=2,
+    density_lr=1e-2,
+    density_steps=(0.0, 60, 60),
+    checks=3,
+)
+
+
+def made_up(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = np.column_stack([rng.uniform(-2, 2, (rows, 2)), np.full(rows, 7.0)])  # the last column says nothing
+    sd = 0.2 + 0.3 * np.abs(x[:, 1])
+    return x, 3 * np.sin(x[:, 0]) + x[:, 1] + sd * rng.standard_normal(rows), sd
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    folder = tmp_path / "suite" / "yacht"
+    folder.mkdir(parents=True)
+    x, y, _ = made_up(200)
+    np.savetxt(folder / "data.txt", np.column_stack([x, y]))
+    np.savetxt(folder / "index_features.txt", [0, 1, 2], fmt="%d")
+    np.savetxt(folder / "index_target.txt", [3], fmt="%d")
+    np.savetxt(folder / "n_splits.txt", [2], fmt="%d")
+    for split in range(2):
+        np.savetxt(folder / f"index_test_{split}.txt", np.arange(split, 200, 10), fmt="%d")
+    return folder.parent
+
+
+@pytest.fixture(scope="module")
+def fitted() -> TabularPosterior:
+    x, y, _ = made_up(400, seed=1)
+    return TabularPosterior(1000 * x, 5 + 0.01 * y, SMALL)
+
+
+def test_a_split_shares_the_rows_without_overlap(suite: Path) -> None:
+    split = uci.read_split(suite, "yacht", 1)
+    assert split.x_train.shape == (180, 3)
+    assert split.x_test.shape == (20, 3)
+    together = np.sort(np.concatenate([split.y_train, split.y_test]))
+    np.testing.assert_array_equal(together, np.sort(np.loadtxt(suite / "yacht" / "data.txt")[:, 3]))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "error"),
+    [
+        ("data.txt", "1 2 3\n4 five 6\n", InvalidCohort),
+        ("data.txt", "", InvalidCohort),
+        ("data.txt", "1 2 3 nan\n" * 200, InvalidCohort),
+        ("data.txt", "1 2 3 4\n" * 200, InvalidCohort),
+        ("index_features.txt", "0 1 9\n", InvalidCohort),
+        ("index_features.txt", "0 1 3\n", InvalidCohort),
+        ("index_test_0.txt", "5 200\n", InvalidCohort),
+        ("index_test_0.txt", None, MissingFile),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:loadtxt")
+def test_a_malformed_set_is_refused(suite: Path, file: str, content: str | None, error: type[Exception]) -> None:
+    path = suite / "yacht" / file
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    with pytest.raises(error):
+        uci.read_split(suite, "yacht", 0)
+
+
+def test_unknown_and_absent_sets_are_named(suite: Path) -> None:
+    with pytest.raises(InvalidConfig, match="sail"):
+        uci.run(suite, sets=["sail"])
+    with pytest.raises(MissingFile, match="wine-quality-red"):
+        uci.run(suite, sets=["wine"])
+
+
+def test_cards_kernel_adds_the_posteriors_own_variance() -> None:
+    rng = np.random.default_rng(0)
+    draws, y = rng.normal(3, 2, (3, 40_000)), np.array([3.0, 5.0, -1.0])
+    expected = 0.5 * np.log(2 * np.pi * 8) + (y - 3) ** 2 / 16  # N(3, 2² + 2²)
+    for i in range(3):
+        assert uci.nll_of_draws(draws[i : i + 1], y[i : i + 1]) == pytest.approx(expected[i], abs=0.03)
+
+
+def test_densities_hold_in_the_unit_of_the_labels(fitted: TabularPosterior) -> None:
+    x, y, _ = made_up(4, seed=2)
+    posterior = fitted(1000 * x)
+    grid = np.linspace(5 - 0.15, 5 + 0.15, 6001)
+    density = posterior.density(fitted.percent(grid)) / fitted.unit
+    np.testing.assert_allclose(density.sum(axis=1) * (grid[1] - grid[0]), 1, atol=2e-3)
+    np.testing.assert_allclose(fitted.original(fitted.percent(y)), y, rtol=1e-12)
+
+
+def test_the_posterior_finds_centre_and_width(fitted: TabularPosterior) -> None:
+    x, y, sd = made_up(300, seed=3)
+    posterior, label = fitted(1000 * x), 5 + 0.01 * y
+    error = fitted.original(posterior.mean) - label
+    assert np.sqrt((error**2).mean()) < 1.35 * 0.01 * np.sqrt((sd**2).mean())
+    width = np.log(posterior.sd)
+    assert np.corrcoef(width, np.log(sd))[0, 1] > 0.4
+    assert abs(np.mean(np.abs(posterior.pit(fitted.percent(label)) - 0.5) < 0.4) - 0.8) < 0.1
+
+
+def test_the_same_seed_gives_the_same_posterior() -> None:
+    x, y, _ = made_up(80)
+    quick = replace(SMALL, point_steps=(0.0, 5, 5), density_steps=(0.0, 3, 3))
+    first, second = (TabularPosterior(x, y, quick, seed=4)(x[:3]).y_percent for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_recalibration_makes_the_levels_true() -> None:
+    """Labels spread 1.5 times as wide as said, and shifted: after h, a third of them fall below each third."""
+    z = 0.3 + 1.5 * np.random.default_rng(0).standard_normal(20_000)
+    h = recalibration(normal_cdf(z), prior_rows=0)
+    mapped = h.inverse(z[None])[0]
+    share = np.histogram(normal_cdf(mapped), 10, (0, 1))[0] / len(z)
+    np.testing.assert_allclose(share, 0.1, atol=0.006)
+    still = recalibration(normal_cdf(z[:50]), prior_rows=10**9)
+    np.testing.assert_allclose(still(np.array([[-1.0, 0.0, 1.0]]))[0][0], [-1, 0, 1], atol=0.02)
+
+
+def test_averaging_narrows_by_the_variance_it_removes() -> None:
+    """y = μ + σ ε, five members with independent errors δ: each is as wide as σ² + δ², their mean errs by σ² + δ²/5."""
+    rng, z, B, K = np.random.default_rng(0), quantile_nodes(), 4000, 5
+    sigma, delta = 0.3, 0.2
+    y = sigma * rng.standard_normal(B)
+    centres = delta * rng.standard_normal((K, B))
+    own = np.hypot(sigma, delta)
+    percent = 100 / (1 + np.exp(-(centres[..., None] + own * z)))
+    members = [Posterior.from_nodes(z, table) for table in percent]
+    identity = recalibration(np.array([0.5]), prior_rows=10**12)
+    label = 100 / (1 + np.exp(-y))
+    spread = [normal_quantile(averaged(members, identity, share).pit(label)).std() for share in (0.0, 1.0)]
+    assert spread[1] == pytest.approx(1, abs=0.04)
+    assert spread[0] == pytest.approx(np.hypot(sigma, delta / K**0.5) / own, abs=0.03)
+
+
+def test_the_report_compares_and_a_killed_run_goes_on(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick, said = replace(SMALL, point_steps=(0.0, 20, 20), density_steps=(0.0, 5, 5)), []
+    arguments = {"sets": ["yacht"], "workers": 1, "settings": quick, "out": tmp_path / "out"}
+    report = uci.run(suite, say=said.append, **arguments)
+    ours, card = report.tables[0].rows
+    assert ours[0] == "yacht"
+    assert ours[1] == 2
+    assert "±" in str(ours[2])
+    assert str(card[2]).startswith("0.65: ")
+    assert len(said) == 2
+    assert not report.synthetic
+    assert "**SYNTHETIC" not in report.tables[0].markdown()
+
+    (tmp_path / "out" / "yacht-1.json").write_text("{half")
+    fits: list[int] = []
+    measured = uci.measure
+    monkeypatch.setattr(uci, "measure", lambda *a: fits.append(1) or measured(*a))
+    again = uci.run(suite, **arguments)
+    assert len(fits) == 1
+    figures = [dict(zip(again.tables[0].header, row, strict=True)) for row in again.tables[0].rows]
+    assert figures[0] == dict(zip(report.tables[0].header, ours, strict=True))
+    uci.run(suite, **{**arguments, "seed": 1}, splits=1)
+    assert len(fits) == 2
+    assert json.loads((tmp_path / "out" / "yacht-0.json").read_text())["seed"] == 1
