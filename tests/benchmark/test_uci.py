@@ -11,7 +11,15 @@ import pytest
 
 from mcsdr.benchmark import uci
 from mcsdr.benchmark.table_network import TableSettings
-from mcsdr.benchmark.tabular import TabularPosterior, averaged, recalibration
+from mcsdr.benchmark.tabular import (
+    NODES,
+    TabularPosterior,
+    averaged,
+    disagreement,
+    recalibrated,
+    recalibration,
+)
+from mcsdr.benchmark.tabular import scores_of as scores_in
 from mcsdr.errors import InvalidCohort, InvalidConfig, MissingFile
 from mcsdr.normal import normal_cdf, normal_quantile
 from mcsdr.posterior import Posterior, quantile_nodes
@@ -133,30 +141,83 @@ def test_the_same_seed_gives_the_same_posterior() -> None:
 
 
 def test_recalibration_makes_the_levels_true() -> None:
-    """Labels spread 1.5 times as wide as said, and shifted: after h, a third of them fall below each third."""
-    z = 0.3 + 1.5 * np.random.default_rng(0).standard_normal(20_000)
-    h = recalibration(normal_cdf(z), prior_rows=0)
-    mapped = h.inverse(z[None])[0]
-    share = np.histogram(normal_cdf(mapped), 10, (0, 1))[0] / len(z)
+    """Labels spread 1.5 times as wide as said, and shifted: after h, a tenth of them falls into each tenth."""
+    scores = 0.3 + 1.5 * np.random.default_rng(0).standard_normal(20_000)
+    mapped = recalibration(scores, prior_rows=0).inverse(scores[None])[0]
+    share = np.histogram(normal_cdf(mapped), 10, (0, 1))[0] / len(scores)
     np.testing.assert_allclose(share, 0.1, atol=0.006)
-    still = recalibration(normal_cdf(z[:50]), prior_rows=10**9)
+    np.testing.assert_allclose(mapped[np.abs(mapped) < 2].std(), 0.8796, atol=0.01)  # of a normal within ±2
+    still = recalibration(scores[:50], prior_rows=10**9)
     np.testing.assert_allclose(still(np.array([[-1.0, 0.0, 1.0]]))[0][0], [-1, 0, 1], atol=0.02)
+
+
+def cost(scores: np.ndarray, fresh: np.ndarray) -> np.ndarray:
+    """−log density of fresh scores after recalibration on others, by change of variables."""
+    h = recalibration(scores, prior_rows=200)
+    z = h.inverse(fresh[None])
+    return (0.5 * z**2 + 0.5 * np.log(2 * np.pi) + np.log(h(z)[1]))[0]
+
+
+def test_heavy_tails_are_told_from_scores_and_normal_ones_left_alone() -> None:
+    rng = np.random.default_rng(0)
+    normal, heavy = rng.standard_normal((2, 5000)), rng.standard_t(4, (2, 5000)) / np.sqrt(2)
+    far = np.array([15.0])
+    assert cost(heavy[0], far)[0] < 20 < 60 < 0.5 * far[0] ** 2
+    ideal = np.mean(0.5 * normal[1] ** 2 + 0.5 * np.log(2 * np.pi))
+    assert cost(normal[0], normal[1]).mean() < ideal + 0.01
+    gaussian = np.mean(0.5 * (heavy[1] / heavy[0].std()) ** 2 + np.log(heavy[0].std()) + 0.5 * np.log(2 * np.pi))
+    assert cost(heavy[0], heavy[1]).mean() < gaussian - 0.03
+
+
+def test_few_rows_do_not_promise_light_tails() -> None:
+    """60 normal scores cannot tell what a label at 8 costs: much less than the 33 nats of a normal tail."""
+    scores = normal_quantile((np.arange(60) + 0.5) / 60)
+    assert cost(scores, np.array([8.0]))[0] < 15
+
+
+def test_held_labels_move_the_answer_and_no_network() -> None:
+    x, y, _ = made_up(300)
+    quick = replace(SMALL, point_steps=(0.0, 5, 5), density_steps=(0.0, 3, 3), held_rows=30)
+    first = TabularPosterior(x, y, quick)
+    assert len(first.held) == 30
+    inner = first.held[(y[first.held] > y.min()) & (y[first.held] < y.max())]
+    moved = y.copy()
+    moved[inner] = 0.5 * (y[inner] + y.max())
+    second = TabularPosterior(x, moved, quick)
+    for one, other in zip(first.members(x[:5]), second.members(x[:5]), strict=True):
+        np.testing.assert_array_equal(one.latent, other.latent)
+    assert (second(x[:5]).median > first(x[:5]).median).all()
+    assert not len(TabularPosterior(x, y, replace(quick, held_rows=31)).held)
+
+
+def gaussian_members(centres: np.ndarray, sd: float) -> list[Posterior]:
+    z = quantile_nodes()
+    return [Posterior.from_nodes(z, 100 / (1 + np.exp(-(c[:, None] + sd * z)))) for c in centres]
 
 
 def test_averaging_narrows_by_the_variance_it_removes() -> None:
     """y = μ + σ ε, five members with independent errors δ: each is as wide as σ² + δ², their mean errs by σ² + δ²/5."""
-    rng, z, B, K = np.random.default_rng(0), quantile_nodes(), 4000, 5
-    sigma, delta = 0.3, 0.2
-    y = sigma * rng.standard_normal(B)
-    centres = delta * rng.standard_normal((K, B))
-    own = np.hypot(sigma, delta)
-    percent = 100 / (1 + np.exp(-(centres[..., None] + own * z)))
-    members = [Posterior.from_nodes(z, table) for table in percent]
-    identity = recalibration(np.array([0.5]), prior_rows=10**12)
-    label = 100 / (1 + np.exp(-y))
-    spread = [normal_quantile(averaged(members, identity, share).pit(label)).std() for share in (0.0, 1.0)]
+    rng, B, K, sigma, delta = np.random.default_rng(0), 4000, 5, 0.3, 0.2
+    y, own = sigma * rng.standard_normal(B), np.hypot(sigma, delta)
+    members = gaussian_members(delta * rng.standard_normal((K, B)), own)
+    identity = recalibration(normal_quantile((np.arange(500) + 0.5) / 500), prior_rows=10**12)
+    tables = recalibrated(members, identity)
+    spread = [np.std(scores_in(averaged(tables, rho), y)) for rho in (0.0, delta**2 / own**2)]
     assert spread[1] == pytest.approx(1, abs=0.04)
     assert spread[0] == pytest.approx(np.hypot(sigma, delta / K**0.5) / own, abs=0.03)
+
+
+def test_disagreement_on_unseen_rows_is_told_from_seen_ones() -> None:
+    """Least squares with 20 columns on 100 rows in five folds, against 2000 rows that no member saw."""
+    rng, K, n, d, found, true = np.random.default_rng(0), 5, 100, 20, [], []
+    for _ in range(20):
+        x, new = rng.standard_normal((n, d)), rng.standard_normal((2000, d))
+        y, fold = x.sum(axis=1) + 2 * rng.standard_normal(n), rng.permutation(n) % K
+        slopes = [np.linalg.lstsq(x[fold != k], y[fold != k], rcond=None)[0] for k in range(K)]
+        seen = np.stack([x @ b for b in slopes])[..., None] + 2.5 * NODES
+        found.append(disagreement(seen, y, fold))
+        true.append(np.mean((new @ np.stack(slopes).T).var(axis=1, ddof=1)) / 2.5**2)
+    assert np.mean(found) == pytest.approx(np.mean(true), rel=0.25)
 
 
 def test_the_report_compares_and_a_killed_run_goes_on(

@@ -28,14 +28,15 @@ class TableSettings:
     """One rule for all tables; steps grow with the square root of the n training rows.
 
     Arguments:
-        folds: K.
+        folds: K, 3 or more.
         frequencies: periodic features per column, sin and cos of 2π c x.
         spreads: candidates for the SD of c, 0 for no periodic features; the one with the least out-of-fold error in a
             run of `pilot` of the steps is taken.
         no_dropout_at: dropout is left out where, in such a run, this share of the error or less is left without it.
-        narrowing: the share of (1 − 1/K) d² by which the averaged table's variance is lessened.
         point_*, density_*: the two stages; steps are clip(c·sqrt(n), least, most).
+        held_rows: a tenth of the rows, if that is so many or more, is held from all networks to recalibrate the answer.
         calibration_rows: out-of-fold rows that make h, at most.
+        disagreement_rows: training rows that make ρ, at most.
         prior_rows: h is drawn to the identity as if by this many rows without miscalibration.
     """
 
@@ -45,7 +46,6 @@ class TableSettings:
     pilot: float = 0.1
     dropout: float = 0.1
     no_dropout_at: float = 0.9
-    narrowing: float = 0.7
     decay: float = 0.03
     point_width: int = 128
     point_depth: int = 3
@@ -62,7 +62,9 @@ class TableSettings:
     density_steps: tuple[float, int, int] = (4.0, 200, 1000)
     pairs: int = 2
     checks: int = 10
-    calibration_rows: int = 5000
+    held_rows: int = 500
+    calibration_rows: int = 20_000
+    disagreement_rows: int = 2000
     prior_rows: int = 200
 
 

@@ -4,16 +4,36 @@
     s          root mean square of ℓ − â out of fold: an honest scale, since no row's own label went into its â
     w          = (ℓ − â − s a)/(s b), with a and b of the location-scale head on tokens of (x, â)
     p(w | x)   the velocity field of the score network on the same tokens; K of them, on the same folds
-    h(z)       normal quantiles to those of the out-of-fold PITs: what is left of miscalibration is taken out
+    s_i = G⁻¹(ℓ_i) out of fold, G the table z → ℓ of the network that never saw row i: normal where calibrated
+    h(z)       the quantile of the s_i at level Φ(z): what is left of miscalibration is taken out
 
 Labels stand for per cent of a range three times their own, and fill its middle third, so that the bounded target and
-`Posterior` work as they are. The posterior of a new x averages the K quantile tables. Each of these is as wide as the
-errors of one network; averaging takes (1 − 1/K) d² out of the error's variance, d² the variance between the K networks
-at x, and so the averaged table is narrowed by sqrt(1 − κ (1 − 1/K) d²/σ²), σ² its variance;
-κ = 1 in theory, less where d² is told from few networks.
+`Posterior` work as they are.
+
+Tails. Between its knots h is read off the sorted s_i; beyond them it goes on at z exp(τ (z² − z₀²)₊/2) in place of z,
+Tukey's h distribution, whose density falls as a power: τ = 0 is the normal tail, and a score of s costs about
+log(s)/τ nats where a normal one costs s²/2. τ is of greatest likelihood on the s_i and one row more, half at 8 and half
+at −8, so that few rows do not promise light tails. Nodes out to ±6 carry it into the table.
+
+Averaging. The posterior of a new x averages the K tables G_k(h(z)), each as wide as the errors of one network. With
+d² the variance between the K networks at x and σ² that of their tables, averaging takes (1 − 1/K) d² out of the error
+(exactly: the mean of (y − f_k)² less (y − f̄)² is (1 − 1/K) d²), so the averaged table is narrowed about its median by
+
+    sqrt(1 − (1 − 1/K) ρ),      ρ = E[d²/σ²]
+
+one ρ for all x: K networks tell the d² of one row badly, and narrow most where they are most wrong. ρ is of rows that
+no network saw; the training rows were seen by all but one. Seeing a row draws a network towards its label by some share
+λ: of the K − 1 that saw it, the variance is w = (1 − λ)² d² and the mean square residual t = (1 − λ)² o, with o that of
+the one that did not. Hence ρ = E[w/σ²] E[o/σ²]/E[t/σ²], as if λ were the same for all rows.
+
+Many rows. Where a tenth of the training rows is `held_rows` or more, that tenth is held from all networks, and the
+averaged posterior is recalibrated on it by the four shrunk terms of `mcsdr.recalibration`: what averaging itself
+changes shows there, at a price in rows that small tables could not pay.
 
 References: Han, Zheng, Zhou 2022, "CARD" (diffusion around a point estimate); Wolpert 1992, "Stacked generalization";
-Gorishniy, Rubachev, Babenko 2022, "On embeddings for numerical features in tabular deep learning" (periodic features).
+Gorishniy, Rubachev, Babenko 2022, "On embeddings for numerical features in tabular deep learning" (periodic features);
+Krogh and Vedelsby 1995, "Neural network ensembles, cross validation, and active learning" (what averaging removes);
+Hoaglin 1985, "Summarizing shape numerically: the g-and-h distributions".
 """
 
 from __future__ import annotations
@@ -33,9 +53,17 @@ from mcsdr.errors import TrainingDiverged
 from mcsdr.monotone import MonotoneCubic
 from mcsdr.normal import normal_cdf, normal_quantile
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.recalibration import Recalibration
 
 Array = NDArray[np.float64]
-KNOTS = normal_quantile([0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975])  # of the recalibration map
+KNOTS = normal_quantile([0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975])  # of h, its tails apart
+NODES = np.sort(np.concatenate([quantile_nodes(), [-6, -5, -4, -3.2, 3.2, 4, 5, 6]]))  # of the answer
+MIDDLE = int(np.argmin(np.abs(NODES)))
+CENTRAL = np.abs(NODES) < 2  # those of equal mass, and the median
+TAIL_FROM = 1.64  # z₀
+TAILS = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15)  # candidates for τ
+BEYOND = 4.0  # scores of held rows are held within this, so that one outlier does not make the scale
+OUTLIER = 8.0  # τ is told from the scores and, as a prior, half a row at either of these
 OUTLYING = 6.0  # standardised columns are held within this
 
 
@@ -177,27 +205,78 @@ def fit_densities(
     networks.eval()
 
 
-def recalibration(pit: Array, prior_rows: int) -> MonotoneCubic:
-    """h: z → the quantile at level Φ(z) of z_i = Φ⁻¹(PIT_i), drawn to the identity by `prior_rows` rows."""
-    z = np.sort(normal_quantile(np.clip(pit, 1e-4, 1 - 1e-4)))
-    found = np.quantile(z, normal_cdf(KNOTS))
-    h = KNOTS + len(z) / (len(z) + prior_rows) * (found - KNOTS)
-    return MonotoneCubic.fit(KNOTS[None], np.maximum.accumulate(h + 1e-3 * np.arange(len(h)))[None])
+def scores_of(member: Posterior, ell: Array) -> Array:
+    """s_i = G⁻¹(ℓ_i) in each row's table, [n]; on the straight tails of the table too, where Φ(s) is 0 or 1."""
+    return MonotoneCubic.fit(member.z, member.latent).inverse(ell[:, None])[:, 0]
 
 
-def averaged(members: list[Posterior], h: MonotoneCubic, narrowing: float = 1.0) -> Posterior:
-    """Average the recalibrated quantile tables of ℓ, narrowed by what averaging takes out of the error."""
-    z, K = quantile_nodes(), len(members)
-    levels = np.clip(normal_cdf(h(z[None])[0][0]), 1e-7, 1 - 1e-7)
-    y = np.stack([member.quantile(levels) for member in members]) / 100
-    tables = np.log(y) - np.log1p(-y)
-    table, middle = tables.mean(axis=0), len(z) // 2
-    centre = table[:, middle : middle + 1]
-    between = tables[:, :, middle].var(axis=0, ddof=1)
-    # Equal-mass nodes lack a little of the variance; the two outer nodes, beyond them, are left out.
-    own = table[:, 1:-1].var(axis=1) / np.var(z[1:-1])
-    factor = np.sqrt(np.maximum(1 - narrowing * (1 - 1 / K) * between / own, 0.25))
-    return Posterior.from_nodes(z, 100 / (1 + np.exp(-(centre + factor[:, None] * (table - centre)))))
+def stretched(z: Array, tau: float) -> tuple[Array, Array]:
+    """z exp(τ (z² − z₀²)₊/2) and its derivative, both shaped as z."""
+    beyond = np.abs(z) > TAIL_FROM
+    growth = np.exp(0.5 * tau * np.where(beyond, z**2 - TAIL_FROM**2, 0.0))
+    return z * growth, growth * (1 + tau * np.where(beyond, z**2, 0.0))
+
+
+def tail_weight(scores: Array) -> float:
+    """τ of greatest likelihood for scores [n] that are normal but for their tails, one of TAILS."""
+    grid = np.linspace(-30, 30, 12_001)
+    rows = np.concatenate([scores, [-OUTLIER, OUTLIER]])
+    weight = np.concatenate([np.ones(len(scores)), [0.5, 0.5]])
+    log_likelihood = []
+    for tau in TAILS:
+        z = np.interp(rows, stretched(grid, tau)[0], grid)
+        log_likelihood.append(float(weight @ (-0.5 * z**2 - np.log(stretched(z, tau)[1]))))
+    return TAILS[int(np.argmax(log_likelihood))]
+
+
+def recalibration(scores: Array, prior_rows: int) -> MonotoneCubic:
+    """h: z → the quantile of the scores [n] at level Φ(z), drawn to the identity by `prior_rows` rows, tails stretched.
+
+    Returns:
+        one table on NODES.
+    """
+    found = np.quantile(scores, normal_cdf(KNOTS))
+    h = KNOTS + len(scores) / (len(scores) + prior_rows) * (found - KNOTS)
+    inner = MonotoneCubic.fit(KNOTS[None], np.maximum.accumulate(h + 1e-3 * np.arange(len(h)))[None])
+    tau = tail_weight(inner.inverse(scores[None])[0])
+    return MonotoneCubic.fit(NODES[None], inner(stretched(NODES, tau)[0][None])[0])
+
+
+def recalibrated(members: list[Posterior], h: MonotoneCubic) -> Array:
+    """ℓ of every member at h(NODES), [K, n, N]."""
+    z = h(NODES[None])[0]
+    return np.stack([MonotoneCubic.fit(member.z, member.latent)(z)[0] for member in members])
+
+
+def variance_of(table: Array) -> Array:
+    """σ² of tables of ℓ [..., N] by their central nodes; equal-mass nodes lack a little of the variance."""
+    found: Array = table[..., CENTRAL].var(axis=-1) / np.var(NODES[CENTRAL])
+    return found
+
+
+def disagreement(tables: Array, ell: Array, fold: Array) -> float:
+    """ρ, the mean of d²/σ² over rows that no member has seen, from rows that all but one have seen.
+
+    Arguments:
+        tables: ℓ of all members [K, n, N].
+        ell: labels [n].
+        fold: the member that never saw the row, [n].
+    """
+    centre = tables[..., MIDDLE]
+    seen = np.ma.array(centre, mask=np.arange(len(tables))[:, None] == fold)
+    unseen, own = centre[fold, np.arange(len(fold))], variance_of(tables.mean(axis=0))
+    w = np.mean(np.asarray(seen.var(axis=0, ddof=1)) / own)
+    t = np.mean(np.asarray(((seen - ell) ** 2).mean(axis=0)) / own)
+    o = np.mean((unseen - ell) ** 2 / own)
+    return float(w * o / max(t, 1e-12 * o))
+
+
+def averaged(tables: Array, rho: float) -> Posterior:
+    """Average the members' tables of ℓ [K, n, N], narrowed by what averaging takes out of the error."""
+    K, table = len(tables), tables.mean(axis=0)
+    centre = table[:, MIDDLE, None]
+    factor = math.sqrt(max(1 - (1 - 1 / K) * rho, 1 / K))
+    return Posterior.from_nodes(NODES, 100 / (1 + np.exp(-(centre + factor * (table - centre)))))
 
 
 class TabularPosterior:
@@ -214,11 +293,21 @@ class TabularPosterior:
         self.low, self.range = float(y.min()), float(y.max() - y.min())
         self.varying = np.ptp(x, axis=0) > 1e-9 * (1 + np.abs(x).max(axis=0))
         self.mean, self.sd = x[:, self.varying].mean(axis=0), x[:, self.varying].std(axis=0)
-        y_percent = torch.from_numpy(self.percent(y)).float()
-        ell = torch.from_numpy(np.log(self.percent(y)) - np.log(100 - self.percent(y)))
+        generator = torch.Generator().manual_seed(seed)
+        order, tenth = torch.randperm(len(y), generator=generator).numpy(), len(y) // 10
+        self.held, own = np.split(order, [tenth if tenth >= s.held_rows else 0])
+        self._fit(x[own], y[own], generator, seed)
+        self.last: Recalibration | None = None
+        if len(self.held):
+            scores = scores_of(self(x[self.held]), self.latent(y[self.held]))
+            self.last = Recalibration.fit(np.clip(scores, -BEYOND, BEYOND))
+
+    def _fit(self, x: Array, y: Array, generator: torch.Generator, seed: int) -> None:
+        """Both stages on their folds, h and ρ."""
+        s, latent = self.settings, self.latent(y)
+        ell = torch.from_numpy(latent)
         self.ell_mean, self.ell_sd = float(ell.mean()), float(ell.std())
         columns, standard = self.columns(x), ((ell - self.ell_mean) / self.ell_sd).float()
-        generator = torch.Generator().manual_seed(seed)
         fold = (torch.arange(len(y)) % s.folds)[torch.randperm(len(y), generator=generator)]
         steps = steps_for(len(y), s.point_steps)
         pilot = max(1, int(s.pilot * steps))
@@ -231,13 +320,15 @@ class TabularPosterior:
         without = tried(self.spread, 0.0)
         self.dropout = s.dropout if without > s.no_dropout_at * errors[self.spread] else 0.0
         self.points, out, error = fit_points(columns, standard, fold, self.spread, self.dropout, steps, s, seed)
-        scale = math.sqrt(error) * self.ell_sd
+        self.out_of_fold_rmse = math.sqrt(error) * self.ell_sd
         torch.manual_seed(seed + 1)
-        self.networks = nn.ModuleList(TableNetwork(columns.shape[1], scale, self.spread, s) for _ in range(s.folds))
+        width, scale = columns.shape[1], self.out_of_fold_rmse
+        self.networks = nn.ModuleList(TableNetwork(width, scale, self.spread, s) for _ in range(s.folds))
         point, seen = self.ell_mean + self.ell_sd * out, torch.cat([columns, out[:, None]], dim=1)
-        fit_densities(seen, point, y_percent, fold, self.networks, s, seed)
-        self.out_of_fold_rmse = scale
-        self.h = self._recalibrated(seen, point, y_percent.double().numpy(), fold)
+        fit_densities(seen, point, torch.from_numpy(self.percent(y)).float(), fold, self.networks, s, seed)
+        self.h = self._recalibration(seen, point, latent, fold)
+        some = torch.randperm(len(y), generator=generator)[: s.disagreement_rows].numpy()
+        self.rho = disagreement(recalibrated(self.members(x[some]), self.h), latent[some], fold.numpy()[some])
 
     def percent(self, y: Array) -> Array:
         """100·(y − (min − R))/3R, R the range of the training labels."""
@@ -246,6 +337,11 @@ class TabularPosterior:
     def original(self, y_percent: Array) -> Array:
         """The inverse of `percent`."""
         return np.asarray(self.low - self.range + 3 * self.range * y_percent / 100, dtype=np.float64)
+
+    def latent(self, y: Array) -> Array:
+        """ℓ of labels."""
+        percent = self.percent(y)
+        return np.asarray(np.log(percent) - np.log(100 - percent), dtype=np.float64)
 
     @property
     def unit(self) -> float:
@@ -269,13 +365,14 @@ class TabularPosterior:
 
     def __call__(self, x: Array) -> Posterior:
         """Posteriors of rows [B, d], on the scale of `percent`."""
-        return averaged(self.members(x), self.h, self.settings.narrowing)
+        posterior = averaged(recalibrated(self.members(x), self.h), self.rho)
+        return self.last.apply(posterior) if self.last else posterior
 
     @torch.no_grad()
-    def _recalibrated(self, seen: Tensor, point: Tensor, y_percent: Array, fold: Tensor) -> MonotoneCubic:
-        pit = []
+    def _recalibration(self, seen: Tensor, point: Tensor, ell: Array, fold: Tensor) -> MonotoneCubic:
+        scores = []
         for k, network in enumerate(self.networks):
             assert isinstance(network, TableNetwork)
             rows = torch.nonzero(fold == k)[: self.settings.calibration_rows // self.settings.folds, 0]
-            pit.append(network.posterior(seen[rows], point[rows]).pit(y_percent[rows.numpy()]))
-        return recalibration(np.concatenate(pit), self.settings.prior_rows)
+            scores.append(scores_of(network.posterior(seen[rows], point[rows]), ell[rows.numpy()]))
+        return recalibration(np.concatenate(scores), self.settings.prior_rows)
