@@ -196,7 +196,8 @@ class Run:
         """Data, network and optimiser, from the folder's checkpoint if it has one."""
         folder.mkdir(parents=True, exist_ok=True)
         # Without cpu=True, Accelerate under torchrun on a machine without a GPU makes one lone run of each process.
-        accelerator = Accelerator(mixed_precision=settings.run.precision, cpu=not torch.cuda.is_available())
+        # Its own mixed precision is fixed for the life of a process, in which trainings of both kinds may follow.
+        accelerator = Accelerator(mixed_precision="no", cpu=not torch.cuda.is_available())
         train_cache, val_cache = load_caches(settings, watcher, accelerator)
         statistics = AttributeStatistics.fit(settings.network.attributes, train_cache.attributes)
         torch.manual_seed(settings.run.seed)
@@ -222,8 +223,10 @@ class Run:
         """One step of the optimiser; returns the denoising loss and the NLL of the location-scale head."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(step, steps, group["peak"], self.settings.optim)
-        batch = self.feed.batch(step).to(self.accelerator.device)
-        denoising, nll = self.objective(batch.videos, batch.attributes, batch.ef_percent, batch.hidden, batch.pairs)
+        device, mixed = self.accelerator.device, self.settings.run.precision == "bf16"
+        batch = self.feed.batch(step).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+            denoising, nll = self.objective(batch.videos, batch.attributes, batch.ef_percent, batch.hidden, batch.pairs)
         self._refuse_divergence(denoising + nll, step)
         self.accelerator.backward(denoising + nll)
         if self.settings.optim.clip_norm:
