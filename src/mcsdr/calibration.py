@@ -28,7 +28,7 @@ from mcsdr.cache import check_limit, name_of, readers
 from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
 from mcsdr.errors import InvalidCohort, InvalidConfig, InvalidModel, McsdrError
 from mcsdr.metrics import calibration
-from mcsdr.metrics.scores import crps_of
+from mcsdr.metrics.scores import StudyScores
 from mcsdr.metrics.subgroups import LEAST_PATIENTS
 from mcsdr.model import Card, Model, VideoTokens, load
 from mcsdr.posterior import Posterior
@@ -328,34 +328,22 @@ def measure(known: str, raw: Posterior, ef: Array, patients: NDArray[Any], seed:
     for name, y in (("reported", ef), ("predicted", np.asarray(raw.median))):
         inside = (y <= 40, (y > 40) & (y < 50), y >= 50)
         groups |= {f"{name} EF {band}": mine for band, mine in zip(BANDS, inside, strict=True)}
-    tables = {"raw": _Measured.of(raw, ef), "recalibrated": _Measured.of(recalibrated, ef)}
+    tables = {"raw": StudyScores.of(raw, ef), "recalibrated": StudyScores.of(recalibrated, ef)}
     for group, mine in groups.items():
         n, count = int(mine.sum()), len(np.unique(patients[mine]))
         seen = mine if count >= LEAST_PATIENTS else None
         for state, table in tables.items():
-            yield Row(known, group, state, n, count, *table.figures(seen))
+            yield Row(known, group, state, n, count, *_figures(table, seen))
         yield Row(known, group, "conformal", n, count, *_interval_figures(conformal, ef, seen))
 
 
-class _Measured(NamedTuple):
-    """Per study: PIT, width of the 90 % interval, CRPS."""
-
-    pit: Array
-    width: Array
-    crps: Array
-
-    @classmethod
-    def of(cls, posterior: Posterior, ef: Array) -> _Measured:
-        low, high = posterior.interval(0.9)
-        return cls(posterior.pit(ef), high - low, crps_of(posterior, ef))
-
-    def figures(self, seen: NDArray[np.bool_] | None) -> Figures:
-        """Of the studies of one group, or of one that is too small (None)."""
-        if seen is None:
-            return UNDEFINED
-        u, width, crps = (column[seen] for column in self)
-        covered = tuple(calibration.coverage(u, LEVELS).tolist())
-        return covered, calibration.pit_ks(u), calibration.coverage_error(u), float(width.mean()), float(crps.mean())
+def _figures(scores: StudyScores, seen: NDArray[np.bool_] | None) -> Figures:
+    """Of the studies of one group, or of one that is too small (None)."""
+    if seen is None:
+        return UNDEFINED
+    crps, u, width = (column[seen] for column in scores)
+    covered = tuple(calibration.coverage(u, LEVELS).tolist())
+    return covered, calibration.pit_ks(u), calibration.coverage_error(u), float(width.mean()), float(crps.mean())
 
 
 def _interval_figures(intervals: Intervals, ef: Array, seen: NDArray[np.bool_] | None) -> Figures:

@@ -17,7 +17,6 @@ from mcsdr.attributes import AttributeStatistics, attribute_row
 from mcsdr.benchmark import missing
 from mcsdr.benchmark.missing import BOUND_PERCENT, RATES, grid, grid_table, mcar_table, only, shown_at, shuffled_table
 from mcsdr.benchmark.subsets import (
-    Scores,
     all_but_video,
     ask,
     everything,
@@ -30,6 +29,7 @@ from mcsdr.benchmark.subsets import (
 from mcsdr.benchmark.tower import attribute_weights, prior_distances, tower_gap, tower_table
 from mcsdr.cache import cached
 from mcsdr.errors import InvalidConfig
+from mcsdr.metrics.scores import StudyScores
 from mcsdr.model import Model
 from mcsdr.normal import normal_quantile
 from mcsdr.objective import DropoutSettings, draw_hidden
@@ -90,12 +90,12 @@ def cohort() -> Any:
 
 
 @pytest.fixture(scope="module")
-def answers(cohort: Any) -> dict[tuple[bool, ...], Scores]:
+def answers(cohort: Any) -> dict[tuple[bool, ...], StudyScores]:
     return grid(cohort, JointNormal())  # type: ignore[arg-type]
 
 
-def scores(*crps: float) -> Scores:
-    return Scores(np.array(crps), np.full(len(crps), 0.5), np.ones(len(crps)))
+def scores(*crps: float) -> StudyScores:
+    return StudyScores(np.array(crps), np.full(len(crps), 0.5), np.ones(len(crps)))
 
 
 def number(row: Any, place: int) -> float:
@@ -111,7 +111,7 @@ def test_the_grid_has_every_subset_once_the_most_known_first() -> None:
     assert grid_of_four[1][0], "with video before without"
 
 
-def test_every_subset_is_asked_as_it_says(cohort: Any, answers: dict[tuple[bool, ...], Scores]) -> None:
+def test_every_subset_is_asked_as_it_says(cohort: Any, answers: dict[tuple[bool, ...], StudyScores]) -> None:
     for shown, found in answers.items():
         hidden = ~np.array(shown)
         sd = np.sqrt(NOISE**2 + hidden @ COEFFICIENTS**2)
@@ -127,7 +127,7 @@ def test_regret_is_the_ratio_of_means_in_per_cent() -> None:
     assert paired == pytest.approx((-50, -50, -50)), "studies are drawn in pairs"
 
 
-def test_the_table_of_the_grid_marks_what_is_known(answers: dict[tuple[bool, ...], Scores]) -> None:
+def test_the_table_of_the_grid_marks_what_is_known(answers: dict[tuple[bool, ...], StudyScores]) -> None:
     alone = {video_alone(A): answers[video_alone(A)]}
     table = grid_table("adult", MODALITIES, answers, alone)
     assert len(table.rows) == 32
@@ -140,9 +140,9 @@ def test_the_table_of_the_grid_marks_what_is_known(answers: dict[tuple[bool, ...
 
 
 @pytest.mark.parametrize(("cost", "verdict"), [(0.9, "met"), (1.1, "not met")])
-def test_targets(answers: dict[tuple[bool, ...], Scores], cost: float, verdict: str) -> None:
+def test_targets(answers: dict[tuple[bool, ...], StudyScores], cost: float, verdict: str) -> None:
     factor = 1 + cost * BOUND_PERCENT / 100
-    alone = {shown: Scores(found.crps / factor, found.pit, found.width) for shown, found in answers.items()}
+    alone = {shown: StudyScores(found.crps / factor, found.pit, found.width) for shown, found in answers.items()}
     rows = missing.target_rows("adult", answers, alone)
     assert [row[-1] for row in rows] == [verdict] * 2
     assert [number(row, 2) for row in rows] == pytest.approx([100 * (factor - 1)] * 2)
@@ -157,7 +157,7 @@ def test_masks_are_nested_and_keep_their_rate() -> None:
     assert not shown_at(u, 1.0, video_too=False)[:, 1:].any()
 
 
-def test_missing_at_random(cohort: Any, answers: dict[tuple[bool, ...], Scores]) -> None:
+def test_missing_at_random(cohort: Any, answers: dict[tuple[bool, ...], StudyScores]) -> None:
     rng = np.random.default_rng(1)
     for video_too, left in ((False, video_alone(A)), (True, nothing(A))):
         rows = mcar_table("adult", cohort, JointNormal(), rng, video_too).rows  # type: ignore[arg-type]
@@ -255,7 +255,7 @@ def test_it_is_selected_by_what_it_is_shown(model: Model, tmp_path: Any) -> None
 
     rows = np.where(all_but_video(A)[1:], cache.attributes, np.nan)
     without = model.posterior(model.encode_stored([[] for _ in range(4)]), model.statistics.standardise(rows))
-    assert crps(all_but_video(A)) == pytest.approx(Scores.of(without, cache.ef_percent).mean_crps, rel=1e-5)
+    assert crps(all_but_video(A)) == pytest.approx(StudyScores.of(without, cache.ef_percent).mean_crps, rel=1e-5)
     assert crps(everything(A)) == pytest.approx(validate(model, cache, dropout=DropoutSettings())["crps"])
 
 

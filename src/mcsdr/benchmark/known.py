@@ -354,10 +354,6 @@ def _examples(one: Found, count: int = 4) -> list[known_figures.Example]:
     order = of[np.argsort(one.raw.w1[of], kind="stable")]
     ranks = np.unique(np.round(np.linspace(0.05, 0.95, count) * (len(order) - 1)).astype(int))
     return [
-        known_figures.Example(one.posterior[int(i)], _row(one.exact, int(i)), float(one.raw.w1[i]))
+        known_figures.Example(one.posterior[int(i)], one.exact[int(i) : int(i) + 1], float(one.raw.w1[i]))
         for i in order[ranks]
     ]
-
-
-def _row(exact: GaussianMixture, i: int) -> GaussianMixture:
-    return GaussianMixture(exact.weights[i : i + 1], exact.means[i : i + 1], exact.sds[i : i + 1])

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from mcsdr.benchmark.jobs import cohort_spec, seeds_of, trained
 from mcsdr.benchmark.record import Cell, Report, Say, Table
 from mcsdr.benchmark.subsets import (
-    Scores,
     Subset,
     all_but_video,
     ask,
@@ -39,6 +38,7 @@ from mcsdr.benchmark.subsets import (
 )
 from mcsdr.benchmark.tower import attribute_weights, prior_table, tower_table
 from mcsdr.metrics.calibration import pit_ks
+from mcsdr.metrics.scores import StudyScores
 from mcsdr.model import Model
 from mcsdr.normal import normal_cdf
 from mcsdr.phantom import ambiguity
@@ -99,7 +99,9 @@ def run(
         hashes |= {cohort: model.sha256}
         tests, learnt = (encode_cohort(specs[part], model, base.data.cache, say) for part in ("test", "train"))
         say(f"{cohort}: all subsets")
-        alone = {subset: Scores.of(ask(tests, other, subset), tests.ef_percent) for subset, other in models.items()}
+        alone = {
+            subset: StudyScores.of(ask(tests, other, subset), tests.ef_percent) for subset, other in models.items()
+        }
         alone[nothing(tests.attributes.shape[1])] = marginal(learnt.ef_percent, tests.ef_percent)
         answers = grid(tests, model)
         targets += target_rows(cohort, answers, alone)
@@ -157,24 +159,24 @@ def mark(shown: Subset) -> str:
     return "".join("01"[s] for s in shown)
 
 
-def marginal(readings: Array, ef_percent: Array) -> Scores:
+def marginal(readings: Array, ef_percent: Array) -> StudyScores:
     """Of the distribution of the training readings, as the answer to every study: what can be said knowing nothing."""
     z = quantile_nodes()
     everybody = np.tile(np.quantile(readings, normal_cdf(z)), (len(ef_percent), 1))
-    return Scores.of(Posterior.from_nodes(z, everybody), ef_percent)
+    return StudyScores.of(Posterior.from_nodes(z, everybody), ef_percent)
 
 
 # --- the grid, and what it must hold ---------------------------------------------------------------------------------
 
 
-def grid(cohort: EncodedCohort, model: Model) -> dict[Subset, Scores]:
-    """Scores of every subset, the most known first."""
+def grid(cohort: EncodedCohort, model: Model) -> dict[Subset, StudyScores]:
+    """StudyScores of every subset, the most known first."""
     asked = subsets(cohort.attributes.shape[1])
-    return {subset: Scores.of(ask(cohort, model, subset), cohort.ef_percent) for subset in asked}
+    return {subset: StudyScores.of(ask(cohort, model, subset), cohort.ef_percent) for subset in asked}
 
 
 def grid_table(
-    cohort: str, names: Sequence[str], answers: Mapping[Subset, Scores], alone: Mapping[Subset, Scores]
+    cohort: str, names: Sequence[str], answers: Mapping[Subset, StudyScores], alone: Mapping[Subset, StudyScores]
 ) -> Table:
     """One row per subset: what is known, how good the answer is, and what dropout costs where that is known."""
     rows: list[list[Cell]] = []
@@ -193,7 +195,9 @@ def grid_table(
     return Table(f"All subsets: {cohort}", ("known", *names, *measures), rows, notes)
 
 
-def target_rows(cohort: str, answers: Mapping[Subset, Scores], alone: Mapping[Subset, Scores]) -> list[list[Cell]]:
+def target_rows(
+    cohort: str, answers: Mapping[Subset, StudyScores], alone: Mapping[Subset, StudyScores]
+) -> list[list[Cell]]:
     """Whether one model serves as well as one made for what is left when a modality is missing."""
     A = len(next(iter(answers))) - 1
     asked = {"all attributes missing, against video alone": video_alone(A)}
@@ -225,7 +229,7 @@ def mcar_table(cohort: str, tests: EncodedCohort, model: Model, rng: np.random.G
     for rate in RATES:
         cells: list[Cell] = []
         for filled in (np.nan, np.array(model.statistics.mean)):
-            scores = Scores.of(ask(tests, model, shown_at(u, rate, video_too), filled), tests.ef_percent)
+            scores = StudyScores.of(ask(tests, model, shown_at(u, rate, video_too), filled), tests.ef_percent)
             cells += [scores.mean_crps, scores.coverage]
         rows.append([f"{rate:.0%}", *cells])
     notes = [
@@ -252,7 +256,7 @@ def shuffled_table(cohort: str, tests: EncodedCohort, model: Model, rng: np.rand
     rows: list[list[Cell]] = []
     for name, shown in (("video and attributes", (True,) * (1 + A)), ("attributes", all_but_video(A))):
         own, shuffled, hidden = (
-            Scores.of(ask(asked, model, some), tests.ef_percent)
+            StudyScores.of(ask(asked, model, some), tests.ef_percent)
             for asked, some in ((tests, shown), (others, shown), (tests, (shown[0], *[False] * A)))
         )
         means = [scores.mean_crps for scores in (own, shuffled, hidden)]

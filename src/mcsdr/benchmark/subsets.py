@@ -6,7 +6,7 @@ What is shown is a subset S of {video, age, sex, weight, height}; the rest is hi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -14,8 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mcsdr.attributes import SEX
 from mcsdr.metrics.bootstrap import Interval, cluster_bootstrap
-from mcsdr.metrics.calibration import inside
-from mcsdr.metrics.scores import crps_of
+from mcsdr.metrics.scores import StudyScores
 from mcsdr.model import Model
 from mcsdr.posterior import Posterior
 from mcsdr.study import Attributes
@@ -85,32 +84,7 @@ def person(row: Array, names: Sequence[str]) -> Attributes:
     return Attributes(sex=sex, **known)
 
 
-@dataclass(frozen=True)
-class Scores:
-    """CRPS in EF points, PIT, and width of the 90 % interval in EF points, of each study, [N]."""
-
-    crps: Array
-    pit: Array
-    width: Array
-
-    @classmethod
-    def of(cls, posterior: Posterior, ef_percent: Array) -> Scores:
-        """Of posteriors [N] at labels [N]."""
-        low, high = posterior.interval(0.9)
-        return cls(crps_of(posterior, ef_percent), posterior.pit(ef_percent), high - low)
-
-    @property
-    def mean_crps(self) -> float:
-        """Over studies, by the quantile table."""
-        return float(self.crps.mean())
-
-    @property
-    def coverage(self) -> float:
-        """Share of labels inside the 90 % interval."""
-        return float(inside(self.pit, 0.9).mean())
-
-
-def regret(scores: Scores, other: Scores) -> Interval:
+def regret(scores: StudyScores, other: StudyScores) -> Interval:
     """100·(mean CRPS / other mean CRPS − 1) over the same studies, with its paired 95 % bootstrap interval."""
 
     def percent(mine: Array, others: Array) -> float:

@@ -47,6 +47,10 @@ class GaussianMixture:
         eps = s * offset / v
         return (r * (c * eps - s * D)).sum(dim=-2)
 
+    def __getitem__(self, rows: slice) -> GaussianMixture:
+        """Some of the batch."""
+        return GaussianMixture(self.weights[rows], self.means[rows], self.sds[rows])
+
     def standardised(self, a: float | Tensor, b: float | Tensor) -> GaussianMixture:
         """The mixture of w = (y − a)/b; a and b are numbers or [B, 1]."""
         return GaussianMixture(self.weights, (self.means - a) / b, self.sds / b)

@@ -85,6 +85,16 @@ def grid(schedule: str, steps: int) -> list[float]:
     return SCHEDULES[schedule](steps)
 
 
+def chain() -> Tensor:
+    """The angles of the chain's T levels, t ascending, cos θ_t = sqrt(ᾱ_t): [T] float64."""
+    return torch.tensor(linear_beta(T)[:-1][::-1], dtype=torch.float64)
+
+
+def uniform_level(theta: Tensor) -> Tensor:
+    """The level t, int64 in 0…T − 1, whose share of the chain is that of θ in (0, π/2): uniform where θ is."""
+    return (theta * (2 / pi) * T).long().clamp(0, T - 1)
+
+
 def angles(schedule: str, steps: int) -> Tensor:
     """`grid` as a float64 tensor [steps + 1].
 

@@ -19,15 +19,13 @@ References: Han, Zheng, Zhou 2022, "CARD: classification and regression diffusio
 
 from __future__ import annotations
 
-from math import pi
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mcsdr.diffusion.denoiser import Pairs
 from mcsdr.diffusion.sampler import SamplerSettings, evaluation_angles, trajectories
-from mcsdr.diffusion.schedule import T, grid
+from mcsdr.diffusion.schedule import chain, uniform_level
 from mcsdr.heads.head import Head, from_units, held, to_units
 from mcsdr.nn.layers import Condition, read_out
 from mcsdr.nn.mcsdr import sinusoid
@@ -47,14 +45,12 @@ class PriorMeanDiffusion(Head):
         self.norm = nn.LayerNorm(width)
         self.state = nn.Linear(2 + TIME_WIDTH + width, width)
         self.velocity = nn.Sequential(nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
-        # Angles of the 1000 levels, t ascending: cos θ_t = sqrt(ᾱ_t).
-        levels = torch.tensor(grid("linear-beta", T)[:-1][::-1], dtype=torch.float64)
-        self.register_buffer("levels", levels, persistent=False)
+        self.register_buffer("levels", chain(), persistent=False)
 
     def loss(self, condition: Condition, ef_percent: Tensor, pairs: Pairs) -> Tensor:
         y, pooled = to_units(ef_percent), self.pool(condition)
         f = self.mean(pooled).float().squeeze(-1)
-        t = (pairs.theta * (2 / pi) * T).long().clamp(0, T - 1)
+        t = uniform_level(pairs.theta)
         theta = self.levels.to(y.dtype)[t]
         r_t = theta.cos() * (y - f.detach())[:, None] + theta.sin() * pairs.eps
         eps = theta.sin() * r_t + theta.cos() * self._velocity(r_t, t, self._of_condition(f.detach(), pooled))

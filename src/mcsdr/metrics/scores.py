@@ -16,9 +16,12 @@ scores for ensemble forecasts".
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mcsdr.metrics.calibration import inside
 from mcsdr.posterior import Posterior
 
 Array = NDArray[np.float64]
@@ -47,6 +50,30 @@ def crps_of(posterior: Posterior, observed: ArrayLike) -> Array:
     y = np.atleast_1d(np.asarray(observed, dtype=np.float64))
     F, below = posterior.pit(y), posterior.partial_mean(y)
     return np.atleast_1d(y * (2 * F - 1) + posterior.mean - 2 * below - posterior.half_mean_difference)
+
+
+class StudyScores(NamedTuple):
+    """CRPS in EF points ("quantile-table"), PIT, and width of the 90 % interval in EF points, of each study, [B]."""
+
+    crps: Array
+    pit: Array
+    width: Array
+
+    @classmethod
+    def of(cls, posterior: Posterior, observed: ArrayLike) -> StudyScores:
+        """Of posteriors [B] at labels [B] in EF %."""
+        low, high = posterior.interval(0.9)
+        return cls(crps_of(posterior, observed), posterior.pit(observed), high - low)
+
+    @property
+    def mean_crps(self) -> float:
+        """Over studies."""
+        return float(self.crps.mean())
+
+    @property
+    def coverage(self) -> float:
+        """Share of labels inside the 90 % interval."""
+        return float(inside(self.pit, 0.9).mean())
 
 
 def crps_draws(draws: ArrayLike, observed: ArrayLike, estimator: str = "fair") -> Array:

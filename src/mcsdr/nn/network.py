@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mcsdr.diffusion.denoiser import Pairs, velocity_error
 from mcsdr.diffusion.sampler import SamplerSettings, Velocity, trajectories
-from mcsdr.diffusion.schedule import T, grid
+from mcsdr.diffusion.schedule import chain, uniform_level
 from mcsdr.diffusion.target import BoundedResidual, RawPercent
 from mcsdr.heads import HEADS
 from mcsdr.nn.attribute_encoder import AttributeEncoder
@@ -282,9 +282,7 @@ class McsdrNetwork(Network):
         self.video_encoder, self.width = build_encoder(settings)
         attribute_width = settings.attribute_width if settings.attributes else 0
         self.head = McsdrHead(self.width, len(settings.attributes), attribute_width, settings.time_width)
-        # Angles of the 1000 levels, t ascending: cos θ_t = sqrt(ᾱ_t).
-        levels = torch.tensor(grid("linear-beta", T)[:-1][::-1], dtype=torch.float64)
-        self.register_buffer("levels", levels, persistent=False)
+        self.register_buffer("levels", chain(), persistent=False)
 
     levels: Tensor
 
@@ -303,7 +301,7 @@ class McsdrNetwork(Network):
         self, video_tokens: Tensor, video_mask: Tensor, attributes: Tensor, ef_percent: Tensor, pairs: Pairs
     ) -> tuple[Tensor, Tensor]:
         """‖ε_φ(sqrt(ᾱ_t) y + sqrt(1 − ᾱ_t) ε, t) − ε‖² with t uniform: the share of θ in (0, π/2) becomes that of t."""
-        t = (pairs.theta * (2 / pi) * T).long().clamp(0, T - 1)
+        t = uniform_level(pairs.theta)
         theta = self.levels.to(pairs.theta.dtype)[t]
         y_t = theta.cos() * ef_percent[:, None] + theta.sin() * pairs.eps
         noise = self.head.noise(y_t, t, self.condition(video_tokens, video_mask, attributes))
