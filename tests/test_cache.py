@@ -101,3 +101,14 @@ def test_a_part_of_a_cache(tmp_path: Path) -> None:
     assert [name for name, _ in part.bad] == ["study 3", "study 4"]
     assert (part.frames(part.clips[1][0]) == 5).all()
     assert len(whole) == 18
+
+
+def test_other_processes_read_the_same(tmp_path: Path) -> None:
+    alone = build(tmp_path / "alone", Rows(20, {3, 4}), 0.5)
+    cohort = Rows(20, {3, 4})
+    shared = cached(tmp_path / "shared", {}, cohort, SETTINGS, ("age_years", "sex"), max_bad=0.5, workers=2)
+    assert cohort.read == 0
+    assert shared.names == alone.names
+    assert shared.bad == alone.bad
+    for here, there in zip(alone.clips, shared.clips, strict=True):
+        assert all((alone.frames(a) == shared.frames(b)).all() for a, b in zip(here, there, strict=True))

@@ -14,9 +14,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import multiprocessing
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from copy import copy
 from dataclasses import astuple, dataclass
 from fractions import Fraction
@@ -25,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from mcsdr.attributes import attribute_row
 from mcsdr.clips import ClipSettings, Frames, store
@@ -34,6 +38,7 @@ from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.study import KnownPosterior, Study, View
 
 FRAMES, INDEX, BAD_ROWS = "frames.u8", "index.json", "bad_rows.csv"
+AHEAD = 8  # studies that each process reads ahead
 
 
 @dataclass(frozen=True)
@@ -101,8 +106,9 @@ def cached(
     attributes: tuple[str, ...],
     advance: Callable[[int], None] = lambda done: None,
     max_bad: float = 0.0,
+    workers: int = 0,
 ) -> ClipCache:
-    """The cache for `made_from` under `root`, built from the cohort if it is not there yet.
+    """The cache for `made_from` under `root`, built from the cohort if it is not there yet, by `workers` processes.
 
     Raises:
         TooManyBadRows: more than the share `max_bad` of the cohort's studies cannot be used.
@@ -115,7 +121,7 @@ def cached(
         partial = root / f"{digest}.partial-{os.getpid()}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        _build(partial, cohort, settings, attributes, advance, max_bad)
+        _build(partial, cohort, settings, attributes, advance, max_bad, workers)
         (partial / "made_from.json").write_text(json.dumps(description, indent=2))
         os.replace(partial, folder)
     cache = ClipCache(folder)
@@ -139,9 +145,15 @@ def check_limit(bad: Sequence[tuple[str, str]], total: int, max_bad: float) -> N
         raise TooManyBadRows(f"{len(bad)} of {total} studies cannot be used, {allowed}. The first: {first}")
 
 
-def readers(cohort: Sequence[Study]) -> Iterator[Callable[[], Study]]:
-    """What reads each study of a cohort, in its order; phantoms come ready, rendered several at once."""
-    if isinstance(cohort, PhantomCohort):
+def readers(cohort: Sequence[Study], workers: int = 0) -> Iterator[Callable[[], Study]]:
+    """What reads each study of a cohort, in its order; phantoms come ready, rendered several at once.
+
+    Arguments:
+        workers: processes that read ahead, so that all cores decode or render; 0 reads in this one.
+    """
+    if workers:
+        yield from _read_ahead(cohort, workers)
+    elif isinstance(cohort, PhantomCohort):
         yield from (partial(_itself, study) for study in cohort)
     else:
         yield from (partial(cohort.__getitem__, index) for index in range(len(cohort)))
@@ -151,6 +163,32 @@ def _itself(study: Study) -> Study:
     return study
 
 
+def _read_ahead(cohort: Sequence[Study], workers: int) -> Iterator[Callable[[], Study]]:
+    """Studies read by other processes, a bounded number of them ahead."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of this process' threads
+    with ProcessPoolExecutor(workers, context, initializer=_serve, initargs=(cohort,)) as pool:
+        waiting: deque[Future[Study]] = deque()
+        for index in range(len(cohort)):
+            waiting.append(pool.submit(_served, index))
+            if len(waiting) > AHEAD * workers:
+                yield waiting.popleft().result
+        while waiting:
+            yield waiting.popleft().result
+
+
+_cohort: Sequence[Study] = ()  # of a process that reads for another
+
+
+def _serve(cohort: Sequence[Study]) -> None:
+    global _cohort
+    torch.set_num_threads(1)
+    _cohort = cohort
+
+
+def _served(index: int) -> Study:
+    return _cohort[index]
+
+
 def _build(
     folder: Path,
     cohort: Sequence[Study],
@@ -158,12 +196,13 @@ def _build(
     attributes: tuple[str, ...],
     advance: Callable[[int], None],
     max_bad: float,
+    workers: int,
 ) -> None:
     rows: list[dict[str, Any]] = []
     bad: list[tuple[str, str]] = []
     offset = 0
     with (folder / FRAMES).open("wb") as file:
-        for index, read in enumerate(readers(cohort)):
+        for index, read in enumerate(readers(cohort, workers)):
             try:
                 study = read()
                 if not study.clips or study.ef_percent is None:

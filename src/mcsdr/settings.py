@@ -36,6 +36,7 @@ class DataSettings(Settings):
     # the phantom hides something, another hidden truth behind the same picture.
     label: Literal["reading", "redrawn"] = "reading"
     cache: Path = Path("runs/cache")
+    workers: int = Field(0, ge=0)  # processes that render or decode clips for the cache; 0: the training's own
     max_bad: float = Field(0.01, ge=0, le=1)  # share of studies that may be unusable before the run stops
 
 

@@ -162,7 +162,8 @@ def load_caches(settings: TrainSettings, watcher: Watcher, accelerator: Accelera
         made_from = {"source": fingerprint(of_all, cohort), **of_all.model_dump(mode="json")}
         data, folder = settings.data, isinstance(chosen, FolderCohort)
         names = settings.network.attributes
-        cache = cached(data.cache, made_from, cohort, settings.clip, names, advance, 1.0 if folder else data.max_bad)
+        allowed = 1.0 if folder else data.max_bad
+        cache = cached(data.cache, made_from, cohort, settings.clip, names, advance, allowed, data.workers)
         if folder:
             cache = cache.select({name_of(chosen, index) for index in range(len(chosen))})
             check_limit(cache.bad, len(chosen), data.max_bad)
