@@ -27,6 +27,7 @@ class View(StrEnum):
     A4C = "A4C"
     A2C = "A2C"
     PSAX = "PSAX"
+    PLAX = "PLAX"
     UNKNOWN = "unknown"
 
 

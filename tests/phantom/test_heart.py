@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from mcsdr.phantom import heart, ranges
+from mcsdr.phantom.contraction import contraction, valve_opening
+from mcsdr.phantom.outline import profile
 
 
 def parameters(seed: int = 0, **given: float) -> heart.Parameters:
@@ -25,7 +27,7 @@ def at(p: heart.Parameters, contraction_share: float) -> heart.Beat:
 def disc_volume_ml(p: heart.Parameters, beat: heart.Beat, discs: int = 4000) -> float:
     """Simpson's rule of discs over the cavity, written without the module's own integral."""
     s = (torch.arange(discs, dtype=torch.float64) + 0.5) / discs
-    area = math.pi * beat.a_mm * beat.b_mm * heart.profile(s[None, None], p) ** 2
+    area = math.pi * beat.a_mm * beat.b_mm * profile(s[None, None], p) ** 2
     return (area.sum() * beat.length_mm / discs).item() / 1000
 
 
@@ -51,7 +53,7 @@ def test_the_drawn_cavity_has_the_stated_volume() -> None:
         x, y, z = points
         s = (z - beat.apex_mm) / beat.length_mm
         radius = torch.sqrt((x / beat.a_mm) ** 2 + (y / beat.b_mm) ** 2)
-        cavity = (radius < heart.profile(s, p)) & (s < 1)
+        cavity = (radius < profile(s, p)) & (s < 1)
         assert (cavity.sum() * step**3 / 1000).item() == pytest.approx(stated.item(), rel=0.02)
         blood = heart.tissue(p, beat, x, y, z).blood[cavity]
         assert (blood > 0.5).double().mean() > 0.99  # the rest is where the leaflets are hinged
@@ -81,7 +83,7 @@ def test_an_incompressible_wall_keeps_its_volume(ef: float) -> None:
 def test_contraction_is_a_smooth_cycle_between_0_and_1() -> None:
     share, rapid = torch.tensor(0.38), torch.tensor(0.7)
     cycle = torch.linspace(0, 1, 2001)[:-1]
-    c = heart.contraction(cycle, share, rapid)
+    c = contraction(cycle, share, rapid)
     assert c.min() == 0
     assert c.max() == pytest.approx(1, abs=1e-5)
     assert cycle[c.argmax()] == pytest.approx(0.38, abs=0.04)
@@ -90,7 +92,7 @@ def test_contraction_is_a_smooth_cycle_between_0_and_1() -> None:
 
 def test_valve_is_shut_in_systole_and_opens_in_diastole() -> None:
     cycle = torch.linspace(0, 1, 500)
-    opening = heart.valve_opening(cycle, torch.tensor(0.38))
+    opening = valve_opening(cycle, torch.tensor(0.38))
     assert (opening[cycle < 0.38] == 0).all()
     assert opening[(cycle > 0.45) & (cycle < 0.6)].max() > 0.9
     assert opening[-1] == pytest.approx(0, abs=1e-6)

@@ -9,6 +9,7 @@ import torch
 from mcsdr.errors import InvalidConfig
 from mcsdr.phantom import heart, planes, ranges
 from mcsdr.phantom.cohort import Person, PhantomCohort, draw_person
+from mcsdr.phantom.outline import profile
 from mcsdr.phantom.truth import SIZE, key_times
 from mcsdr.study import View
 
@@ -88,7 +89,7 @@ def test_short_axis_shows_the_whole_ring_with_the_right_ventricle_on_the_left(in
     lies = heart.surfaces(p, beat, x, y, z)
     pitch = planes.image_side_mm(p) / SIZE[0]
     area = (lies.endo_mm < 0).sum(-1) * pitch[..., 0] ** 2
-    outline = heart.profile((p["level"] * p["length_mm"] - beat.apex_mm) / beat.length_mm, p)
+    outline = profile((p["level"] * p["length_mm"] - beat.apex_mm) / beat.length_mm, p)
     assert area[0].numpy() == pytest.approx((np.pi * beat.a_mm * beat.b_mm * outline**2)[0, :, 0].numpy(), rel=0.03)
     rv = (heart.chambers(p, beat)["rv"].distance_mm(x, y, z) < 0) & (lies.epi_mm > 0)
     if rv.any():  # it may lie beyond the sector's flank

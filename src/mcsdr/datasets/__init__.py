@@ -29,6 +29,7 @@ from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.study import Study, View
 
 Population = Literal["adult", "child", "camus"]
+Appearance = Literal["plain", "varied", "shifted-val", "shifted-test"]
 Ambiguity = Literal["control", "hidden-wall", "lateral-dropout", "arrhythmia", "foreshortening"]
 Kind = Literal["phantom", "echonet-dynamic", "echonet-pediatric", "camus", "mimic-iv-echo", "table"]
 
@@ -42,6 +43,7 @@ class CohortSpec(BaseModel):
     Arguments:
         kind: the data set.
         n, seed, population: of phantoms; how many, which, and what people.
+        appearance: of phantoms; how varied people, exams and pictures are.
         ambiguity, clean: of phantoms that hide something, so that their posterior is known; what, and how they look.
         root: the folder, or a table's path.
         split: "train", "val" or "test"; for phantoms the name that every study carries. All where None.
@@ -59,6 +61,7 @@ class CohortSpec(BaseModel):
     views: tuple[View, ...] | None = Field(None, min_length=1)
     fold: int | None = Field(None, ge=0)
     population: Population = "adult"
+    appearance: Appearance = "plain"
     ambiguity: Ambiguity | None = None
     clean: bool = True
 
@@ -70,8 +73,8 @@ class CohortSpec(BaseModel):
         views: Sequence[View | str] | None = None,
         fold: int | None = None,
     ) -> CohortSpec:
-        """From the command line: "phantom:N:SEED", "phantom:N:SEED:child", "phantom:N:SEED:hidden-wall[:randomised]",
-        "KIND:PATH", or a path whose layout tells.
+        """From the command line: "phantom:N:SEED", "phantom:N:SEED:child", "phantom:N:SEED:varied",
+        "phantom:N:SEED:hidden-wall[:randomised]", "KIND:PATH", or a path whose layout tells.
 
         Raises:
             InvalidConfig: what is asked for has no meaning.
@@ -95,6 +98,8 @@ class CohortSpec(BaseModel):
                 pass
             case [population] if population in get_args(Population):
                 given["population"] = population
+            case [appearance] if appearance in get_args(Appearance):
+                given["appearance"] = appearance
             case [ambiguity, *how] if how in ([], ["randomised"]):
                 given |= {"ambiguity": ambiguity, "clean": not how}
             case _:
@@ -108,6 +113,8 @@ class CohortSpec(BaseModel):
         views = f", {' and '.join(self.views)}" if self.views else ""
         if self.kind == "phantom":
             people = "" if self.population == "adult" else f" ({self.population})"
+            if self.appearance != "plain":
+                people = f" ({self.appearance})"
             if self.ambiguity:
                 people = f" ({self.ambiguity}, {'clean' if self.clean else 'randomised'} pictures)"
             return f"{self.n} synthetic phantoms{people}, seed {self.seed}{views}"
@@ -126,7 +133,7 @@ def open_cohort(spec: CohortSpec) -> Sequence[Study]:
     views: dict[str, Any] = {} if spec.views is None else {"views": spec.views}
     match spec:
         case CohortSpec(kind="phantom", n=int(n), seed=int(seed)):
-            what: dict[str, Any] = {"population": spec.population, "ambiguity": spec.ambiguity, "clean": spec.clean}
+            what = spec.model_dump(include={"population", "appearance", "ambiguity", "clean"})
             return PhantomCohort(n, seed, split=spec.split, **what, **views)
         case CohortSpec(kind="echonet-dynamic", root=Path() as root):
             return EchoNetDynamic(root, spec.split)
@@ -183,8 +190,10 @@ def _refuse_what_has_no_meaning(spec: CohortSpec) -> None:
         raise InvalidConfig(f"{spec.kind} does not say which view a clip shows.", next_step="Leave the views out.")
     if spec.views is not None and spec.kind == "echonet-dynamic" and View.A4C not in spec.views:
         raise InvalidConfig(f"{spec.kind} holds the view A4C only.", next_step="Leave the views out.")
-    if spec.kind != "phantom" and (spec.population != "adult" or spec.ambiguity is not None):
-        raise InvalidConfig("a population or an ambiguity can be chosen for phantoms only.", next_step="Leave it out.")
+    if spec.kind != "phantom" and (spec.population, spec.appearance, spec.ambiguity) != ("adult", "plain", None):
+        raise InvalidConfig(
+            "a population, an appearance or an ambiguity can be chosen for phantoms only.", next_step="Leave it out."
+        )
 
 
 def _validated(given: dict[str, Any], said: str) -> CohortSpec:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import overload
+from typing import Literal, overload
 
 import numpy as np
 import torch
@@ -23,17 +23,18 @@ from numpy.typing import NDArray
 
 from mcsdr.errors import InvalidConfig
 from mcsdr.phantom import ambiguity as hiding
-from mcsdr.phantom import heart, people, planes, ranges, ultrasound
+from mcsdr.phantom import archive, heart, people, planes, ranges, ultrasound, variety
 from mcsdr.study import Attributes, Clip, KnownPosterior, Study, View
 
 VIEW_NUMBER = {View.A2C: 1, View.PSAX: 2}  # zero would repeat the person's own draw
+VARIED = (View.A4C, View.A2C, View.PSAX, View.PLAX)
 
 
 @dataclass(frozen=True)
 class Recording:
     """One view of a phantom: all that `ultrasound.render` needs."""
 
-    parameters: dict[str, float]
+    parameters: dict[str, ranges.Value]
     texture: NDArray[np.float32]
     offsets: NDArray[np.int64]
 
@@ -42,7 +43,7 @@ class Recording:
 class Picture:
     """What a further view has of its own: rows of the picture, a shift of the texture, its own free speckle."""
 
-    parameters: dict[str, float]
+    parameters: dict[str, ranges.Value]
     shift: tuple[int, int]
     offsets: NDArray[np.int64]
 
@@ -55,7 +56,7 @@ class Person:
     attributes: Attributes
     true_ef_percent: float
     reading_percent: float
-    parameters: dict[str, float]
+    parameters: dict[str, ranges.Value]
     texture: NDArray[np.float32]
     offsets: NDArray[np.int64]
     population: str = "adult"
@@ -68,10 +69,9 @@ class Person:
         Raises:
             InvalidConfig: the phantom has no such view.
         """
-        view = planes.check(view)
         if view == View.A4C:
             return Recording(self.parameters, self.texture, self.offsets)
-        picture = self.pictures[view]
+        picture = self.pictures[planes.check(view, tuple(self.pictures))]
         parameters = self.parameters | picture.parameters
         if view == View.PSAX:
             parameters["lv_share"] = planes.lv_share(ranges.stack([parameters], torch.device("cpu"))).item()
@@ -113,6 +113,22 @@ def draw_ambiguous_person(seed: int, index: int, ambiguity: str, clean: bool = T
     return Person(index, attributes, true_ef, reading, parameters, texture, _draw_offsets(rng), known_posterior=known)
 
 
+def draw_varied_person(seed: int, index: int, appearance: variety.Appearance) -> Person:
+    """Phantom `index` of cohort `seed` among those as varied as life, see `variety`; an adult."""
+    rng = np.random.default_rng([seed, index, *appearance.encode()])
+    attributes = people.draw_attributes(rng)
+    true_ef = people.draw_true_ef(attributes, rng)
+    reading = people.draw_reading(true_ef, rng)
+    drawn = {view: variety.draw(seed, index, appearance, view) | {"ef": true_ef / 100, "size": 1.0} for view in VARIED}
+    texture = ranges.draw_texture(rng, float(drawn[View.A4C]["k_alpha"]))
+    offsets = {view: _draw_offsets(rng) for view in VARIED}
+    pictures = {
+        view: Picture(drawn[view], (int(offsets[view][0, 0]), int(offsets[view][0, 1])), offsets[view])
+        for view in VARIED[1:]
+    }
+    return Person(index, attributes, true_ef, reading, drawn[View.A4C], texture, offsets[View.A4C], "adult", pictures)
+
+
 def _draw_picture(seed: int, index: int, view: View) -> Picture:
     rng = np.random.default_rng([seed, index, VIEW_NUMBER[view]])
     parameters = ranges.draw_picture(rng, view)
@@ -141,9 +157,10 @@ class PhantomCohort(Sequence[Study]):
         views: the planes through each heart, one clip for each, in this order.
         ambiguity: what is hidden, so that the posterior is known exactly, see `ambiguity`; None for ordinary phantoms.
         clean: whether the pictures of ambiguous phantoms have little speckle and no faults.
+        appearance: "plain" for the table of `ranges`; "varied", "shifted-val" or "shifted-test", see `variety`.
 
     Raises:
-        InvalidConfig: no such population, view or ambiguity, or one together with another.
+        InvalidConfig: no such population, view, ambiguity or appearance, or one together with another.
     """
 
     def __init__(
@@ -160,17 +177,25 @@ class PhantomCohort(Sequence[Study]):
         views: Sequence[View] = (View.A4C,),
         ambiguity: str | None = None,
         clean: bool = True,
+        appearance: Literal["plain"] | variety.Appearance = "plain",
     ) -> None:
         people.named(population)
+        if appearance != "plain" and (appearance not in variety.SHIFTED or population != "adult" or ambiguity):
+            known = ", ".join(("plain", *variety.SHIFTED))
+            raise InvalidConfig(
+                f"no phantoms of appearance {appearance!r}, population {population!r} and ambiguity {ambiguity!r}.",
+                next_step=f"Choose of {known}; all but plain are adults that hide nothing.",
+            )
         if ambiguity is not None:
             hiding.named(ambiguity)
             if population != "adult" or tuple(views) != (View.A4C,):
                 raise InvalidConfig("phantoms that hide something are adults, seen in A4C alone.")
-        self.ambiguity, self.clean = ambiguity, clean
+        self.ambiguity, self.clean, self.appearance = ambiguity, clean, appearance
         self.n, self.seed, self.frames, self.split = n, seed, frames, split
         self.sampling_hz, self.seconds = sampling_hz, seconds
         self.device = torch.device(device)
-        self.population, self.views = population, tuple(planes.check(view) for view in views)
+        among = planes.PLAIN if appearance == "plain" else VARIED
+        self.population, self.views = population, tuple(planes.check(view, among) for view in views)
 
     def __len__(self) -> int:
         return self.n
@@ -198,6 +223,8 @@ class PhantomCohort(Sequence[Study]):
 
     def person(self, index: int) -> Person:
         """Everything that is random about one phantom, without its pictures."""
+        if self.appearance != "plain":
+            return draw_varied_person(self.seed, index, self.appearance)
         if self.ambiguity is None:
             return draw_person(self.seed, index, self.population)
         return draw_ambiguous_person(self.seed, index, self.ambiguity, self.clean)
@@ -227,7 +254,10 @@ class PhantomCohort(Sequence[Study]):
                 view,
             ).cpu()
         pictures: NDArray[np.uint8] = frames.numpy()
-        return pictures
+        if self.appearance == "plain":
+            return pictures
+        each = zip(pictures, recordings, times, strict=True)
+        return np.stack([archive.finished(clip, recording.parameters, at) for clip, recording, at in each])
 
     def volumes_ml(self, index: int) -> tuple[float, float]:
         """True end-diastolic and end-systolic volume of one phantom."""
@@ -236,7 +266,7 @@ class PhantomCohort(Sequence[Study]):
         return edv.item(), esv.item()
 
     def _study(self, person: Person, times: NDArray[np.float64], films: list[NDArray[np.uint8]]) -> Study:
-        kind = "" if self.ambiguity is None else f"-{self.ambiguity}"
+        kind = "".join(f"-{word}" for word in (self.ambiguity, self.appearance) if word not in (None, "plain"))
         name = f"phantom{kind}-{self.seed}-{person.index:06d}"
         rate = person.parameters["heart_rate_bpm"]
         clips = [

@@ -17,6 +17,9 @@ The heart's frame: x from septum to lateral wall in the four-chamber plane, y ac
 wall, z from apex to base. Pictures (`tissue`) and truth (`truth.labels`) read the same surfaces, signed distances
 that are negative inside.
 
+Varied hearts (`variety`) also contract unevenly, in irregular beats (`contraction`), and hold what `structures` draws;
+their volumes follow the same law.
+
 Shapes: parameters [B, 1, 1], per-frame quantities [B, T, 1], points [B, T, P]. Units: mm and seconds.
 """
 
@@ -28,7 +31,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Parameters = dict[str, Tensor]
+from mcsdr.phantom import structures
+from mcsdr.phantom.contraction import Unevenness, contraction, moment, uneven, valve_opening
+from mcsdr.phantom.outline import Parameters, inside, profile, profile_integral, ridge
+from mcsdr.phantom.structures import Place
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Beat:
     wall_mm: Tensor
     apex_mm: Tensor  # of the endocardium, along the long axis; the epicardial apex stays at −apical wall (ED)
     opening: Tensor  # of the mitral valve, 0 closed to 1 open
+    unevenness: Unevenness | None = None  # None where the whole ventricle contracts alike
 
     @property
     def base_mm(self) -> Tensor:
@@ -53,7 +60,9 @@ class Beat:
 class Surfaces:
     """Where points lie in the left ventricle; fields [B, T, P]."""
 
+    level: Tensor  # along the axis, 0 at the apex and 1 at the mitral plane
     radius: Tensor  # of the ellipse through the point, 1 = the widest cavity
+    local: Tensor | float  # the cavity's radius here over that of an even contraction
     endo_mm: Tensor
     epi_mm: Tensor
     beyond_base_mm: Tensor  # the ventricle ends at the mitral plane
@@ -90,41 +99,6 @@ class Tissue:
     z_material_mm: Tensor
 
 
-def contraction(cycle: Tensor, systolic_share: Tensor, rapid_filling: Tensor) -> Tensor:
-    """c(t) in [0, 1] from the position in the cardiac cycle (0 = ED, modulo 1).
-
-    Raised-cosine ejection; then 8 % isovolumic relaxation, rapid filling, diastasis with 5 % of the volume, and the
-    atrial kick.
-    """
-    systole = _raised_cosine(cycle / systolic_share)
-    diastole = (cycle - systolic_share) / (1 - systolic_share)
-    filled = rapid_filling * _raised_cosine((diastole - 0.08) / 0.37)
-    filled = filled + 0.05 * ((diastole - 0.45) / 0.30).clamp(0, 1)
-    filled = filled + (0.95 - rapid_filling) * _raised_cosine((diastole - 0.75) / 0.25)
-    return torch.where(cycle < systolic_share, systole, 1 - filled)
-
-
-def valve_opening(cycle: Tensor, systolic_share: Tensor) -> Tensor:
-    """How far the mitral leaflets stand open: an E wave and an A wave, with a half-closed pause between them."""
-    diastole = (cycle - systolic_share) / (1 - systolic_share)
-    e_wave = _raised_cosine((diastole - 0.05) / 0.12) * (1 - 0.6 * _raised_cosine((diastole - 0.30) / 0.2))
-    a_wave = 0.5 * _raised_cosine((diastole - 0.74) / 0.1)
-    closing = 1 - _raised_cosine((diastole - 0.92) / 0.08)
-    return torch.where(cycle < systolic_share, torch.zeros_like(cycle), (e_wave + a_wave).clamp(0, 1) * closing)
-
-
-def profile(s: Tensor, p: Parameters) -> Tensor:
-    """The cavity's outline p(s), 0 at the apex and before it."""
-    inside = 1 - (1 - (1 + p["profile_h"]) * s.clamp(0, 1)).abs().clamp(max=1) ** p["profile_alpha"]
-    return inside.clamp(min=0) ** p["profile_beta"]
-
-
-def profile_integral(p: Parameters) -> Tensor:
-    """∫p(s)² ds, [B, 1, 1], by the trapezium rule on 513 levels."""
-    s = torch.linspace(0, 1, 513, device=p["length_mm"].device)[None, None, :]
-    return torch.trapezoid(profile(s, p) ** 2, s).unsqueeze(-1)
-
-
 def end_diastole(p: Parameters) -> tuple[Tensor, Tensor, Tensor]:
     """Half width in the plane, half width across it, and wall thickness at end-diastole, in mm, each [B, 1, 1]."""
     below_normal = (0.60 - p["ef"]).clamp(min=0) / 0.52
@@ -141,9 +115,8 @@ def volumes_ml(p: Parameters) -> tuple[Tensor, Tensor]:
 
 def beat(p: Parameters, times_s: Tensor) -> Beat:
     """The heart's state at `times_s` [B, T, 1]; `p["ef"]` is the ejection fraction as a share."""
-    beats = times_s * p["heart_rate_bpm"] / 60 + p["phase"]
-    cycle, ef = beats % 1.0, _ef_of_beat(p, beats)
-    c = contraction(cycle, p["systolic_share"], p["rapid_filling"])
+    cycle, systolic_share, ef = moment(p, times_s)
+    c = contraction(cycle, systolic_share, p["rapid_filling"], p.get("ejection_skew"))
     a_d, b_d, wall_d = end_diastole(p)
     length = p["length_mm"] * (1 - p["shortening"] * ef / 0.6 * c)
     k = (1 - ef * c) * p["length_mm"] / length
@@ -156,16 +129,9 @@ def beat(p: Parameters, times_s: Tensor) -> Beat:
         length_mm=length,
         wall_mm=wall,
         apex_mm=p["apical_wall"] * (wall - wall_d),
-        opening=valve_opening(cycle, p["systolic_share"]),
+        opening=valve_opening(cycle, systolic_share),
+        unevenness=uneven(p, c, k) if "akinesia" in p else None,
     )
-
-
-def _ef_of_beat(p: Parameters, beats: Tensor) -> Tensor:
-    """The ejection fraction of the beat that each instant lies in: one for all, or of the first three each its own."""
-    if "ef_beat1" not in p:
-        return p["ef"]
-    first, second, third = (p[f"ef_beat{k}"] for k in (1, 2, 3))
-    return torch.where(beats < 1, first, torch.where(beats < 2, second, third))
 
 
 def wall_thickness(p: Parameters, a: Tensor, b: Tensor, length: Tensor) -> Tensor:
@@ -190,12 +156,20 @@ def surfaces(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor) -> Surf
     s = (z - beat.apex_mm) / beat.length_mm
     radius = torch.sqrt((x / a) ** 2 + (y / b) ** 2)
     outline = profile(s, p)
+    local: Tensor | float = 1.0
+    outer_local: Tensor | float = 1.0
+    if beat.unevenness is not None:
+        around = torch.atan2(y / b, x / a)
+        local = beat.unevenness.local(p, s, around)
+        # The outside moves half as much as the inside, so a wall that does not move in does not thicken either.
+        outer_local = 1 + 0.5 * (local - 1) * a / (a + w) + structures.septal_bulge(p, s, around) * w / (a + w)
+        outline = outline * local
     endo_mm = torch.hypot((radius - outline) * a, s.clamp(max=0) * beat.length_mm)
     endo_mm = torch.where(radius < outline, -endo_mm, endo_mm)
     s_outer = (s * beat.length_mm + p["apical_wall"] * w) / (beat.length_mm + p["apical_wall"] * w)
     outer = torch.sqrt((x / (a + w)) ** 2 + (y / (b + w)) ** 2)
-    epi_mm = (outer - profile(s_outer, p)) * (a + w)
-    return Surfaces(radius, endo_mm, epi_mm, z - beat.base_mm)
+    epi_mm = (outer - profile(s_outer, p) * outer_local) * (a + w)
+    return Surfaces(s, radius, local, endo_mm, epi_mm, z - beat.base_mm)
 
 
 def chambers(p: Parameters, beat: Beat) -> dict[str, Chamber]:
@@ -229,21 +203,27 @@ def tissue(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor, across: T
     """
     here = surfaces(p, beat, x, y, z)
     amplitude, blood = _neighbours(p, beat, x, y, z)
-    above_base = _inside(here.beyond_base_mm)
+    above_base = inside(here.beyond_base_mm)
     lateral = (x / 16 + 0.5).clamp(0, 1)
     wall = p["wall"] * torch.lerp(p["septal_gain"], p["lateral_gain"], lateral)
-    in_wall, in_cavity = _inside(here.epi_mm) * above_base, _inside(here.endo_mm) * above_base
+    if "apical_gain" in p:
+        wall = wall * torch.lerp(p["apical_gain"], torch.ones_like(z), (here.level / 0.4).clamp(0, 1))
+    rim = p.get("edge_mm", 1.6)
+    in_wall, in_cavity = inside(here.epi_mm, rim) * above_base, inside(here.endo_mm, rim) * above_base
     amplitude = torch.lerp(amplitude, wall, in_wall)
-    amplitude = amplitude + p["endocardium"] * wall * above_base * _ridge(here.endo_mm - 1.0, 1.6)
-    amplitude = amplitude + p["pericardium"] * lateral * above_base * _ridge(here.epi_mm - 1.5, 1.8)
+    amplitude = amplitude + p["endocardium"] * wall * above_base * ridge(here.endo_mm - 1.0, 1.6)
+    amplitude = amplitude + p["pericardium"] * lateral * above_base * ridge(here.epi_mm - 1.5, 1.8)
     if "papillary" in p:
         in_cavity = in_cavity * (1 - _papillary_muscles(p, beat, x, y, z))
     amplitude = torch.lerp(amplitude, p["blood"], in_cavity)
     blood = torch.lerp(blood * (1 - in_wall), torch.ones_like(blood), in_cavity)
+    if "trabeculae_mm" in p:
+        within = Place(x, y, z, here.level, here.endo_mm, here.epi_mm, beat.base_mm, end_diastole(p)[0], lateral)
+        amplitude, blood = structures.draw(p, within, amplitude, blood, wall, above_base)
     leaflets = _leaflets(p, beat, x if across is None else across, z)
     amplitude = torch.maximum(amplitude, p["leaflets"] * leaflets)
     if "blank_beyond" in p:  # share of the half width at end-diastole: nothing lateral of it is seen, whatever moves
-        amplitude = amplitude * _inside(x - p["blank_beyond"] * end_diastole(p)[0])
+        amplitude = amplitude * inside(x - p["blank_beyond"] * end_diastole(p)[0])
     stretch, z_material = _material(p, beat, z, here)
     return Tissue(amplitude, blood * (1 - leaflets), stretch, z_material)
 
@@ -254,8 +234,8 @@ def _neighbours(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor) -> t
     amplitude, blood = p["surroundings"] * fade, torch.zeros_like(x)
     for chamber in chambers(p, beat).values():
         distance = chamber.distance_mm(x, y, z)
-        this_side = _inside(chamber.side * (z - beat.base_mm))
-        in_wall, in_cavity = _inside(distance - chamber.wall_mm) * this_side, _inside(distance) * this_side
+        this_side = inside(chamber.side * (z - beat.base_mm))
+        in_wall, in_cavity = inside(distance - chamber.wall_mm) * this_side, inside(distance) * this_side
         amplitude = torch.lerp(amplitude, 0.75 * p["wall"], in_wall)
         amplitude = torch.lerp(amplitude, p["blood"], in_cavity)
         blood = torch.lerp(blood * (1 - in_wall), torch.ones_like(x), in_cavity)
@@ -270,7 +250,7 @@ def _papillary_muscles(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tenso
     for angle in (-0.6, -2.45):  # anterolateral and posteromedial, about 4 and 8 o'clock
         dx = x - 0.80 * math.cos(angle) * outline * beat.a_mm
         dy = y - 0.80 * math.sin(angle) * outline * beat.b_mm
-        mask = torch.maximum(mask, _inside(torch.hypot(dx, dy) - p["papillary"] * a_d))
+        mask = torch.maximum(mask, inside(torch.hypot(dx, dy) - p["papillary"] * a_d))
     return mask
 
 
@@ -285,7 +265,7 @@ def _leaflets(p: Parameters, beat: Beat, x: Tensor, z: Tensor) -> Tensor:
         u, v = x - side * hinge, z - beat.base_mm
         along = torch.minimum((u * dx + v * dz).clamp(min=0), length)
         distance = torch.hypot(u - along * dx, v - along * dz)
-        mask = torch.maximum(mask, _inside(distance - 0.9))
+        mask = torch.maximum(mask, inside(distance - 0.9))
     return mask
 
 
@@ -294,23 +274,10 @@ def _material(p: Parameters, beat: Beat, z: Tensor, lies: Surfaces) -> tuple[Ten
     a_d, _, wall_d = end_diastole(p)
     layer = (lies.endo_mm / (lies.endo_mm - lies.epi_mm).clamp(min=1e-3)).clamp(0, 1)
     here = lies.radius * beat.a_mm
-    at_end_diastole = here - lies.endo_mm.clamp(min=0) + (a_d - beat.a_mm) + layer * wall_d + lies.epi_mm.clamp(min=0)
+    at_end_diastole = (
+        here - lies.endo_mm.clamp(min=0) + (a_d - beat.a_mm * lies.local) + layer * wall_d + lies.epi_mm.clamp(min=0)
+    )
     stretch = torch.where(here > 1.0, at_end_diastole / here.clamp(min=1.0), torch.ones_like(here))
     descent = p["length_mm"] - beat.base_mm
     fixed_below = 1 - ((z - beat.base_mm) / 45).clamp(0, 1)
     return stretch, z + descent * (z / beat.base_mm).clamp(0, 1) * fixed_below
-
-
-def _raised_cosine(u: Tensor) -> Tensor:
-    """0 before 0, 1 after 1, smooth between."""
-    return 0.5 - 0.5 * torch.cos(math.pi * u.clamp(0, 1))
-
-
-def _inside(distance_mm: Tensor) -> Tensor:
-    """1 where the signed distance is negative, 0 where positive, over a rim of 1.6 mm."""
-    return (0.5 - distance_mm / 1.6).clamp(0, 1)
-
-
-def _ridge(distance_mm: Tensor, width_mm: float) -> Tensor:
-    """A parabola-shaped line of the given half width around distance 0."""
-    return (1 - (distance_mm / width_mm) ** 2).clamp(min=0)

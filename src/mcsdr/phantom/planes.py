@@ -8,8 +8,10 @@ and in the short axis both start at the middle of the ventricle. *Heart*: (x, y,
     A2C    x = u cos φ − d sin φ,          y = u sin φ + d cos φ          φ = plane_angle
            z = L + (v − L) cos f,          d = (v − L) sin f + offset     f = foreshortening, about the base
     PSAX   x = u,   y = −v,                z = level · L
+    PLAX   as A2C at another angle, the long axis lying across the picture
 
-with L the length at end-diastole. The heart sways once a beat and follows the breath. In pixels, x runs to the right
+with L the length at end-diastole. The heart sways once a beat and follows the breath; a varied one also turns about its
+base within the plane, and the probe slides. In pixels, x runs to the right
 and y downwards and the centre of the pixel frames[i, j] is (j + ½, i + ½): a point (x, y) lies in frames[⌊y⌋, ⌊x⌋].
 A picture that is not square shows all that the square one shows, with more at its sides or below.
 
@@ -23,13 +25,14 @@ from torch import Tensor
 
 from mcsdr.errors import InvalidConfig
 from mcsdr.phantom import heart
-from mcsdr.phantom.heart import Parameters
+from mcsdr.phantom.outline import Parameters
 from mcsdr.study import View
 
 APICAL = (View.A4C, View.A2C)
+PLAIN = (*APICAL, View.PSAX)
 
 
-def check(view: View, among: tuple[View, ...] = (*APICAL, View.PSAX)) -> View:
+def check(view: View, among: tuple[View, ...] = PLAIN) -> View:
     """The view, if the phantom has it.
 
     Raises:
@@ -82,13 +85,22 @@ def to_plane(p: Parameters, view: View, times_s: Tensor, right: Tensor, down: Te
     sway_right, sway_down, breath = _motion(p, times_s)
     right = right - held_right - sway_right
     down = down - held_down - sway_down - breath
-    return torch.cos(turn) * right - torch.sin(turn) * down, torch.cos(turn) * down + torch.sin(turn) * right
+    u, v = torch.cos(turn) * right - torch.sin(turn) * down, torch.cos(turn) * down + torch.sin(turn) * right
+    return _turned(p, u, v, swing(p, times_s)) if "swing" in p else (u, v)
+
+
+def beam(p: Parameters, view: View, times_s: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """The direction along u and v, each [B, T, 1, BEAMS], of the beams at angle θ [B, 1, BEAMS]."""
+    turned = (theta - _hold(p, view)[2] - swing(p, times_s))[:, :, None]
+    return torch.sin(turned), torch.cos(turned)
 
 
 def to_picture(p: Parameters, view: View, times_s: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Points of the plane right of and down from the sector's tip; the inverse of `to_plane`."""
     held_right, held_down, turn = _hold(p, view)
     sway_right, sway_down, breath = _motion(p, times_s)
+    if "swing" in p:
+        u, v = _turned(p, u, v, -swing(p, times_s))
     right = torch.cos(turn) * u + torch.sin(turn) * v + held_right + sway_right
     return right, torch.cos(turn) * v - torch.sin(turn) * u + held_down + sway_down + breath
 
@@ -111,12 +123,38 @@ def _motion(p: Parameters, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     beats = times_s * p["heart_rate_bpm"] / 60 + p["phase"]
     sway = p["sway"] * image_side_mm(p) * torch.sin(2 * torch.pi * beats)
     breath = p["breathing"] * image_side_mm(p) * torch.sin(2 * torch.pi * times_s * 0.25 + p["breathing_phase"])
-    return sway * torch.cos(p["sway_angle"]), sway * torch.sin(p["sway_angle"]), breath
+    right, down = sway * torch.cos(p["sway_angle"]), sway * torch.sin(p["sway_angle"])
+    if "drift" in p:  # to and fro within some seconds, so that a long clip does not leave the heart
+        slid = p["drift"] * image_side_mm(p) * torch.sin(0.8 * times_s) / 0.8
+        right, down = right + slid * torch.cos(p["drift_angle"]), down + slid * torch.sin(p["drift_angle"])
+    return right, down, breath
+
+
+def swing(p: Parameters, times_s: Tensor) -> Tensor:
+    """How far the heart is turned about its base within the plane at each instant, rad [B, T, 1]."""
+    beats = times_s * p["heart_rate_bpm"] / 60 + p["phase"]
+    turn = p["swing"] * torch.sin(2 * torch.pi * beats + p["swing_phase"])
+    turn = turn + p["breathing_turn"] * torch.sin(2 * torch.pi * times_s * 0.25 + p["breathing_phase"])
+    turn = turn + p["drift_turn"] * torch.sin(0.8 * times_s) / 0.8
+    return turn + p["rocking"] * heart.beat(p, times_s).contraction
+
+
+def _turned(p: Parameters, u: Tensor, v: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
+    """Points of the plane turned about the middle of the base."""
+    along = v - p["length_mm"]
+    return torch.cos(by) * u - torch.sin(by) * along, p["length_mm"] + torch.sin(by) * u + torch.cos(by) * along
 
 
 def _hold(p: Parameters, view: View) -> tuple[Tensor, Tensor, Tensor]:
     """The plane's origin right of and below the sector's tip, and its turn within the picture."""
-    return _hold_short_axis(p) if view == View.PSAX else _hold_apical(p)
+    match view:
+        case View.PSAX:
+            return _hold_short_axis(p)
+        case View.PLAX:
+            right = (p["apex_x"] - 0.5) * p["length_mm"]
+            return right, p["apex_y"] * depth_mm(p), 0.5 * torch.pi + p["tilt"]
+        case _:
+            return _hold_apical(p)
 
 
 def _hold_apical(p: Parameters) -> tuple[Tensor, Tensor, Tensor]:

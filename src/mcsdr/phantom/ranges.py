@@ -13,6 +13,7 @@ those of `VIEWS` besides; other populations replace the ranges named in `people`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from torch import Tensor
 from mcsdr.study import View
 
 Range = tuple[float, float]
+Value = Any  # a float, or an array [K] where a quantity has one value for each beat
 
 RANGES: dict[str, Range] = {
     # --- left ventricle -------------------------------------------------------------------------------------
@@ -143,9 +145,11 @@ def draw_texture(rng: np.random.Generator, k_alpha: float) -> np.ndarray:
     return (rng.standard_normal((2, TEXTURE, TEXTURE), dtype=np.float32) * amplitude).astype(np.float32)
 
 
-def stack(rows: Sequence[dict[str, float]], device: torch.device) -> dict[str, Tensor]:
-    """Rows of the table as tensors [B, 1, 1], ready to meet frames and pixels."""
+def stack(rows: Sequence[Mapping[str, Value]], device: torch.device) -> dict[str, Tensor]:
+    """Rows of the table as tensors [B, 1, 1] (of arrays [B, 1, K]), ready to meet frames and pixels."""
     return {
-        name: torch.tensor([row[name] for row in rows], dtype=torch.float32, device=device)[:, None, None]
+        name: torch.as_tensor(np.array([row[name] for row in rows], dtype=np.float32), device=device).view(
+            len(rows), 1, -1
+        )
         for name in rows[0]
     }

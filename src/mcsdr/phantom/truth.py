@@ -22,9 +22,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mcsdr.errors import InvalidConfig
 from mcsdr.phantom import heart, planes, ranges, ultrasound
 from mcsdr.phantom.cohort import Person
-from mcsdr.phantom.heart import Beat, Parameters
+from mcsdr.phantom.heart import Beat
+from mcsdr.phantom.outline import Parameters, profile
 from mcsdr.study import View
 
 Array = NDArray[np.float64]
@@ -80,10 +82,15 @@ def contour(person: Person, view: View, time_s: float, size: tuple[int, int] = S
     other. PSAX: a closed ring, its last point its first.
 
     Arguments: as `film`.
+
+    Raises:
+        InvalidConfig: a phantom of another appearance than plain.
     """
     p = _parameters(person, view)
     times = _instants([time_s])
     beat = heart.beat(p, times)
+    if beat.unevenness is not None:
+        raise InvalidConfig("a varied phantom has no drawn contour.", next_step="Take its labels, which are exact.")
     u, v = _ring(p, beat) if view == View.PSAX else _outline(p, view, beat)
     return _pixels(p, view, times, u, v, size)
 
@@ -102,8 +109,13 @@ def key_times(person: Person, view: View) -> tuple[float, float]:
     """The first end-diastole at or after 0 in the view's recording, and the end-systole that follows, in seconds."""
     p = person.recording(view).parameters
     beat_s = 60 / p["heart_rate_bpm"]
-    end_diastole = (-p["phase"] % 1.0) * beat_s
-    return end_diastole, end_diastole + p["systolic_share"] * beat_s
+    to_next: float = (-p["phase"] % 1.0) if "beat_starts" not in p else _to_next(p["beat_starts"], p["phase"])
+    systole: float = p["systolic_share"]
+    return to_next * beat_s, (to_next + systole) * beat_s
+
+
+def _to_next(starts: Array, phase: float) -> float:
+    return float(starts[np.searchsorted(starts, phase)] - phase)
 
 
 def pixel_mm(person: Person, view: View, size: tuple[int, int] = SIZE) -> float:
@@ -139,7 +151,7 @@ def _labels(p: Parameters, view: View, times: Tensor, right: Tensor, down: Tenso
 def _ring(p: Parameters, beat: Beat) -> tuple[Tensor, Tensor]:
     """The short axis of the cavity in the plane, u and v, each [1, 1, P]."""
     angle = torch.linspace(0, 2 * math.pi, 2 * LEVELS + 1, dtype=torch.float64)[None, None, :]
-    outline = heart.profile((p["level"] * p["length_mm"] - beat.apex_mm) / beat.length_mm, p)
+    outline = profile((p["level"] * p["length_mm"] - beat.apex_mm) / beat.length_mm, p)
     return beat.a_mm * outline * torch.cos(angle), beat.b_mm * outline * torch.sin(angle)
 
 
@@ -177,7 +189,7 @@ def _roots(p: Parameters, view: View, beat: Beat, v: Tensor) -> tuple[Tensor, Te
     (cx, ex), (cy, ey) = (x0 / beat.a_mm, (x1 - x0) / beat.a_mm), (y0 / beat.b_mm, (y1 - y0) / beat.b_mm)
     square = ex**2 + ey**2
     middle = -(cx * ex + cy * ey) / square
-    outline = heart.profile((z - beat.apex_mm) / beat.length_mm, p)
+    outline = profile((z - beat.apex_mm) / beat.length_mm, p)
     return middle, middle**2 - (cx**2 + cy**2 - outline**2) / square
 
 

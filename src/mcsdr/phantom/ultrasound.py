@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcsdr.phantom import heart, planes
-from mcsdr.phantom.heart import Parameters
+from mcsdr.phantom import faults, heart, planes
+from mcsdr.phantom.outline import Parameters
 from mcsdr.phantom.planes import depth_mm
 from mcsdr.phantom.ranges import TEXTURE
 from mcsdr.study import View
@@ -52,8 +52,7 @@ def render(
     """
     p = planes.at_adult_size(p)
     chunks = []
-    gain = _static_gain(p)
-    grid = _scan_grid(p, size)
+    gain, grid = _static_gain(p, texture), _scan_grid(p, size)
     for start in range(0, times_s.shape[1], FRAMES_AT_ONCE):
         part = slice(start, start + FRAMES_AT_ONCE)
         envelope = _envelope(p, view, texture, offsets[:, part], times_s[:, part, None])
@@ -77,7 +76,10 @@ def _matter(p: Parameters, view: View, times_s: Tensor) -> tuple[Tensor, Tensor,
     x, y, z = planes.to_heart(p, view, u, v)
     matter = heart.tissue(p, heart.beat(p, times_s), x, y, z, across=u)
     along = v * matter.stretch if view == View.PSAX else matter.z_material_mm - 70.0
-    return matter.amplitude, matter.blood, torch.stack([u * matter.stretch, along], dim=-1)
+    amplitude = matter.amplitude
+    if "dropout" in p:
+        amplitude = amplitude * faults.dropout(p, matter.blood, *planes.beam(p, view, times_s, theta), u, v)
+    return amplitude, matter.blood, torch.stack([u * matter.stretch, along], dim=-1)
 
 
 def _envelope(p: Parameters, view: View, texture: Tensor, offsets: Tensor, times_s: Tensor) -> Tensor:
@@ -85,24 +87,35 @@ def _envelope(p: Parameters, view: View, texture: Tensor, offsets: Tensor, times
     batch, frames = times_s.shape[:2]
     shape = (batch, frames, RANGE_SAMPLES, BEAMS)
     amplitude, blood, where = _matter(p, view, times_s)
+    if "patchiness" in p:
+        amplitude = amplitude * torch.lerp(faults.patches(p, texture, where), torch.ones_like(blood), blood)
     amplitude, blood = amplitude.view(shape), blood.view(shape)
 
     where = where / (TEXTURE_PITCH_MM * TEXTURE / 2)
+    if "grain" in p:
+        where = where / (1 + 1.5 * p["grain"][..., None])
     moving = F.grid_sample(texture, where, mode="bilinear", padding_mode="reflection", align_corners=False)
     moving = moving.view(batch, 2, *shape[1:])
+    if "torsion" in p:
+        moving = faults.torsion(p, moving, heart.beat(p, times_s).contraction)
     free = _free_speckle(texture, offsets)
     share = torch.lerp(p["speckle_free"][..., None], torch.ones_like(blood), blood)[:, None]
     # Bilinear reading averages neighbours and keeps 4/9 of the texture's power on average.
     echo = amplitude[:, None] * (1.5 * torch.sqrt(1 - share) * moving + torch.sqrt(share) * free)
     echo = _point_spread(p, echo)
+    if "reverberation" in p:
+        echo = faults.echoes(p, echo, free)
 
     r, _ = _polar_grid(p)
     haze = (p["haze"] * torch.exp(-r / p["haze_depth_mm"]))[:, None, None]
+    if "clutter" in p:
+        haze = haze + faults.clutter(p, r)[:, None, None]
     still = texture[:, :, None, :RANGE_SAMPLES, -BEAMS:]
     echo = echo + haze * (0.8 * still + 0.6 * free)
     haze = haze[:, :, 0]
     detected = torch.sqrt(echo[:, 0] ** 2 + echo[:, 1] ** 2)
-    return torch.lerp(amplitude + haze, detected, p["speckle_depth"][..., None])
+    envelope = torch.lerp(amplitude + haze, detected, p["speckle_depth"][..., None])
+    return faults.noise(p, envelope, free) if "noise" in p else envelope
 
 
 def _free_speckle(texture: Tensor, offsets: Tensor) -> Tensor:
@@ -131,7 +144,7 @@ def _point_spread(p: Parameters, echo: Tensor) -> Tensor:
     return echo
 
 
-def _static_gain(p: Parameters) -> Tensor:
+def _static_gain(p: Parameters, texture: Tensor) -> Tensor:
     """Attenuation over depth times shadows over angle, [B, 1, RANGE_SAMPLES, BEAMS]."""
     r, theta = _polar_grid(p)
     gain = torch.exp(-p["attenuation"] * (r / depth_mm(p) - 0.35))
@@ -139,6 +152,8 @@ def _static_gain(p: Parameters) -> Tensor:
         distance = (theta - p[f"{shadow}_at"] * p["half_angle"]) / p[f"{shadow}_width"]
         on = (p[f"{shadow}_on"] > 0.5).float()
         gain = gain * (1 - on * p[f"{shadow}_depth"] * torch.exp(-0.5 * distance**2))
+    if "tgc" in p:
+        gain = gain * faults.gain(p, r / depth_mm(p)) * faults.veil(p, texture, RANGE_SAMPLES, BEAMS)
     return gain[:, None]
 
 
@@ -154,6 +169,8 @@ def _to_picture(p: Parameters, envelope: Tensor, grid: Tensor) -> Tensor:
     compression, black = p["compression"][..., None], p["black_level"][..., None]
     grey = torch.log1p(compression * envelope) / torch.log1p(compression)
     grey = ((grey - black) / (1 - black)).clamp(0, 1)
+    if "s_curve" in p:
+        grey = faults.processing(p, grey)
     picture = F.grid_sample(grey, grid, mode="bilinear", padding_mode="border", align_corners=False)
     inside = (grid.abs() <= 1).all(-1)[:, None]
     picture = picture ** p["gamma"][..., None] * inside

@@ -1,0 +1,125 @@
+"""What machine, network and archive do to a finished picture: what is drawn over it, its size, its compression.
+
+Numbers in, numbers out: uint8 [T, H, W] of one clip; what is random about it comes from the recording's own rows.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+
+from mcsdr.phantom.ranges import Value
+
+Frames = NDArray[np.uint8]
+Array = NDArray[np.float64]
+
+
+def finished(frames: Frames, p: Mapping[str, Value], times_s: Array) -> Frames:
+    """The clip as an archive holds it: floor level, drawings, fewer pixels, left and right exchanged, JPEG."""
+    x = np.maximum(frames, np.uint8(round(255 * p["floor_level"])))
+    if p["mirrored"]:
+        x = np.ascontiguousarray(x[:, :, ::-1])
+    x = draw_over(x, p, times_s)
+    if p["resample"] < 1:
+        x = resampled(x, p["resample"])
+    return jpeg(x, round(p["jpeg"])) if p["jpeg"] else x
+
+
+def draw_over(frames: Frames, p: Mapping[str, Value], times_s: Array) -> Frames:
+    """Depth ticks, probe mark, ECG trace with the right phase, text and colour bar, each where its row is not 0."""
+    rng = np.random.default_rng(int(p["drawn"]))
+    x = frames.copy()
+    _, height, width = x.shape
+    thick = max(1, round(min(height, width) / 112))
+    if p["ticks"]:
+        left = width - 3 * thick if rng.random() < 0.5 else thick
+        for row in range(int(rng.integers(2, 8)), height - thick, max(4, round(height / rng.integers(8, 17)))):
+            x[:, row : row + thick, left : left + 2 * thick] = _grey(p["ticks"])
+    if p["probe_mark"]:
+        column = round(width * (0.62 if rng.random() < 0.5 else 0.35))
+        x[:, 2 * thick : 5 * thick, column : column + 3 * thick] = _grey(p["probe_mark"])
+    if p["text"]:
+        _text(x, rng, _grey(p["text"]), thick)
+    if p["colour_bar"]:
+        rows = np.linspace(255 * p["colour_bar"], 0, height // 3).astype(np.uint8)
+        left, top = (thick if rng.random() < 0.5 else width - 5 * thick), int(rng.integers(2, height // 3))
+        x[:, top : top + len(rows), left : left + 4 * thick] = rows[None, :, None]
+    if p["ecg"]:
+        _ecg(x, p, times_s, rng, thick)
+    return x
+
+
+def _text(x: Frames, rng: np.random.Generator, grey: int, thick: int) -> None:
+    """Lines of letter-sized blocks in one of the upper corners."""
+    width = x.shape[2]
+    for line in range(int(rng.integers(1, 5))):
+        letters = int(rng.integers(3, 9))
+        left = 2 * thick if rng.random() < 0.7 else width - (3 * letters + 2) * thick
+        for letter in range(letters):
+            top, at = (2 + 5 * line) * thick, left + 3 * letter * thick
+            block = rng.random((3, 2)) < 0.6
+            x[:, top : top + 3 * thick, at : at + 2 * thick] = np.where(
+                block.repeat(thick, 0).repeat(thick, 1),
+                np.uint8(grey),
+                x[:, top : top + 3 * thick, at : at + 2 * thick],
+            )
+
+
+def _ecg(x: Frames, p: Mapping[str, Value], times_s: Array, rng: np.random.Generator, thick: int) -> None:
+    """A sweeping trace along the lower edge: its R waves stand at the beats' end-diastole; what is to come is dark."""
+    frames, height, width = x.shape
+    sweep_s, base, tall = (
+        rng.uniform(1.5, 4.0),
+        round(height * rng.uniform(0.86, 0.96)),
+        height * rng.uniform(0.03, 0.08),
+    )
+    for frame in range(frames):
+        shown = times_s[frame] - (times_s[frame] % sweep_s) + np.arange(width) / width * sweep_s
+        until = round((times_s[frame] % sweep_s) / sweep_s * width)
+        rows = np.clip(base - np.round(tall * ecg(p, shown)), 0, height - thick).astype(int)
+        for column in range(until):
+            top, bottom = sorted((rows[max(column - 1, 0)], rows[column]))
+            x[frame, top : bottom + thick, column] = _grey(p["ecg"])
+
+
+def ecg(p: Mapping[str, Value], times_s: Array) -> Array:
+    """P, QRS and T waves of height 1 at instants [N]; R at each beat's end-diastole."""
+    starts = np.asarray(p["beat_starts"], dtype=np.float64)
+    beats = (times_s * p["heart_rate_bpm"] / 60 + p["phase"]) % starts[-1]
+    since = (beats[:, None] - starts[None, :]) * 60 / p["heart_rate_bpm"]
+
+    def wave(at_s: float, width_s: float, tall: float) -> Array:
+        return np.asarray(tall * np.exp(-0.5 * ((since - at_s) / width_s) ** 2).max(1))
+
+    return wave(0.0, 0.012, 1.0) - wave(0.03, 0.01, 0.25) + wave(0.26, 0.04, 0.25) + wave(-0.14, 0.025, 0.12)
+
+
+def resampled(frames: Frames, share: float) -> Frames:
+    """The clip after a stay at `share` of its pixels a side."""
+    height, width = frames.shape[1:]
+    x = torch.from_numpy(frames).float()[:, None]
+    small = (max(16, round(share * height)), max(16, round(share * width)))
+    x = F.interpolate(x, small, mode="bilinear", antialias=True, align_corners=False)
+    x = F.interpolate(x, (height, width), mode="bilinear", align_corners=False)[:, 0]
+    return np.asarray(x.round().clamp(0, 255).to(torch.uint8).numpy())
+
+
+def jpeg(frames: Frames, quality: int) -> Frames:
+    """Every frame through JPEG."""
+    return np.stack([_jpeg(frame, quality) for frame in frames])
+
+
+def _jpeg(frame: Frames, quality: int) -> Frames:
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
+
+
+def _grey(brightness: float) -> int:
+    return round(255 * brightness)

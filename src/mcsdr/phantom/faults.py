@@ -1,0 +1,103 @@
+"""What the sound and the machine do wrong, on the beam's own grid: a varied phantom's faults.
+
+Shapes as in `ultrasound`: parameters [B, 1, 1], the grid [B, T, R, BEAMS], complex echoes [B, 2, T, R, BEAMS]. What is
+absent has strength 0 and changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mcsdr.phantom.outline import Parameters
+
+FIELD_STEP = 11  # samples over which a field of patches is smoothed
+ARC_MM = 7.0  # between one near-field arc and the next
+
+
+def dropout(p: Parameters, blood: Tensor, beam_u: Tensor, beam_v: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """Share of the echo that is left where a wall runs along the beam, [B, T, P]; blood loses nothing.
+
+    The wall's normal is that of an ellipse about the ventricle's middle, half its length deep.
+    """
+    across = u / (0.3 * p["length_mm"]) ** 2
+    along = (v - 0.55 * p["length_mm"]) / (0.6 * p["length_mm"]) ** 2
+    beams = beam_u.shape[-1]
+    rows = u.shape[-1] // beams
+    direction_u, direction_v = (side.expand(-1, -1, rows, -1).flatten(2) for side in (beam_u, beam_v))
+    facing = (across * direction_u + along * direction_v).abs() / torch.hypot(across, along).clamp(min=1e-6)
+    return 1 - p["dropout"] * (1 - facing) ** 2 * (1 - blood)
+
+
+def patches(p: Parameters, texture: Tensor, where_mm: Tensor) -> Tensor:
+    """How much brighter or darker tissue is from place to place, moving with it: a log-normal field, mean 1.
+
+    Arguments:
+        texture: [B, 2, N, N], of which a smoothed copy is read.
+        where_mm: the matter's place, [B, T, P, 2]; the field changes over `patch_mm`.
+    """
+    field = _smooth(texture[:, :1])
+    grid = where_mm / p["patch_mm"][..., None] * (2 * FIELD_STEP / texture.shape[-1])
+    read = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[:, 0]
+    return torch.exp(p["patchiness"] * read - 0.5 * p["patchiness"] ** 2)
+
+
+def veil(p: Parameters, texture: Tensor, rows: int, beams: int) -> Tensor:
+    """The same, fixed to the probe: [B, rows, beams]."""
+    coarse = texture[:, 1:, :7, :6] * math.sqrt(2)
+    field = F.interpolate(coarse, (rows, beams), mode="bicubic", align_corners=False)[:, 0].clamp(-2.5, 2.5)
+    return torch.exp(p["veil"] * field - 0.5 * p["veil"] ** 2)
+
+
+def _smooth(noise: Tensor) -> Tensor:
+    """The noise [B, 1, N, N] averaged over FIELD_STEP samples twice, SD 1."""
+    for _ in range(2):
+        noise = F.avg_pool2d(noise, FIELD_STEP, 1, FIELD_STEP // 2, count_include_pad=False)
+    return noise / noise.flatten(1).std(1)[:, None, None, None]
+
+
+def torsion(p: Parameters, moving: Tensor, contraction: Tensor) -> Tensor:
+    """Speckle [B, 2, T, R, BEAMS] of a wall that slides through the plane: it fades into other speckle within 4 mm."""
+    angle = (p["torsion"] * contraction / 4).clamp(max=0.5 * math.pi)[:, None, :, :, None]
+    return torch.cos(angle) * moving + torch.sin(angle) * moving.roll((37, 23), dims=(-2, -1))
+
+
+def echoes(p: Parameters, echo: Tensor, free: Tensor) -> Tensor:
+    """Reverberation, the near field once more at twice its depth, and side lobes, bright echoes smeared across beams."""
+    depth = torch.arange(echo.shape[-2], device=echo.device)
+    again = echo[..., depth // 2, :] * torch.exp(-depth / 40.0)[:, None]
+    loud = torch.hypot(echo[:, 0], echo[:, 1]).mean(-1, keepdim=True)[:, None]
+    strength = p["reverberation"][..., None, None]
+    return echo + strength * again + p["side_lobes"][..., None, None] * loud * free
+
+
+def clutter(p: Parameters, r_mm: Tensor) -> Tensor:
+    """Strength of near-field arcs at range r [B, R, 1], fixed to the probe."""
+    arcs = 0.5 + 0.5 * torch.cos(2 * math.pi * r_mm / ARC_MM)
+    return p["clutter"] * arcs * torch.exp(-((r_mm / p["clutter_depth_mm"]) ** 2))
+
+
+def noise(p: Parameters, envelope: Tensor, free: Tensor) -> Tensor:
+    """The envelope with electronic noise, which grows with depth as the gain does."""
+    depth = torch.linspace(0, 1, envelope.shape[-2], device=envelope.device)[:, None]
+    hiss = torch.hypot(free[:, 0], free[:, 1]).flip(-1)
+    return torch.hypot(envelope, p["noise"][..., None] * depth * hiss)
+
+
+def gain(p: Parameters, depth: Tensor) -> Tensor:
+    """Overall gain, and time-gain compensation set in waves, over the depth 0 to 1 [B, R, 1]."""
+    waves = torch.sin(2 * math.pi * p["tgc_waves"] * depth + p["tgc_phase"])
+    return torch.exp(math.log(10) / 20 * p["gain_db"] + p["tgc"] * waves)
+
+
+def processing(p: Parameters, grey: Tensor) -> Tensor:
+    """Grey levels [B, T, R, BEAMS] in [0, 1] with speckle smoothed where there is no edge, and an S-shaped curve."""
+    if bool((p["speckle_filter"] > 0).any()):
+        near = F.avg_pool2d(grey, 3, 1, 1, count_include_pad=False)
+        wide = F.avg_pool2d(grey, 7, 1, 3, count_include_pad=False)
+        edge = ((near - wide).abs() / 0.10).clamp(0, 1)
+        grey = torch.lerp(grey, near, p["speckle_filter"][..., None] * (1 - edge))
+    return torch.lerp(grey, grey**2 * (3 - 2 * grey), p["s_curve"][..., None])

@@ -1,0 +1,166 @@
+"""Phantoms as varied as life: exact all the same, every row of the table seen, families held out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+import torch
+
+from mcsdr.errors import InvalidConfig
+from mcsdr.phantom import archive, heart, ranges, ultrasound, variety
+from mcsdr.phantom.cohort import PhantomCohort
+from mcsdr.phantom.contraction import moment, weight
+from mcsdr.phantom.outline import profile
+from mcsdr.phantom.ranges import VIEWS, Value
+from mcsdr.phantom.variety import CLIP, EXAM, PERSON, SHIFTED, Row
+from mcsdr.study import View
+
+TABLE = PERSON | EXAM | CLIP
+TIMES = torch.linspace(0, 1.4, 57)[None, :, None]
+
+
+def stacked(rows: list[Mapping[str, Value]]) -> heart.Parameters:
+    return ranges.stack(rows, torch.device("cpu"))
+
+
+def people(n: int, **given: float) -> heart.Parameters:
+    rng = np.random.default_rng(3)
+    return stacked(
+        [variety.draw(5, i, "varied") | {"ef": rng.uniform(0.1, 0.8), "size": 1.0} | given for i in range(n)]
+    )
+
+
+def volume_share(p: heart.Parameters, times: torch.Tensor) -> torch.Tensor:
+    """Cavity volume over that at end-diastole, by adding up small pieces of every cross-section, [B, T]."""
+    beat = heart.beat(p, times)
+    s, around = torch.meshgrid(torch.linspace(0, 1, 201), torch.arange(90) * (2 * math.pi / 90), indexing="ij")
+    s, around = s.reshape(1, 1, -1), around.reshape(1, 1, -1)
+    assert beat.unevenness is not None
+    local = beat.unevenness.local(p, s, around)
+    pieces = (profile(s, p) ** 2 * local**2).mean(-1, keepdim=True) * beat.a_mm * beat.b_mm * beat.length_mm
+    a, b, _ = heart.end_diastole(p)
+    return (pieces / ((profile(s, p) ** 2).mean(-1, keepdim=True) * a * b * p["length_mm"]))[..., 0]
+
+
+def test_the_ejection_fraction_is_exact_however_unevenly_the_ventricle_contracts() -> None:
+    p = people(40, akinesia=0.9, dyssynchrony=0.3, phase=0.0)
+    _, _, ef = moment(p, TIMES)
+    contracted = heart.beat(p, TIMES).contraction
+    assert torch.allclose(volume_share(p, TIMES), (1 - ef * contracted)[..., 0], atol=0.004)
+
+
+def test_a_region_that_stands_still_does_not_move() -> None:
+    p = people(20, ef=0.35, akinesia=1.0, akinesia_level=0.5, dyssynchrony=0.0, beat_efs=np.ones(16), ectopic=0.0)
+    w = weight(p, torch.zeros(1, 1, 1), p["akinesia_level"], p["akinesia_angle"])
+    assert torch.allclose(w, torch.zeros_like(w), atol=1e-5)
+
+
+def test_the_mean_of_the_beats_that_readers_count_is_the_persons_own() -> None:
+    for index in range(200):
+        p = variety.draw(8, index, "varied")
+        starts, efs = p["beat_starts"], p["beat_efs"]
+        assert (np.diff(starts) > 0.3).all()
+        assert 0.25 <= p["systolic_share"] <= 0.55
+        counted = [0, 1, 2] if not p["ectopic"] else [k for k in range(3) if efs[k] > 0.85 * efs[:3].max()]
+        assert abs(efs[counted].mean() - 1) < 0.1
+
+
+def test_rows_are_there_as_often_as_the_table_says() -> None:
+    drawn = [variety.draw(1, index, "varied") for index in range(600)]
+    for name in ("akinesia", "dyssynchrony", "mirrored", "jpeg", "shadow1_on"):
+        row = TABLE[name]
+        there = np.mean([p[name] != row.absent for p in drawn])
+        assert abs(there - row.chance) < 4 * math.sqrt(row.chance * (1 - row.chance) / len(drawn)), name
+        values = [p[name] for p in drawn if p[name] != row.absent]
+        assert row.low <= min(values) <= max(values) <= row.high
+
+
+def test_families_are_held_out() -> None:
+    kinds = {kind: [variety.draw(1, index, kind) for index in range(60)] for kind in SHIFTED}
+    for name in ("speckle_filter", "s_curve", "rocking"):
+        assert all(p[name] == 0 for kind in ("varied", "shifted-test") for p in kinds[kind])
+        assert np.mean([p[name] != 0 for p in kinds["shifted-val"]]) > 0.4
+    for name in ("grain", "side_lobes", "torsion", "ejection_skew"):
+        assert all(p[name] == 0 for kind in ("varied", "shifted-val") for p in kinds[kind])
+        assert np.mean([p[name] != 0 for p in kinds["shifted-test"]]) > 0.4
+
+
+def test_the_heart_is_the_same_in_every_view_and_the_exam_in_every_clip() -> None:
+    a4c, psax = (variety.draw(4, 7, "varied", view) for view in (View.A4C, View.PSAX))
+    own = VIEWS[View.PSAX]  # a short axis meets no leaflets
+    assert all(a4c[name] == psax[name] for name in (PERSON | EXAM).keys() - own.keys())
+    assert a4c["tilt"] != psax["tilt"]
+
+
+def middle(row: Row) -> float:
+    return row.low + 0.6 * (row.high - row.low)
+
+
+def picture(p: Mapping[str, Value], times: np.ndarray, appearance_size: int = 64) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    texture = ranges.draw_texture(rng, float(p["k_alpha"]))
+    offsets = torch.from_numpy(rng.integers(0, 100, (1, len(times), 2)))
+    frames = ultrasound.render(
+        stacked([p]), torch.from_numpy(texture)[None], offsets, torch.from_numpy(times).float()[None],
+        View.A4C, (appearance_size, appearance_size),
+    )  # fmt: skip
+    return archive.finished(frames[0].numpy(), p, times)
+
+
+UNSEEN_ALONE = {
+    "k_alpha", "frame_rate_hz",  # of the texture and of the times
+    "rr_spread", "beat_spread", "ectopic", "systole_s",  # of the rhythm that is drawn with them
+    "mirrored",  # on or off
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(TABLE.keys() - UNSEEN_ALONE))
+def test_every_row_of_the_table_changes_the_picture(name: str) -> None:
+    rows = TABLE | SHIFTED["shifted-test"] | SHIFTED["shifted-val"]
+    everything = {n: middle(row) for n, row in rows.items()} | {"ef": 0.5, "size": 1.0, "drawn": 3.0}
+    everything |= {"mirrored": 0.0, "veil": 0.3, "framing": 0.7, "black_level": 0.02, "apex_x": 0.0, "tilt": 0.0}
+    everything |= {"floor_level": 0.02, "moderator_band": 1.5, "shadow1_at": 0.3, "shadow2_at": -0.3, "gain_db": 2.0}
+    everything |= {"akinesia_angle": 0.4, "surroundings": 0.2, "rv_width": 0.9, "outflow": 0.7}
+    everything |= {"beat_starts": np.arange(16.0), "beat_efs": np.ones(16), "systolic_share": 0.4}
+    times = np.array([0.05, 0.2, 0.33, 0.6])
+    seen = picture(everything, times)
+    row = rows[name]
+    moved = [end for end in (row.low, row.high, row.absent) if abs(end - everything[name]) > 1e-9]
+    assert any((picture(everything | {name: end}, times) != seen).any() for end in moved), name
+
+
+def test_an_archive_that_does_nothing() -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (3, 112, 112), dtype=np.uint8)
+    p = dict.fromkeys(EXAM, 0.0) | {"resample": 1.0, "drawn": 1.0}
+    assert (archive.finished(frames, p, np.arange(3) / 25) == frames).all()
+    assert (archive.finished(frames, p | {"mirrored": 1.0}, np.arange(3) / 25) == frames[:, :, ::-1]).all()
+
+
+def test_the_r_wave_stands_at_end_diastole() -> None:
+    p = variety.draw(2, 3, "varied") | {"phase": 0.0}
+    times = np.linspace(0, 3, 3001)
+    trace = archive.ecg(p, times)
+    starts = p["beat_starts"][1:4] * 60 / p["heart_rate_bpm"]
+    for start in starts[starts < 2.9]:
+        near = np.abs(times - start) < 0.1
+        assert abs(times[near][np.argmax(trace[near])] - start) < 0.01
+
+
+def test_a_varied_cohort_is_the_same_in_every_batch_and_has_parasternal_views() -> None:
+    cohort = PhantomCohort(6, 9, appearance="varied", views=(View.A4C, View.PLAX))
+    together, alone = cohort[1:4], cohort[2]
+    assert alone.study_id == "phantom-varied-9-000002"
+    for here, there in zip(together[1].clips, alone.clips, strict=True):
+        assert (here.frames == there.frames).all()
+    assert {clip.view for clip in alone.clips} == {View.A4C, View.PLAX}
+    assert all(clip.frames.max() > 10 for clip in alone.clips)
+
+
+def test_what_does_not_go_together_is_refused() -> None:
+    with pytest.raises(InvalidConfig, match="appearance"):
+        PhantomCohort(3, 1, appearance="varied", population="child")
+    with pytest.raises(InvalidConfig, match="plane"):
+        PhantomCohort(3, 1, views=(View.PLAX,))
