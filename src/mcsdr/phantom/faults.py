@@ -66,7 +66,7 @@ def torsion(p: Parameters, moving: Tensor, contraction: Tensor) -> Tensor:
 
 
 def echoes(p: Parameters, echo: Tensor, free: Tensor) -> Tensor:
-    """Reverberation, the near field once more at twice its depth, and side lobes, bright echoes smeared across beams."""
+    """Reverberation: the near field again at twice its depth. Side lobes: bright echoes smeared across beams."""
     depth = torch.arange(echo.shape[-2], device=echo.device)
     again = echo[..., depth // 2, :] * torch.exp(-depth / 40.0)[:, None]
     loud = torch.hypot(echo[:, 0], echo[:, 1]).mean(-1, keepdim=True)[:, None]

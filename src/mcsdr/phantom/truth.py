@@ -121,7 +121,7 @@ def _to_next(starts: Array, phase: float) -> float:
 def pixel_mm(person: Person, view: View, size: tuple[int, int] = SIZE) -> float:
     """Side of a pixel in millimetres of this person's heart."""
     p = _parameters(person, view)
-    return (planes.image_side_mm(p) / min(size)).item() * person.parameters["size"]
+    return (planes.image_side_mm(p) / min(size)).item() * float(person.parameters["size"])
 
 
 def _parameters(person: Person, view: View) -> Parameters:
