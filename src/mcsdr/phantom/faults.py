@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mcsdr.phantom.outline import Parameters
 
-FIELD_STEP = 11  # samples over which a field of patches is smoothed
+PATCHES = 32  # a side, before a field of patches repeats
 ARC_MM = 7.0  # between one near-field arc and the next
 
 
@@ -36,12 +36,13 @@ def patches(p: Parameters, texture: Tensor, where_mm: Tensor) -> Tensor:
     """How much brighter or darker tissue is from place to place, moving with it: a log-normal field, mean 1.
 
     Arguments:
-        texture: [B, 2, N, N], of which a smoothed copy is read.
-        where_mm: the matter's place, [B, T, P, 2]; the field changes over `patch_mm`.
+        texture: [B, 2, N, N], a corner of which is read, one sample for every `patch_mm`.
+        where_mm: the matter's place, [B, T, P, 2].
     """
-    field = _smooth(texture[:, :1])
-    grid = where_mm / p["patch_mm"][..., None] * (2 * FIELD_STEP / texture.shape[-1])
+    field = texture[:, :1, :PATCHES, :PATCHES] * (1.5 * math.sqrt(2))  # SD 1 after bilinear reading
+    grid = where_mm / p["patch_mm"][..., None] * (2 / PATCHES)
     read = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[:, 0]
+    read = read.clamp(-2.5, 2.5)
     return torch.exp(p["patchiness"] * read - 0.5 * p["patchiness"] ** 2)
 
 
@@ -52,11 +53,13 @@ def veil(p: Parameters, texture: Tensor, rows: int, beams: int) -> Tensor:
     return torch.exp(p["veil"] * field - 0.5 * p["veil"] ** 2)
 
 
-def _smooth(noise: Tensor) -> Tensor:
-    """The noise [B, 1, N, N] averaged over FIELD_STEP samples twice, SD 1."""
-    for _ in range(2):
-        noise = F.avg_pool2d(noise, FIELD_STEP, 1, FIELD_STEP // 2, count_include_pad=False)
-    return noise / noise.flatten(1).std(1)[:, None, None, None]
+def blurred(echo: Tensor, sigma: Tensor, dim: int) -> Tensor:
+    """Echoes [B, 2, T, R, BEAMS] blurred along `dim`, −1 or −2, by a Gaussian of SD `sigma` [B] samples, power kept."""
+    n = echo.shape[dim]
+    apart = torch.arange(n, device=echo.device)
+    weights = torch.exp(-0.5 * ((apart[:, None] - apart) / sigma.clamp(min=0.2)[:, None, None]) ** 2)
+    weights = (weights / weights.square().sum(1, keepdim=True).sqrt())[:, None, None]
+    return echo @ weights if dim == -1 else weights.transpose(-1, -2) @ echo
 
 
 def torsion(p: Parameters, moving: Tensor, contraction: Tensor) -> Tensor:
@@ -88,9 +91,19 @@ def noise(p: Parameters, envelope: Tensor, free: Tensor) -> Tensor:
 
 
 def gain(p: Parameters, depth: Tensor) -> Tensor:
-    """Overall gain, and time-gain compensation set in waves, over the depth 0 to 1 [B, R, 1]."""
-    waves = torch.sin(2 * math.pi * p["tgc_waves"] * depth + p["tgc_phase"])
-    return torch.exp(math.log(10) / 20 * p["gain_db"] + p["tgc"] * waves)
+    """Time-gain compensation set in waves, over the depth 0 to 1 [B, R, 1]."""
+    return torch.exp(p["tgc"] * torch.sin(2 * math.pi * p["tgc_waves"] * depth + p["tgc_phase"]))
+
+
+def exposed(p: Parameters, envelope: Tensor) -> Tensor:
+    """The gain [B, 1, 1, 1] that brings the envelope's 95th percentile to the grey level `exposure`.
+
+    Inverts the grey curve of `ultrasound`: ((log(1 + C k E)/log(1 + C) − b)/(1 − b))^γ = exposure, solved for k.
+    """
+    bright = torch.quantile(envelope.flatten(1), 0.95, dim=1).clamp(min=1e-4)[:, None, None]
+    before_gamma = p["exposure"] ** (1 / p["gamma"])
+    level = before_gamma * (1 - p["black_level"]) + p["black_level"]
+    return (torch.expm1(level * torch.log1p(p["compression"])) / (p["compression"] * bright))[..., None]
 
 
 def processing(p: Parameters, grey: Tensor) -> Tensor:

@@ -53,6 +53,9 @@ def render(
     p = planes.at_adult_size(p)
     chunks = []
     gain, grid = _static_gain(p, texture), _scan_grid(p, size)
+    if "exposure" in p:
+        first = _envelope(p, view, texture, offsets[:, :1], torch.zeros_like(times_s[:, :1, None]))
+        gain = gain * faults.exposed(p, first * gain)
     for start in range(0, times_s.shape[1], FRAMES_AT_ONCE):
         part = slice(start, start + FRAMES_AT_ONCE)
         envelope = _envelope(p, view, texture, offsets[:, part], times_s[:, part, None])
@@ -131,6 +134,9 @@ def _point_spread(p: Parameters, echo: Tensor) -> Tensor:
     range_step = depth_mm(p) / RANGE_SAMPLES
     beam_step = 2 * p["half_angle"] / BEAMS
     for dim, sigma in ((-2, p["sigma_axial_mm"] / range_step), (-1, p["sigma_lateral"] / beam_step)):
+        if "veil" in p:  # a varied beam may be wider than three samples reach
+            echo = faults.blurred(echo, (sigma[..., 0]).flatten(), dim)
+            continue
         weights = torch.exp(-0.5 * (torch.arange(3, device=echo.device) / sigma[..., 0].clamp(min=0.2)) ** 2)
         norm = torch.sqrt(weights[:, :1] ** 2 + 2 * (weights[:, 1:] ** 2).sum(1, keepdim=True))
         weights = (weights / norm)[:, :, None, None, None, None]

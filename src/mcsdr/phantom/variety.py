@@ -106,13 +106,13 @@ EXAM: Table = {
     "half_angle": Row(0.48, 0.92),
     "framing": Row(0.0, 1.0),
     "probe_x": Row(-0.06, 0.06),
-    "probe_y": Row(-0.04, 0.07),
+    "probe_y": Row(-0.10, 0.07),
     "frame_rate_hz": Row(15.0, 90.0, scale="log"),
-    "compression": Row(6.0, 90.0, scale="log"),
+    "compression": Row(4.0, 90.0, scale="log"),
     "black_level": Row(0.0, 0.26),
     "gamma": Row(0.6, 1.8),
     "sigma_axial_mm": Row(0.3, 1.8),
-    "sigma_lateral": Row(0.008, 0.050),
+    "sigma_lateral": Row(0.008, 0.090),
     "mirrored": Row(1.0, 1.0, 0.30),  # left and right exchanged
     "floor_level": Row(0.01, 0.08, 0.25),  # grey of what is black, outside the sector too
     "ticks": Row(0.4, 1.0, 0.30),  # brightness of depth ticks, and so on
@@ -159,14 +159,14 @@ CLIP: Table = {
     "far_wall": Row(0.3, 1.6, 0.6),  # echo / wall's, behind the atria
     "far_wall_mm": Row(3.0, 14.0),
     # --- ultrasound and its faults
-    "speckle_free": Row(0.10, 0.75),
+    "speckle_free": Row(0.02, 0.75),
     "speckle_depth": Row(0.35, 1.0),
     "haze": Row(0.0, 0.40),
     "haze_depth_mm": Row(20.0, 60.0),
     "clutter": Row(0.1, 0.6, 0.35),  # near-field arcs, fixed to the probe
     "clutter_depth_mm": Row(10.0, 35.0),
     "attenuation": Row(-0.4, 1.8),
-    "gain_db": Row(-5.0, 5.0, 0.5),
+    "exposure": Row(0.2, 0.85),  # grey that 5 % of the sector exceed: what the sonographer sets the gain by
     "tgc": Row(0.2, 0.7, 0.25),  # depth of the gain's waves over depth
     "tgc_waves": Row(0.6, 3.0),
     "tgc_phase": Row(0.0, TURN),
