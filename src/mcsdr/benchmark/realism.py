@@ -60,10 +60,10 @@ def run(
     Raises:
         InvalidConfig, InvalidCohort, InputError, RefusedClip: the cohort or a clip cannot be read.
     """
-    files = list(clips) or [example()]
-    real = [_picture(f"real {number}", read_clip(file)) for number, file in enumerate(files, 1)]
     spec = CohortSpec.parse(cohort)
     studies = open_cohort(spec)
+    files = list(clips) or [example()]
+    real = [_picture(f"real {number}", read_clip(file)) for number, file in enumerate(files, 1)]
     count = min(len(studies), first or len(studies))
     phantoms = _measured(studies, count, say)
     names = {number: "pydicom's " + EXAMPLE for number in [1] if not clips}
