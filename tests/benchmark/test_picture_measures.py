@@ -227,3 +227,12 @@ def test_geometry_of_a_fan(half_angle: float) -> None:
     assert found["tip across"] == pytest.approx(50.5 / SIDE, abs=0.02)
     assert found["tip down"] == pytest.approx(-5.5 / SIDE, abs=0.04)
     assert found["covered"] == pytest.approx(fan(half_angle, (-6.0, 50.0), 100.0).mean())
+
+
+def test_what_the_encoder_sees_does_not_depend_on_gain() -> None:
+    plain = heart() // 2
+    first, twice = measure(clip_of(plain)), measure(clip_of((plain * 2).astype(np.uint8)))
+    for name in ("gradient 99 % / SD", "grey 99 %, standardised"):
+        assert twice[name] == pytest.approx(first[name], rel=0.02)
+    seen = (plain - plain.mean()) / plain.std()
+    assert first["grey 99 %, standardised"] == pytest.approx(np.percentile(seen[:, fan()], 99), rel=0.02)

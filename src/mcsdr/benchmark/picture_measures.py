@@ -64,6 +64,8 @@ MEASURES = {
     "black share": f"of the sector, grey levels up to {BLACK}",
     "saturated share": f"of the sector, grey levels from {SATURATED}",
     **{f"grey {q} %": "quantile of grey levels in the sector" for q in (5, 25, 50, 75, 95)},
+    "gradient 99 % / SD": "per pixel, over the SD of the whole picture, as the encoder sees it",
+    "grey 99 %, standardised": "SDs of the whole picture above its mean, as the encoder sees it",
     "motion": "RMS change of l from frame to frame / SD of l over the sector",
     "motion at heart beat": f"share of l's power over time at {BEAT_HZ[0]}–{BEAT_HZ[1]} Hz",
     "half angle": "degrees",
@@ -106,6 +108,7 @@ def measure(clip: Clip, settings: ClipSettings = SETTINGS) -> dict[str, float]:
         **decorrelations("blood", frames, where.beating_blood),
         **edges(frames, where),
         **histogram(frames[:, where.sector]),
+        "grey 99 %, standardised": _ratio(np.percentile(frames[:, where.sector], 99) - frames.mean(), frames.std()),
         **motion(blurred(frames, where.sector, FINE)[:, where.sector], settings.rate_hz),
         **geometry(where.sector),
     }
@@ -280,6 +283,7 @@ def edges(frames: NDArray[np.uint8], where: Regions) -> dict[str, float]:
     steep = np.percentile(np.hypot(down, across)[:, inner], (50, 90, 99)).tolist()
     profile, seen = border(frames, where)
     slopes = dict(zip(("gradient 50 %", "gradient 90 %", "gradient 99 %"), steep, strict=True))
+    slopes["gradient 99 % / SD"] = _ratio(steep[-1], frames.std())
     return slopes | {"border width": rise_width(profile), "border seen": seen}
 
 
@@ -291,23 +295,19 @@ def border(frames: NDArray[np.uint8], where: Regions) -> tuple[Floats, float]:
     if min(where.cavity.sum(), where.tissue.sum()) < LEAST:
         return np.full(2 * REACH, np.nan, dtype=np.float32), math.nan
     contrast = _median(frames[:, where.tissue]) - _median(frames[:, where.cavity])
-    profiles, shares = [], []
-    at_most = where.near & grown(where.cavity, REACH)
-    for frame, smooth in zip(frames, blurred(frames, where.sector, SMOOTH), strict=True):
-        inside = largest(at_most & (smooth <= where.threshold))
-        shells = _shells(inside, where.sector)
-        if any(shell.sum() == 0 for shell in shells):
-            continue
-        profiles.append([frame[shell].mean() for shell in shells])
-        outer = smooth[shells[REACH + 1]] - np.median(smooth[inside])
-        shares.append((outer > contrast / 2).mean())
-    if not profiles:
+    smooth = blurred(frames, where.sector, SMOOTH)
+    dark = where.near & grown(where.cavity, REACH) & (smooth <= where.threshold)
+    inside = np.stack([largest(frame) for frame in dark])
+    shells = _shells(inside, where.sector)
+    if any(not shell.any() for shell in shells):
         return np.full(2 * REACH, np.nan, dtype=np.float32), math.nan
-    return np.mean(profiles, axis=0, dtype=np.float32), float(np.mean(shares))
+    rise = smooth[shells[REACH + 1]] - np.median(smooth[inside])
+    profile = np.array([frames[shell].mean() for shell in shells], dtype=np.float32)
+    return profile, float((rise > contrast / 2).mean())
 
 
 def _shells(inside: Mask, sector: Mask) -> list[Mask]:
-    """Rings of one pixel within the sector, from REACH deep inside a region to REACH outside it."""
+    """Rings of one pixel within the sector, from REACH deep inside regions [T, H, W] to REACH outside them."""
     deeper = [~grown(~inside, step) for step in range(REACH, 0, -1)]
     further = [grown(inside, step) for step in range(1, REACH + 1)]
     return [wider & ~narrower & sector for narrower, wider in pairwise([*deeper, inside, *further])]

@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 
 from mcsdr.benchmark.picture_measures import MEASURES, SETTINGS, measure, window
 from mcsdr.benchmark.record import Cell, Report, Say, Table
-from mcsdr.datasets import CohortSpec, fingerprint, is_synthetic, open_cohort
+from mcsdr.datasets import CohortSpec, fingerprint, open_cohort
 from mcsdr.errors import InvalidCohort, MissingFile
 from mcsdr.files import write_atomically
 from mcsdr.io import read_clip
@@ -72,9 +72,9 @@ def run(
     rng = np.random.default_rng(SHEET_SEED)
     chosen = sorted(rng.choice(count, min(shown, count), replace=False).tolist())
     write_atomically(out / "contact-sheet.png", contact_sheet([*real, *(phantoms[i] for i in chosen)]))
-    kind = "SYNTHETIC phantoms" if is_synthetic(spec) else "clips"
     # Real clips are patients', so the report as a whole is not synthetic.
-    return Report("realism", tables(real, phantoms, f"{spec.describe()}, {kind}", names), settings, synthetic=False)
+    among = spec.describe().replace("synthetic", "SYNTHETIC")
+    return Report("realism", tables(real, phantoms, among, names), settings, synthetic=False)
 
 
 def example() -> Path:
@@ -157,7 +157,7 @@ def tables(
     numbers = range(1, len(real) + 1)
     said = (names or {}).items()
     about = [
-        f"Measured: {len(phantoms)} of {cohort}. Place: percentile of the real clip among them. Inside: from "
+        f"Among {len(phantoms)} of {cohort}. Place: percentile of the real clip among them. Inside: from "
         f"their {LEVELS[0]}nd to their {LEVELS[-1]}th percentile.",
         *(f"Real {number}: {name}." for number, name in said),
     ]

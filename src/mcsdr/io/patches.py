@@ -51,8 +51,8 @@ def components(mask: Mask) -> NDArray[np.intp]:
     runs: list[tuple[int, int, int]] = []  # row, start, stop
     parent: list[int] = []
     above: list[int] = []
-    for row, line in enumerate(mask):
-        edges = np.flatnonzero(np.diff(line, prepend=False, append=False)).tolist()
+    for row, line in enumerate(np.diff(mask, axis=1, prepend=False, append=False)):
+        edges = np.flatnonzero(line).tolist()
         here = []
         for start, stop in zip(edges[::2], edges[1::2], strict=True):
             label = len(runs)
@@ -110,13 +110,11 @@ def _majority(mask: Mask, cell: int) -> Mask:
 
 
 def dilate(mask: Mask, cross: bool = False) -> Mask:
-    """True where any of the 3 x 3 neighbours is true; of those along edges only, where `cross`."""
-    padded = np.pad(mask, 1)
-    rows = padded[:-2] | padded[1:-1] | padded[2:]
-    if cross:
-        grown: Mask = rows[:, 1:-1] | mask | padded[1:-1, :-2] | padded[1:-1, 2:]
-        return grown
-    grown = rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
+    """True where any of the 3 x 3 neighbours in [..., H, W] is true; of those along edges only, where `cross`."""
+    padded = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(1, 1), (1, 1)])
+    rows = padded[..., :-2, :] | padded[..., 1:-1, :] | padded[..., 2:, :]
+    middle = padded[..., 1:-1, :] if cross else rows
+    grown: Mask = middle[..., :-2] | rows[..., 1:-1] | middle[..., 2:]
     return grown
 
 
