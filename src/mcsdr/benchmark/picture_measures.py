@@ -6,7 +6,7 @@ model's picture. Nothing is known of the heart but what the picture shows. With 
     M       shape of the pixels that are ever lit               m       √ of the mean over time: noise nearly even
     seed    the dark patch about the sector's centre,           N       the seed and what lies within RING pixels
             dark: B_SMOOTH m < B_WIDE m
-    cavity  such a patch again, about the seed, parted           tissue  the bright pixels of N
+    cavity  such a patch again, about the seed, parted          tissue  the bright pixels of N
             by Otsu's threshold of B_SMOOTH m in N
     h       x − local mean of the tissue, or of the blood,      l       B_FINE x: what moves is the heart
             of that frame: speckle
