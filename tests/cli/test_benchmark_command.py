@@ -15,7 +15,7 @@ from mcsdr.benchmark.record import Report, Table
 from mcsdr.cli import app
 from mcsdr.errors import InvalidConfig
 
-COMMANDS = ("posterior", "heads", "uci", "missing")
+COMMANDS = ("posterior", "heads", "uci", "missing", "realism")
 Calls = list[tuple[str, dict[str, Any]]]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -179,7 +179,7 @@ def uci(
     tiny: dict[str, Any] = {"sets": ["yacht"], "splits": 1} if quick else {}
     given = tiny | _given(sets=dataset, splits=splits) | {"all_splits": all_splits, "seed": seed, "workers": workers}
     target = _folder(out, "uci", quick)
-    _publish(lambda say: run(folder, out=target, say=say, **given), target, private=folder)
+    _publish(lambda say: run(folder, out=target, say=say, **given), target, private=[folder])
 
 
 @benchmark.command
@@ -234,6 +234,34 @@ def missing(
     _publish(lambda say: run(folder, seed=seed, say=say, **tiny | sizes), folder)
 
 
+@benchmark.command
+def realism(
+    *,
+    out: Path | None = None,
+    cohort: str | None = None,
+    clip: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    quick: Flag = False,
+) -> None:
+    """SYNTHETIC phantoms held against real pictures: where each measure of a real clip falls among theirs.
+
+    Parameters
+    ----------
+    out
+        Folder for the tables and the contact sheet, which shows the real clips; out/benchmark/realism unless given.
+    cohort
+        The phantoms, such as phantom:200:61, which is measured unless given.
+    clip
+        A file with a real clip; may be given several times. The one that comes with pydicom unless given.
+    quick
+        Twelve phantoms, to see that it runs; the figures mean nothing.
+    """
+    from mcsdr.benchmark.realism import run
+
+    tiny = {"first": 12, "shown": 6} if quick else {}
+    folder = _folder(out, "realism", quick)
+    _publish(lambda say: run(folder, say=say, **tiny | _given(cohort=cohort, clips=clip)), folder, private=clip or ())
+
+
 def _given(**options: Any) -> dict[str, Any]:
     """The options that were given."""
     return {name: value for name, value in options.items() if value is not None}
@@ -244,11 +272,11 @@ def _folder(out: Path | None, name: str, quick: bool) -> Path:
     return out or OUT / (f"{name}-quick" if quick else name)
 
 
-def _publish(measure: Callable[[Say], Report], out: Path, private: Path | None = None) -> None:
+def _publish(measure: Callable[[Say], Report], out: Path, private: Sequence[Path] = ()) -> None:
     """Run a benchmark with its progress on standard error, print its tables, and write them.
 
     Arguments:
-        private: a folder of the user's own, written as FOLDER in the command.
+        private: folders and files of the user's own, written as FOLDER and FILE in the command.
     """
     from rich.console import Console
 
@@ -260,7 +288,14 @@ def _publish(measure: Callable[[Say], Report], out: Path, private: Path | None =
     answer = Console(width=None if Console().is_terminal else 200)  # a file has room
     for table in report.tables:
         table.show(answer)
-    words = ["FOLDER" if word == str(private) else word for word in sys.argv[1:]]
+    hidden = {str(path): "FOLDER" if path.is_dir() else "FILE" for path in private}
+    words = [hidden.get(word, word) for argument in sys.argv[1:] for word in _words(argument)]
     report.write(out, shlex.join(["mcsdr", *words]))
     answer.print(f"{SYNTHETIC} {mcsdr.DISCLAIMER}" if report.synthetic else mcsdr.DISCLAIMER, markup=False)
     print(f"Written to {out}: {report.name}.md and {report.name}.json.")
+
+
+def _words(argument: str) -> list[str]:
+    """The two words of --option=value, any other argument as it is."""
+    option, equals, value = argument.partition("=")
+    return [option, value] if equals and option.startswith("--") else [argument]

@@ -15,6 +15,8 @@ every row y the interval [left(y), right(y)], with `left` the convex minorant of
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,17 +31,38 @@ SEEN = 0.5  # share of the fan that the hull of the seen pixels must fill
 Floats = NDArray[np.float64]
 
 
+class Fan(NamedTuple):
+    """An upright fan, in pixels: its edges' slope s, its apex, its radius about the apex, and its first row."""
+
+    slope: float
+    apex_x: float
+    apex_y: float
+    radius: float
+    top: int
+    span: float  # how far apart points lay that agreed; a quarter of it is allowed beyond the edges
+
+    def mask(self, shape: tuple[int, ...]) -> Mask:
+        """What the fan holds of a picture [H, W]."""
+        y, x = np.ogrid[: shape[0], : shape[1]]
+        right, down, margin = x - self.apex_x, y - self.apex_y, 0.25 * self.span
+        held: Mask = (np.abs(right) <= self.slope * down + margin) & (np.hypot(right, down) <= self.radius + margin)
+        return held & (y >= self.top)
+
+
 def sector_shape(patch: Mask) -> Mask:
     """The filled shape of the sector whose visible pixels are given: bool [H, W]."""
     hull = convex_hull(patch)
-    fan = fit_fan(patch)
-    if fan is None or (patch & fan).sum() < HELD * patch.sum() or (hull & fan).sum() < SEEN * fan.sum():
+    fitted = fit_fan(patch)
+    if fitted is None:
+        return hull
+    fan = fitted.mask(patch.shape)
+    if (patch & fan).sum() < HELD * patch.sum() or (hull & fan).sum() < SEEN * fan.sum():
         return hull
     short = np.abs(np.subtract(bounding_box(hull), bounding_box(fan))).max()
     return fan & hull if short <= 1.5 * _span(patch) else fan
 
 
-def fit_fan(patch: Mask) -> Mask | None:
+def fit_fan(patch: Mask) -> Fan | None:
     """The upright fan whose edges the pixels of a patch [H, W] agree on, or None where they do not."""
     height, width = patch.shape
     rows = np.flatnonzero(patch.any(axis=1))
@@ -61,10 +84,7 @@ def fit_fan(patch: Mask) -> Mask | None:
     radius, count = _densest(radii, span)
     if count < AGREEING * len(radii):
         radius = float(radii.max())
-    y, x = np.ogrid[:height, :width]
-    beam = np.abs(x - apex_x) <= slope * (y - apex_y) + 0.25 * span
-    fan: Mask = beam & (np.hypot(x - apex_x, y - apex_y) <= radius + 0.25 * span) & (y >= rows[0])
-    return fan
+    return Fan(slope, apex_x, apex_y, radius, int(rows[0]), span)
 
 
 def _span(mask: Mask) -> float:

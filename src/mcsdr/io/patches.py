@@ -40,7 +40,7 @@ def bounding_box(mask: Mask) -> Box:
 def main_patch(mask: Mask) -> Mask:
     """The true pixels of the largest patch, freed of thin structures, with the near field above it: bool [H, W]."""
     cell = max(1, int(min(mask.shape)) // CELLS)
-    body = _with_near_field(components(_dilate(_erode(_majority(mask, cell)))))
+    body = _with_near_field(components(dilate(erode(_majority(mask, cell)))))
     height, width = mask.shape
     full: Mask = np.repeat(np.repeat(body, cell, axis=0), cell, axis=1)[:height, :width]
     return full & mask
@@ -51,8 +51,8 @@ def components(mask: Mask) -> NDArray[np.intp]:
     runs: list[tuple[int, int, int]] = []  # row, start, stop
     parent: list[int] = []
     above: list[int] = []
-    for row, line in enumerate(mask):
-        edges = np.flatnonzero(np.diff(line, prepend=False, append=False)).tolist()
+    for row, line in enumerate(np.diff(mask, axis=1, prepend=False, append=False)):
+        edges = np.flatnonzero(line).tolist()
         here = []
         for start, stop in zip(edges[::2], edges[1::2], strict=True):
             label = len(runs)
@@ -109,17 +109,15 @@ def _majority(mask: Mask, cell: int) -> Mask:
     return share >= 0.5
 
 
-def _dilate(mask: Mask) -> Mask:
-    """True where any of the 3 x 3 neighbours is true."""
-    padded = np.pad(mask, 1)
-    rows = padded[:-2] | padded[1:-1] | padded[2:]
-    grown: Mask = rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
+def dilate(mask: Mask, cross: bool = False) -> Mask:
+    """True where any of the 3 x 3 neighbours in [..., H, W] is true; of those along edges only, where `cross`."""
+    padded = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(1, 1), (1, 1)])
+    rows = padded[..., :-2, :] | padded[..., 1:-1, :] | padded[..., 2:, :]
+    middle = padded[..., 1:-1, :] if cross else rows
+    grown: Mask = middle[..., :-2] | rows[..., 1:-1] | middle[..., 2:]
     return grown
 
 
-def _erode(mask: Mask) -> Mask:
+def erode(mask: Mask, cross: bool = False) -> Mask:
     """True where all of the 3 x 3 neighbours are true; what lies beyond the picture counts as true."""
-    padded = np.pad(mask, 1, constant_values=True)
-    rows = padded[:-2] & padded[1:-1] & padded[2:]
-    shrunk: Mask = rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]
-    return shrunk
+    return ~dilate(~mask, cross)
