@@ -95,6 +95,11 @@ def gain(p: Parameters, depth: Tensor) -> Tensor:
     return torch.exp(p["tgc"] * torch.sin(2 * math.pi * p["tgc_waves"] * depth + p["tgc_phase"]))
 
 
+def seen(p: Parameters, depth: Tensor, angle: Tensor) -> Tensor:
+    """Share of the echo left near the sector's ends: depth 0 to 1 [B, R, 1], angle −1 to 1 [B, 1, BEAMS]."""
+    return (1 - p["flank"] * angle.abs() ** 4) * (depth > p["near_field"])
+
+
 def exposed(p: Parameters, envelope: Tensor) -> Tensor:
     """The gain [B, 1, 1, 1] that brings the envelope's 95th percentile to the grey level `exposure`.
 

@@ -236,7 +236,7 @@ def _neighbours(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor) -> t
         distance = chamber.distance_mm(x, y, z)
         this_side = inside(chamber.side * (z - beat.base_mm))
         in_wall, in_cavity = inside(distance - chamber.wall_mm) * this_side, inside(distance) * this_side
-        amplitude = torch.lerp(amplitude, 0.75 * p["wall"], in_wall)
+        amplitude = torch.lerp(amplitude, p.get("chamber_walls", 0.75) * p["wall"], in_wall)
         amplitude = torch.lerp(amplitude, p["blood"], in_cavity)
         blood = torch.lerp(blood * (1 - in_wall), torch.ones_like(x), in_cavity)
     return amplitude, blood

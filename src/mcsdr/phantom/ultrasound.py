@@ -160,6 +160,7 @@ def _static_gain(p: Parameters, texture: Tensor) -> Tensor:
         gain = gain * (1 - on * p[f"{shadow}_depth"] * torch.exp(-0.5 * distance**2))
     if "tgc" in p:
         gain = gain * faults.gain(p, r / depth_mm(p)) * faults.veil(p, texture, RANGE_SAMPLES, BEAMS)
+        gain = gain * faults.seen(p, r / depth_mm(p), theta / p["half_angle"])
     return gain[:, None]
 
 

@@ -150,6 +150,7 @@ CLIP: Table = {
     "apical_gain": Row(0.4, 1.8),
     "surroundings": Row(0.02, 0.5, 0.65),
     "surroundings_side": Row(-1.0, 1.0),
+    "chamber_walls": Row(0.1, 0.9),  # echo of right ventricle's and atria's walls / LV wall's
     "endocardium": Row(0.0, 0.6),
     "pericardium": Row(0.0, 1.2),
     "leaflets": Row(0.0, 0.8),
@@ -172,6 +173,8 @@ CLIP: Table = {
     "tgc_phase": Row(0.0, TURN),
     "noise": Row(0.01, 0.12, 0.4),  # electronic noise, growing with depth
     "reverberation": Row(0.05, 0.35, 0.20),  # echo of the near field once more, at twice its depth
+    "near_field": Row(0.02, 0.12, 0.6),  # what lies before this share of the depth is not shown: a blunt tip
+    "flank": Row(0.2, 1.0, 0.5),  # echo lost towards both edges of the sector
     "veil": Row(0.0, 0.7),  # SD of the log gain from place to place, fixed to the probe
     "dropout": Row(0.2, 0.9, 0.5),  # echo lost where the wall runs along the beam
     "shadow1_on": Row(0.6, 1.0, 0.5),
