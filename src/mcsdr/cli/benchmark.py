@@ -97,6 +97,7 @@ def heads(
     calibration: int | None = None,
     test: int | None = None,
     epochs: int | None = None,
+    redrawn: Flag = False,
     seeds: int = 3,
     quick: Flag = False,
 ) -> None:
@@ -123,6 +124,9 @@ def heads(
         Phantoms to measure on.
     epochs
         Of each training.
+    redrawn
+        A new label from the known posterior at every visit, as if there were no end of readers; one fixed reading of
+        each phantom otherwise.
     seeds
         Trainings of each head, with seeds 0, 1, …
     quick
@@ -135,6 +139,8 @@ def heads(
         cohorts=cohort, rivals=rival, train=train, val=val, calibration=calibration, test=test, epochs=epochs
     )
     folder = _folder(out, "heads", quick)
+    if redrawn:
+        sizes["overrides"] = {"data.label": "redrawn"}
     run: Callable[..., Report] = rivals.run_end_to_end if end_to_end else rivals.run
     numbers = tuple(range(1 if quick else seeds))
     _publish(lambda say: run(folder, seeds=numbers, say=say, **tiny | sizes), folder)

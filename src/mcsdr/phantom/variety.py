@@ -109,7 +109,7 @@ EXAM: Table = {
     "probe_y": Row(-0.10, 0.07),
     "frame_rate_hz": Row(15.0, 90.0, scale="log"),
     "compression": Row(4.0, 90.0, scale="log"),
-    "black_level": Row(0.0, 0.26),
+    "black_level": Row(0.0, 0.22),
     "gamma": Row(0.6, 1.8),
     "sigma_axial_mm": Row(0.3, 1.8),
     "sigma_lateral": Row(0.008, 0.090),
@@ -155,7 +155,7 @@ CLIP: Table = {
     "pericardium": Row(0.0, 1.2),
     "leaflets": Row(0.0, 0.8),
     "edge_mm": Row(1.2, 6.0),  # over which wall and cavity change into each other
-    "patchiness": Row(0.0, 1.1),  # SD of the tissue's log echo from place to place
+    "patchiness": Row(0.0, 0.9),  # SD of the tissue's log echo from place to place
     "patch_mm": Row(8.0, 26.0),
     "far_wall": Row(0.3, 1.6, 0.6),  # echo / wall's, behind the atria
     "far_wall_mm": Row(3.0, 14.0),
@@ -175,7 +175,7 @@ CLIP: Table = {
     "reverberation": Row(0.05, 0.35, 0.20),  # echo of the near field once more, at twice its depth
     "near_field": Row(0.02, 0.12, 0.6),  # what lies before this share of the depth is not shown: a blunt tip
     "flank": Row(0.2, 1.0, 0.5),  # echo lost towards both edges of the sector
-    "veil": Row(0.0, 0.7),  # SD of the log gain from place to place, fixed to the probe
+    "veil": Row(0.0, 0.55),  # SD of the log gain from place to place, fixed to the probe
     "dropout": Row(0.2, 0.9, 0.5),  # echo lost where the wall runs along the beam
     "shadow1_on": Row(0.6, 1.0, 0.5),
     "shadow1_at": Row(-0.95, 0.95),
