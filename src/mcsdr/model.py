@@ -28,7 +28,8 @@ from torch import Tensor
 
 import mcsdr
 from mcsdr.attributes import AttributeStatistics, attribute_row
-from mcsdr.clips import ClipSettings, store, to_grey
+from mcsdr.beats import Beats
+from mcsdr.clips import ClipSettings, beats_of, store, to_grey
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points
 from mcsdr.diffusion.schedule import angles
 from mcsdr.errors import InvalidModel
@@ -164,14 +165,31 @@ class Model:
     def encode(self, studies: Sequence[Study], protocol: ProtocolSettings | None = None) -> VideoTokens:
         """The video tokens of each study; the costly part, done once per clip whatever is then asked."""
         stored = [[(store(clip, self.clip), clip.view) for clip in study.clips] for study in studies]
-        return self.encode_stored(stored, protocol)
+        if (protocol or self.protocol).windows != "beats" or self.clip.sampling == "whole":
+            return self.encode_stored(stored, protocol)
+        beats = [
+            [beats_of(clip, frames, self.clip) for clip, (frames, _) in zip(study.clips, clips, strict=True)]
+            for study, clips in zip(studies, stored, strict=True)
+        ]
+        return self.encode_stored(stored, protocol, beats)
 
     @torch.inference_mode()
     def encode_stored(
-        self, studies: Sequence[Sequence[ViewedFrames]], protocol: ProtocolSettings | None = None
+        self,
+        studies: Sequence[Sequence[ViewedFrames]],
+        protocol: ProtocolSettings | None = None,
+        beats: Sequence[Sequence[Beats]] | None = None,
     ) -> VideoTokens:
-        """The video tokens of studies whose clips are stored frames, uint8 [S, H, W], and their views."""
-        grouped = [groups(clips, self.clip, protocol or self.protocol) or [[]] for clips in studies]
+        """The video tokens of studies whose clips are stored frames, uint8 [S, H, W], and their views.
+
+        Arguments:
+            beats: of each clip of each study, for the windows "beats"; found in the frames where not given.
+        """
+        rhythms = [None] * len(studies) if beats is None else beats
+        grouped = [
+            groups(clips, self.clip, protocol or self.protocol, rhythm) or [[]]
+            for clips, rhythm in zip(studies, rhythms, strict=True)
+        ]
         owner = np.repeat(np.arange(len(studies)), [len(of_study) for of_study in grouped])
         seen = [group for of_study in grouped for group in of_study]
         tokens = iter(self._encode_windows([window for group in seen for window in group]))
