@@ -33,6 +33,7 @@ from mcsdr.clips import ClipSettings, beats_of, store, to_grey
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points
 from mcsdr.diffusion.schedule import angles
 from mcsdr.errors import InvalidModel
+from mcsdr.familiarity import Familiarity
 from mcsdr.files import write_atomically
 from mcsdr.nn.network import Network, NetworkSettings, build_network, channels_last
 from mcsdr.posterior import Posterior, pooled
@@ -42,6 +43,7 @@ from mcsdr.study import Study
 
 BUNDLED = "phantom-a4c"
 FORMAT = 1
+GATE = "gate."  # begins the names of the numbers in model.safetensors that are not the network's
 WINDOWS_AT_ONCE = 32  # encoded together: all windows of a long study would not fit into memory
 
 
@@ -110,6 +112,7 @@ class Model:
         sampler: how posteriors are sampled unless a call says otherwise.
         protocol: which windows are seen and how they are pooled unless a call says otherwise.
         calibration: what its posteriors are recalibrated by, where they are (`mcsdr.calibration`).
+        familiarity: what clips it knows, where that was learnt (`mcsdr.gating`); answers do not depend on it.
     """
 
     def __init__(
@@ -121,10 +124,12 @@ class Model:
         sampler: SamplerSettings = EXACT,
         protocol: ProtocolSettings = ProtocolSettings(),  # noqa: B008 (frozen)
         calibration: Calibration | None = None,
+        familiarity: Familiarity | None = None,
     ) -> None:
         self.network = channels_last(network.eval().requires_grad_(False))
         self.clip, self.statistics, self.card = clip, statistics, card
         self.sampler, self.protocol, self.calibration = sampler, protocol, calibration
+        self.familiarity = familiarity
         self._flows: dict[SamplerSettings, torch.nn.Module] = {}
 
     @property
@@ -222,6 +227,13 @@ class Model:
 
         A calibrated model's tables of quantiles are recalibrated last, after pooling; iid draws stay as drawn.
         """
+        return self.pooled_and_each(video, attributes, sampler)[0]
+
+    @torch.inference_mode()
+    def pooled_and_each(
+        self, video: VideoTokens, attributes: np.ndarray, sampler: SamplerSettings | None = None
+    ) -> tuple[Posterior, Posterior]:
+        """The posteriors of the studies [B], and of each group of tokens by itself [G], such as a beat."""
         settings = sampler or self.sampler
         z = starting_points(settings, len(video.owner))
         known = torch.from_numpy(attributes[video.owner]).to(self.device)
@@ -236,9 +248,11 @@ class Model:
             each = Posterior.from_draws(percent[-1], **path)
         answer = each if len(video.owner) == len(attributes) else pooled(each, video.owner)
         if self.calibration is None or settings.draws is not None:
-            return answer
-        seen = np.bincount(video.owner, video.mask.any(dim=1).cpu().numpy()) > 0
-        return self.calibration.apply(answer, pattern_of(seen, ~np.isnan(attributes).all(axis=1)))
+            return answer, each
+        shown, told = video.mask.any(dim=1).cpu().numpy(), ~np.isnan(attributes).all(axis=1)
+        pooled_pattern = pattern_of(np.bincount(video.owner, shown) > 0, told)
+        calibrated = self.calibration.apply(answer, pooled_pattern)
+        return calibrated, self.calibration.apply(each, pattern_of(shown, told[video.owner]))
 
     def _flow(self, settings: SamplerSettings) -> torch.nn.Module:
         if settings not in self._flows:
@@ -287,8 +301,11 @@ class Model:
         write_atomically(folder / "model.json", json.dumps(description, indent=2).encode())
 
     def _weights(self) -> bytes:
-        state = self.network.state_dict()
-        weights: bytes = save_tensors({name: tensor.cpu().contiguous() for name, tensor in state.items()})
+        state = {name: tensor.cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        if self.familiarity is not None:
+            arrays = self.familiarity.arrays()
+            state |= {GATE + name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        weights: bytes = save_tensors(state)
         return weights
 
 
@@ -321,7 +338,9 @@ def load(name_or_folder: str | Path = BUNDLED, device: str | torch.device = "cpu
         raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
     try:
         network = build_network(NetworkSettings(**description["network"]))
-        network.load_state_dict(load_tensors(weights))
+        tensors = load_tensors(weights)
+        gate = {name.removeprefix(GATE): tensors.pop(name).numpy() for name in list(tensors) if name.startswith(GATE)}
+        network.load_state_dict(tensors)
         model = Model(
             network,
             ClipSettings(**description["clip"]),
@@ -330,6 +349,7 @@ def load(name_or_folder: str | Path = BUNDLED, device: str | torch.device = "cpu
             SamplerSettings(**description["sampler"]),
             ProtocolSettings(**description.get("protocol", {})),
             Calibration(**description["calibration"]) if "calibration" in description else None,
+            Familiarity(**gate) if gate else None,
         )
     except (KeyError, TypeError, RuntimeError, SafetensorError, ValidationError) as error:
         raise InvalidModel(f"the model does not fit mcsdr {mcsdr.__version__}: {error}", path=folder) from error

@@ -190,7 +190,8 @@ def spectral(rng: np.random.Generator, frames: int) -> Frames:
 def shuffled(rng: np.random.Generator, frames: int) -> Frames:
     """A phantom whose frames come in any order."""
     film = phantom(rng, frames)
-    return film[rng.permutation(frames)]
+    mixed: Frames = film[rng.permutation(frames)]
+    return mixed
 
 
 def upside_down(rng: np.random.Generator, frames: int) -> Frames:
@@ -239,7 +240,7 @@ def _sector(rng: np.random.Generator) -> Array:
     y, x = np.mgrid[:SIZE, :SIZE]
     dy, dx = y - rng.uniform(-6, 6), x - SIZE / 2 - rng.uniform(-4, 4)
     within = (np.abs(np.arctan2(dx, dy)) < rng.uniform(0.55, 0.9)) & (np.hypot(dx, dy) < rng.uniform(0.88, 1.05) * SIZE)
-    return within.astype(np.float64)
+    return np.where(within, 1.0, 0.0)
 
 
 def _path(rng: np.random.Generator, frames: int, room: int, slow: bool = False) -> NDArray[np.int64]:
