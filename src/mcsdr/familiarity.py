@@ -39,7 +39,7 @@ DIRECTIONS = 40  # D
 RIDGE = 1.0  # λ
 LIMIT = 6.0
 NEWTON_STEPS = 30
-LEAST_CLIPS = 100  # of each kind
+LEAST_CLIPS = 50  # of each kind; a share of 2 % of fewer is less than one clip
 
 
 class Strangeness(NamedTuple):
@@ -135,7 +135,7 @@ def fit_familiarity(own: ArrayLike, impostors: ArrayLike, validation: ArrayLike,
         InvalidCohort: fewer than LEAST_CLIPS of a kind.
     """
     groups = [np.asarray(v, dtype=np.float64) for v in (own, impostors, validation)]
-    if min(map(len, groups)) < LEAST_CLIPS:
+    if min(map(len, groups)) < LEAST_CLIPS or groups[0].ndim != 2:
         counts = " + ".join(str(len(v)) for v in groups)
         raise InvalidCohort(
             f"{counts} clips (own, impostors, validation) are too few to learn from what is familiar.",
