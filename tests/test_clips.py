@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcsdr.beats import find_beats
 from mcsdr.clips import (
     ClipSettings,
     augment,
@@ -152,3 +153,19 @@ def test_augmentation_replays(studies: list) -> None:
         gain=torch.ones(2),
     )
     assert torch.allclose(augment(frames, still) * 255, frames.float(), atol=0.2)
+
+
+def test_windows_around_beats_hold_them() -> None:
+    """A dark disc that shrinks and grows 75 times a minute, seen for four seconds."""
+    y, x = np.mgrid[:112, :112]
+    volume = np.cos(2 * np.pi * np.arange(100) / 20)
+    stored = np.stack([np.where(np.hypot(x - 56, y - 56) < 30 + 8 * v, 10, 120) for v in volume]).astype(np.uint8)
+    beats = find_beats(stored, 25.0)
+    assert beats.period_s == pytest.approx(0.8, rel=0.02)
+    windows = cut_windows(stored, SETTINGS, "beats")
+    assert len(windows) == len(beats.windows(32)) >= 3
+    for window, place in zip(windows, beats.windows(32), strict=True):
+        assert np.array_equal(window, stored[place.start : place.start + 32])
+    assert len(cut_windows(stored[:32], SETTINGS, "beats")) == 1
+    still = np.broadcast_to(stored[:1], stored.shape)
+    assert len(cut_windows(still, SETTINGS, "beats")) == len(cut_windows(still, SETTINGS, "all"))

@@ -6,16 +6,22 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom.data import get_testdata_file
 
+from mcsdr.errors import InvalidConfig
+from mcsdr.gates import of_posterior
 from mcsdr.model import Model
+from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.layouts import write_avi
-from mcsdr.prediction import Failure, Prediction, answer, predict
+from mcsdr.posterior import Posterior
+from mcsdr.prediction import BELIEFS, Failure, Prediction, answer, predict
 from mcsdr.study import Attributes, Study
 
 REQUIRED = {
-    "file", "error", "median", "mean", "sd", "interval_90", "quantiles", "prob", "modes",
+    "file", "error", "abstained", "median", "mean", "sd", "interval_90", "quantiles", "prob", "modes",
+    "beats", "beat_spread",
     "model", "model_sha256", "version", "sampler",
 }  # fmt: skip
 
@@ -59,7 +65,7 @@ def test_a_folder_without_clips_is_a_failure_too(model: Model, tmp_path: Path) -
 
 
 def test_record_is_complete_and_consistent(model: Model, clip_file: Path) -> None:
-    (result,) = predict([clip_file], model, age=63, sex="F")
+    (result,) = predict([clip_file], model, age=63, sex="F", anyway=True)
     record = result.record()
     assert record.keys() >= REQUIRED
     assert record["error"] is None
@@ -90,13 +96,78 @@ def test_the_real_clip_is_answered(model: Model) -> None:
     assert crop.method == "picture"
 
 
-def test_adult_models_do_not_read_children_silently(model: Model, studies: list[Study]) -> None:
+def test_adult_models_do_not_read_children(model: Model, studies: list[Study]) -> None:
     child = replace(studies[0], attributes=Attributes(age_years=12))
-    assert "adult-model-for-a-child" in {notice.code for notice in answer("x", child, model).notices}
-    adult = replace(studies[0], attributes=Attributes(age_years=40))
-    assert "adult-model-for-a-child" not in {notice.code for notice in answer("x", adult, model).notices}
+    withheld = answer("x", child, model)
+    assert withheld.abstained is not None
+    assert withheld.abstained.code == "adult-model-for-a-child"
+    assert withheld.record()["median"] is None
+    adult = answer("x", replace(studies[0], attributes=Attributes(age_years=40)), model)
+    assert adult.abstained is None or adult.abstained.code != "adult-model-for-a-child"
 
 
 def test_without_a_clip_the_answer_says_so(model: Model) -> None:
     result = answer("", Study(attributes=Attributes(70, "M")), model)
     assert "no-video" in {notice.code for notice in result.notices}
+
+
+# --- abstaining ------------------------------------------------------------------------------------------------------
+
+
+def test_an_abstention_withholds_all_that_is_believed(model: Model, studies: list[Study]) -> None:
+    clip = studies[0].clips[0]
+    black = replace(studies[0], clips=(replace(clip, frames=np.zeros_like(clip.frames)),))
+    result = answer("black.avi", black, model)
+    record = result.record()
+    assert record["abstained"]["code"] == "empty-picture"
+    assert all(record["abstained"].values())
+    assert [record[key] for key in BELIEFS] == [None] * len(BELIEFS)
+    assert record["error"] is None
+    assert 0 < result.posterior.median < 100
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_insisting_gives_the_posterior_marked(model: Model, studies: list[Study]) -> None:
+    child = replace(studies[0], attributes=Attributes(age_years=12))
+    record = answer("x", child, model, anyway=True).record()
+    assert record["abstained"]["code"] == "adult-model-for-a-child"
+    assert record["interval_90"][0] < record["median"] < record["interval_90"][1]
+    assert record["median"] == round(float(model(child).median), 4)
+
+
+def test_a_named_threshold_asks_for_a_side(model: Model, studies: list[Study]) -> None:
+    posterior = answer("x", studies[0], model).posterior
+    codes = {gate.code for gate in of_posterior(posterior, threshold=posterior.median)}
+    assert "at-threshold" in codes
+    assert "at-threshold" not in {gate.code for gate in of_posterior(posterior)}
+    with pytest.raises(InvalidConfig, match="threshold"):
+        answer("x", studies[0], model, threshold=140)
+    with pytest.raises(InvalidConfig, match="threshold"):
+        next(predict([], model, threshold=0))
+
+
+# --- beats -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_clip_is_read_by_all_its_beats(model: Model) -> None:
+    study = PhantomCohort(2, seed=5102, sampling_hz=None, seconds=3.0)[0]
+    result = answer("long", study, model, anyway=True)
+    assert len(result.beats) == 3
+    each = [beat.posterior for beat in result.beats]
+    levels = [0.05, 0.5, 0.95]
+    assert result.posterior.quantile(levels) == pytest.approx(Posterior.mixture(each).quantile(levels), abs=1e-3)
+    beats = result.record()["beats"]
+    assert [beat["start_s"] for beat in beats] == sorted(beat["start_s"] for beat in beats)
+    assert np.diff([beat["start_s"] for beat in beats]) == pytest.approx(0.875, abs=0.1)  # 68.6 beats per minute
+    medians = [beat["median"] for beat in beats]
+    assert result.record()["beat_spread"] == pytest.approx(np.std(medians, ddof=1), abs=1e-3)
+    with_beats = model(study, protocol=model.protocol.changed("beats"))
+    assert result.posterior.quantile(levels) == pytest.approx(with_beats.quantile(levels), abs=1e-3)
+
+
+def test_one_window_is_answered_as_the_model_answers_it(model: Model, studies: list[Study]) -> None:
+    result = answer("short", studies[0], model, anyway=True)
+    assert result.beats == ()
+    assert result.record()["beats"] == []
+    assert result.record()["beat_spread"] is None
+    assert np.array_equal(result.posterior.y_percent, model(studies[0]).y_percent)

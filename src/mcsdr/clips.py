@@ -5,6 +5,7 @@ cut from what is stored, each one input of the encoder:
 
     "seconds"   stored are the frames nearest to a grid of `rate_hz`; a window is `frames` of them in a row. A nearest
                 frame keeps its speckle; interpolation would blur it.
+                They are taken from the middle, from all over, or around each beat (`mcsdr.beats`).
     "whole"     stored is every `every`-th frame; the one window is the share `keep` of them, linearly interpolated in
                 time to `frames`. This is the MCSDR paper's way, and that of half sequences (CAMUS).
 
@@ -24,12 +25,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from mcsdr.beats import Beats, find_beats
 from mcsdr.errors import ClipTooShort
 from mcsdr.study import Clip
 
 SHORTEST_FRAMES = 12  # of a window at `rate_hz`
 SHORTEST_WHOLE = 5  # of a clip that is interpolated
-Windows = Literal["one", "three", "all"]
+Windows = Literal["one", "three", "all", "beats"]
 Frames = NDArray[np.uint8]
 
 
@@ -85,22 +87,35 @@ def window_length(stored: int, settings: ClipSettings) -> int:
     return settings.frames if settings.sampling == "whole" else min(settings.frames, stored // 4 * 4)
 
 
-def cut_windows(stored: Frames, settings: ClipSettings, windows: Windows = "one") -> list[Frames]:
+def beats_of(clip: Clip, stored: Frames, settings: ClipSettings) -> Beats:
+    """The beats of a stored clip ("seconds"), with what its file says of the rhythm."""
+    first_s = float(clip.frame_times_s[frame_indices(clip.frame_times_s, settings)[0]])
+    r_waves_s = tuple(time - first_s for time in clip.r_wave_times_s)
+    return find_beats(stored, settings.rate_hz, heart_rate_bpm=clip.heart_rate_bpm, r_waves_s=r_waves_s)
+
+
+def cut_windows(
+    stored: Frames, settings: ClipSettings, windows: Windows = "one", beats: Beats | None = None
+) -> list[Frames]:
     """The windows of a stored clip, each uint8 [T, size, size].
 
-    "one" is the central one, "three" are evenly spaced, "all" overlap by half; "whole" clips have one.
+    "one" is the central one, "three" are evenly spaced, "all" overlap by half; "whole" clips have one. "beats" has one
+    around each beat, as found in the stored frames unless `beats` are given; "all" where there is no rhythm.
     """
     if settings.sampling == "whole":
         return [interpolate(stored, settings.frames, settings.keep)]
     length = window_length(len(stored), settings)
     spare = len(stored) - length
-    match windows:
-        case "one":
-            starts = [spare // 2]
-        case "three":
-            starts = sorted({0, spare // 2, spare})
-        case "all":
-            starts = np.linspace(0, spare, 1 + math.ceil(spare / (length // 2))).round().astype(int).tolist()
+    starts: list[int] = []
+    if windows == "beats":
+        found = find_beats(stored, settings.rate_hz) if beats is None else beats
+        starts = [window.start for window in found.windows(length)]
+    if windows == "one":
+        starts = [spare // 2]
+    elif windows == "three":
+        starts = sorted({0, spare // 2, spare})
+    elif not starts:
+        starts = np.linspace(0, spare, 1 + math.ceil(spare / (length // 2))).round().astype(int).tolist()
     return [np.asarray(stored[start : start + length]) for start in starts]
 
 

@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcsdr.gates import WIDE_INTERVAL
 from mcsdr.metrics import agreement, calibration, clinical, point, selective
 from mcsdr.metrics.bootstrap import Interval, cluster_bootstrap, cluster_bootstrap_mean
 from mcsdr.metrics.scores import crps_draws, crps_of
 from mcsdr.metrics.subgroups import AGE_BANDS, EF_BANDS, UNKNOWN, Subgroup, age_band, ef_band, subgroups
 from mcsdr.posterior import Posterior
-from mcsdr.prediction import WIDE_INTERVAL
 from mcsdr.study import QUALITIES, Study, View
 
 Array = NDArray[np.float64]

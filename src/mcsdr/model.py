@@ -28,10 +28,12 @@ from torch import Tensor
 
 import mcsdr
 from mcsdr.attributes import AttributeStatistics, attribute_row
-from mcsdr.clips import ClipSettings, store, to_grey
+from mcsdr.beats import Beats
+from mcsdr.clips import ClipSettings, beats_of, store, to_grey
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points
 from mcsdr.diffusion.schedule import angles
 from mcsdr.errors import InvalidModel
+from mcsdr.familiarity import Familiarity
 from mcsdr.files import write_atomically
 from mcsdr.nn.network import Network, NetworkSettings, build_network, channels_last
 from mcsdr.posterior import Posterior, pooled
@@ -41,6 +43,7 @@ from mcsdr.study import Study
 
 BUNDLED = "phantom-a4c"
 FORMAT = 1
+GATE = "gate."  # begins the names of the numbers in model.safetensors that are not the network's
 WINDOWS_AT_ONCE = 32  # encoded together: all windows of a long study would not fit into memory
 
 
@@ -109,6 +112,7 @@ class Model:
         sampler: how posteriors are sampled unless a call says otherwise.
         protocol: which windows are seen and how they are pooled unless a call says otherwise.
         calibration: what its posteriors are recalibrated by, where they are (`mcsdr.calibration`).
+        familiarity: what clips it knows, where that was learnt (`mcsdr.gating`); answers do not depend on it.
     """
 
     def __init__(
@@ -120,10 +124,12 @@ class Model:
         sampler: SamplerSettings = EXACT,
         protocol: ProtocolSettings = ProtocolSettings(),  # noqa: B008 (frozen)
         calibration: Calibration | None = None,
+        familiarity: Familiarity | None = None,
     ) -> None:
         self.network = channels_last(network.eval().requires_grad_(False))
         self.clip, self.statistics, self.card = clip, statistics, card
         self.sampler, self.protocol, self.calibration = sampler, protocol, calibration
+        self.familiarity = familiarity
         self._flows: dict[SamplerSettings, torch.nn.Module] = {}
 
     @property
@@ -164,14 +170,31 @@ class Model:
     def encode(self, studies: Sequence[Study], protocol: ProtocolSettings | None = None) -> VideoTokens:
         """The video tokens of each study; the costly part, done once per clip whatever is then asked."""
         stored = [[(store(clip, self.clip), clip.view) for clip in study.clips] for study in studies]
-        return self.encode_stored(stored, protocol)
+        if (protocol or self.protocol).windows != "beats" or self.clip.sampling == "whole":
+            return self.encode_stored(stored, protocol)
+        beats = [
+            [beats_of(clip, frames, self.clip) for clip, (frames, _) in zip(study.clips, clips, strict=True)]
+            for study, clips in zip(studies, stored, strict=True)
+        ]
+        return self.encode_stored(stored, protocol, beats)
 
     @torch.inference_mode()
     def encode_stored(
-        self, studies: Sequence[Sequence[ViewedFrames]], protocol: ProtocolSettings | None = None
+        self,
+        studies: Sequence[Sequence[ViewedFrames]],
+        protocol: ProtocolSettings | None = None,
+        beats: Sequence[Sequence[Beats]] | None = None,
     ) -> VideoTokens:
-        """The video tokens of studies whose clips are stored frames, uint8 [S, H, W], and their views."""
-        grouped = [groups(clips, self.clip, protocol or self.protocol) or [[]] for clips in studies]
+        """The video tokens of studies whose clips are stored frames, uint8 [S, H, W], and their views.
+
+        Arguments:
+            beats: of each clip of each study, for the windows "beats"; found in the frames where not given.
+        """
+        rhythms = [None] * len(studies) if beats is None else beats
+        grouped = [
+            groups(clips, self.clip, protocol or self.protocol, rhythm) or [[]]
+            for clips, rhythm in zip(studies, rhythms, strict=True)
+        ]
         owner = np.repeat(np.arange(len(studies)), [len(of_study) for of_study in grouped])
         seen = [group for of_study in grouped for group in of_study]
         tokens = iter(self._encode_windows([window for group in seen for window in group]))
@@ -204,6 +227,13 @@ class Model:
 
         A calibrated model's tables of quantiles are recalibrated last, after pooling; iid draws stay as drawn.
         """
+        return self.pooled_and_each(video, attributes, sampler)[0]
+
+    @torch.inference_mode()
+    def pooled_and_each(
+        self, video: VideoTokens, attributes: np.ndarray, sampler: SamplerSettings | None = None
+    ) -> tuple[Posterior, Posterior]:
+        """The posteriors of the studies [B], and of each group of tokens by itself [G], such as a beat."""
         settings = sampler or self.sampler
         z = starting_points(settings, len(video.owner))
         known = torch.from_numpy(attributes[video.owner]).to(self.device)
@@ -218,9 +248,11 @@ class Model:
             each = Posterior.from_draws(percent[-1], **path)
         answer = each if len(video.owner) == len(attributes) else pooled(each, video.owner)
         if self.calibration is None or settings.draws is not None:
-            return answer
-        seen = np.bincount(video.owner, video.mask.any(dim=1).cpu().numpy()) > 0
-        return self.calibration.apply(answer, pattern_of(seen, ~np.isnan(attributes).all(axis=1)))
+            return answer, each
+        shown, told = video.mask.any(dim=1).cpu().numpy(), ~np.isnan(attributes).all(axis=1)
+        pooled_pattern = pattern_of(np.bincount(video.owner, shown) > 0, told)
+        calibrated = self.calibration.apply(answer, pooled_pattern)
+        return calibrated, self.calibration.apply(each, pattern_of(shown, told[video.owner]))
 
     def _flow(self, settings: SamplerSettings) -> torch.nn.Module:
         if settings not in self._flows:
@@ -269,8 +301,11 @@ class Model:
         write_atomically(folder / "model.json", json.dumps(description, indent=2).encode())
 
     def _weights(self) -> bytes:
-        state = self.network.state_dict()
-        weights: bytes = save_tensors({name: tensor.cpu().contiguous() for name, tensor in state.items()})
+        state = {name: tensor.cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        if self.familiarity is not None:
+            arrays = self.familiarity.arrays()
+            state |= {GATE + name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        weights: bytes = save_tensors(state)
         return weights
 
 
@@ -303,7 +338,9 @@ def load(name_or_folder: str | Path = BUNDLED, device: str | torch.device = "cpu
         raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
     try:
         network = build_network(NetworkSettings(**description["network"]))
-        network.load_state_dict(load_tensors(weights))
+        tensors = load_tensors(weights)
+        gate = {name.removeprefix(GATE): tensors.pop(name).numpy() for name in list(tensors) if name.startswith(GATE)}
+        network.load_state_dict(tensors)
         model = Model(
             network,
             ClipSettings(**description["clip"]),
@@ -312,6 +349,7 @@ def load(name_or_folder: str | Path = BUNDLED, device: str | torch.device = "cpu
             SamplerSettings(**description["sampler"]),
             ProtocolSettings(**description.get("protocol", {})),
             Calibration(**description["calibration"]) if "calibration" in description else None,
+            Familiarity(**gate) if gate else None,
         )
     except (KeyError, TypeError, RuntimeError, SafetensorError, ValidationError) as error:
         raise InvalidModel(f"the model does not fit mcsdr {mcsdr.__version__}: {error}", path=folder) from error

@@ -1,6 +1,8 @@
 """From files to posteriors: the only such path, used by the command line, reports and anything that serves.
 
-Every input gives one result or one typed failure, in the order given; one bad file never costs another its answer.
+Every input gives one result or one typed failure, in the order given; one bad file never costs another its answer. A
+result may be an abstention (`mcsdr.gates`): the clip was read, but its posterior is withheld, unless it is asked for
+all the same, and then it is marked. A clip longer than one window is read by all its beats.
 """
 
 from __future__ import annotations
@@ -12,23 +14,46 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import mcsdr
+from mcsdr import gates
+from mcsdr.beats import Beats
+from mcsdr.clips import beats_of, cut_windows, frame_indices, store, window_length
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import McsdrError, MissingFile
+from mcsdr.familiarity import token_features
+from mcsdr.gates import Abstention
 from mcsdr.io import find_clips, read_study
-from mcsdr.model import Model
+from mcsdr.model import Model, VideoTokens
 from mcsdr.posterior import Posterior
-from mcsdr.study import ADULT_YEARS, Notice, Study
+from mcsdr.protocol import ViewedFrames
+from mcsdr.study import Clip, Notice, Study
 
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 # Sex-specific lower limit of normal, ASE/EACVI 2015 (Lang et al., J Am Soc Echocardiogr 28:1).
 LOWER_LIMIT = {"M": 52.0, "F": 54.0}
-WIDE_INTERVAL = 25.0
+BELIEFS = ("median", "mean", "sd", "interval_90", "quantiles", "prob", "modes", "beats", "beat_spread")  # of a record
+
+
+@dataclass(frozen=True)
+class BeatAnswer:
+    """What one beat alone says: when it starts, in seconds after the clip's first frame, and its posterior."""
+
+    start_s: float
+    posterior: Posterior
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answered input: what was read, what is believed of its ejection fraction, and what must be said with it."""
+    """One input that was read: what is believed of its ejection fraction, and what must be said with it.
+
+    Attributes:
+        posterior: always there; `record` withholds it where the model abstains and nobody insisted.
+        abstained: why the posterior should not be relied on, where it should not.
+        anyway: whether the posterior is asked for all the same.
+        beats: what each beat of a longer clip says by itself; empty where one window was read.
+    """
 
     path: str
     study: Study
@@ -37,13 +62,42 @@ class Prediction:
     sampler: SamplerSettings
     notices: tuple[Notice, ...]
     seconds: dict[str, float] = field(default_factory=dict)  # "read", "encode", "sample"
+    abstained: Abstention | None = None
+    anyway: bool = False
+    beats: tuple[BeatAnswer, ...] = ()
+
+    @property
+    def withheld(self) -> bool:
+        """Whether the posterior stays inside."""
+        return self.abstained is not None and not self.anyway
 
     def record(self) -> dict[str, Any]:
-        """The answer as plain data, the same for every consumer; ejection fractions in per cent."""
-        p = self.posterior
+        """The answer as plain data, the same for every consumer; ejection fractions in per cent.
+
+        Where the model abstained, "abstained" says why and what to do, and what is believed is None unless it was asked
+        for all the same.
+        """
+        why = self.abstained
         return {
             "file": self.path,
             "error": None,
+            "abstained": None if why is None else why.record(),
+            **(dict.fromkeys(BELIEFS) if self.withheld else self._beliefs()),
+            "attributes": self.study.attributes.known(),
+            "clips": [_clip_record(clip) for clip in self.study.clips],
+            "notices": [
+                {"code": notice.code, "text": notice.text}
+                for notice in self.notices
+                if why is None or notice.code != why.code
+            ],
+            "disclaimer": self.model.card.notice,
+            **provenance(self.model, self.sampler),
+        }
+
+    def _beliefs(self) -> dict[str, Any]:
+        p = self.posterior
+        medians = [beat.posterior.median for beat in self.beats]
+        return {
             "median": _round(p.median),
             "mean": _round(p.mean),
             "sd": _round(p.sd),
@@ -51,11 +105,15 @@ class Prediction:
             "quantiles": {f"{level:g}": _round(p.quantile(level)) for level in LEVELS},
             "prob": self.probabilities(),
             "modes": [{"ef": _round(mode.location), "mass": _round(mode.mass)} for mode in p.modes()],
-            "attributes": self.study.attributes.known(),
-            "clips": [_clip_record(clip) for clip in self.study.clips],
-            "notices": [{"code": notice.code, "text": notice.text} for notice in self.notices],
-            "disclaimer": self.model.card.notice,
-            **provenance(self.model, self.sampler),
+            "beats": [
+                {
+                    "start_s": _round(beat.start_s),
+                    "median": _round(beat.posterior.median),
+                    "interval_90": [_round(edge) for edge in beat.posterior.interval(0.9)],
+                }
+                for beat in self.beats
+            ],
+            "beat_spread": _round(float(np.std(medians, ddof=1))) if len(medians) > 1 else None,
         }
 
     def probabilities(self) -> dict[str, float]:
@@ -83,9 +141,8 @@ class Failure:
 
     def record(self) -> dict[str, Any]:
         """The same keys as an answer, all empty but the error."""
-        empty = ("median", "mean", "sd", "interval_90", "quantiles", "prob", "modes")
         error = {**self.error.record(), "message": str(self.error)}
-        return {"file": self.path, "error": error, **dict.fromkeys(empty)}
+        return {"file": self.path, "error": error, **dict.fromkeys(("abstained", *BELIEFS))}
 
 
 def provenance(model: Model, sampler: SamplerSettings) -> dict[str, Any]:
@@ -110,6 +167,8 @@ def predict(
     height: float | None = None,
     frame_rate_hz: float | None = None,
     sampler: SamplerSettings | None = None,
+    threshold: float | None = None,
+    anyway: bool = False,
 ) -> Iterator[Prediction | Failure]:
     """Answer every clip of the given files and folders, one at a time, in order.
 
@@ -119,7 +178,12 @@ def predict(
         age, sex, weight, height: years, "F"/"M", kg, cm; they stand above what a DICOM file says.
         frame_rate_hz: for files that do not say it.
         sampler: another way of sampling than the model's own.
+        threshold, anyway: as for `answer`.
+
+    Raises:
+        InvalidConfig: the threshold is no ejection fraction.
     """
+    gates.checked_threshold(threshold)
     for path in paths:
         try:
             files = find_clips(path)
@@ -134,41 +198,91 @@ def predict(
             try:
                 started = time.perf_counter()
                 study = read_study(file, age=age, sex=sex, weight=weight, height=height, frame_rate_hz=frame_rate_hz)
-                yield answer(str(file), study, model, sampler, read_seconds=time.perf_counter() - started)
+                took = time.perf_counter() - started
+                yield answer(str(file), study, model, sampler, took, threshold=threshold, anyway=anyway)
             except McsdrError as error:
                 yield Failure(str(file), error)
 
 
 def answer(
-    path: str, study: Study, model: Model, sampler: SamplerSettings | None = None, read_seconds: float = math.nan
+    path: str,
+    study: Study,
+    model: Model,
+    sampler: SamplerSettings | None = None,
+    read_seconds: float = math.nan,
+    *,
+    threshold: float | None = None,
+    anyway: bool = False,
 ) -> Prediction:
-    """The posterior of one study with everything that must be said with it."""
+    """The posterior of one study with everything that must be said with it.
+
+    Arguments:
+        path: what to call it.
+        threshold: an EF in per cent; abstain where the posterior does not tell on which side of it EF lies.
+        anyway: give the posterior also where the model abstains; it is marked.
+    """
+    gates.checked_threshold(threshold)
     started = time.perf_counter()
-    video = model.encode([study])
+    video, starts_s = _encode(study, model)
     encoded = time.perf_counter()
-    posterior = model.posterior(video, model.attribute_rows([study]), sampler)[0]
+    pooled, each = model.pooled_and_each(video, model.attribute_rows([study]), sampler)
     sampled = time.perf_counter()
-    seconds = {"read": read_seconds, "encode": encoded - started, "sample": sampled - encoded}
-    notices = study.all_notices + tuple(_notices(study, posterior, model))
-    return Prediction(path, study, posterior, model, sampler or model.sampler, notices, seconds)
-
-
-def _notices(study: Study, posterior: Posterior, model: Model) -> Iterator[Notice]:
-    """What follows from the answer itself."""
-    age = study.attributes.age_years
-    if model.card.adults_only and age is not None and age < ADULT_YEARS:
-        text = f"The patient is {age:g} years old; this model has learnt from adults only. Do not use this answer."
-        yield Notice("adult-model-for-a-child", text)
+    why = list(
+        gates.fired(
+            study,
+            pooled[0],
+            features=token_features(video.tokens.cpu().numpy(), video.mask.cpu().numpy()),
+            familiarity=model.familiarity,
+            adults_only=model.card.adults_only,
+            threshold=threshold,
+        )
+    )
+    notices = study.all_notices
     if not study.clips:
-        yield Notice("no-video", "No clip was read: this is what is believed from the attributes alone.")
-    low, high = posterior.interval(0.9)
-    if high - low > WIDE_INTERVAL:
-        text = f"The 90 % interval is {high - low:.0f} points wide: this clip says little of the ejection fraction."
-        yield Notice("wide-interval", text)
-    modes = posterior.modes()
-    if len(modes) > 1:
-        readings = " or ".join(f"about {mode.location:.0f} ({100 * mode.mass:.0f} %)" for mode in modes)
-        yield Notice("two-peaked", f"Two readings fit: {readings}; do not average.")
+        notices += (Notice("no-video", "No clip was read: this is what is believed from the attributes alone."),)
+    if anyway:
+        known = {notice.code for notice in notices}
+        notices += tuple(Notice(gate.code, gate.reason) for gate in why if gate.code not in known)
+    return Prediction(
+        path,
+        study,
+        pooled[0],
+        model,
+        sampler or model.sampler,
+        notices,
+        {"read": read_seconds, "encode": encoded - started, "sample": sampled - encoded},
+        abstained=why[0] if why else None,
+        anyway=anyway,
+        beats=tuple(BeatAnswer(start, each[g]) for g, start in enumerate(starts_s) if start is not None),
+    )
+
+
+def _encode(study: Study, model: Model) -> tuple[VideoTokens, list[float | None]]:
+    """The study's tokens, and of each group of them when its beat starts, in seconds after its clip's first frame.
+
+    A model that would read one window of each clip reads all beats of one that is longer.
+    """
+    stored = [(store(clip, model.clip), clip.view) for clip in study.clips]
+    longer = any(len(frames) > model.clip.frames for frames, _ in stored)
+    if model.clip.sampling == "whole" or model.protocol.windows != "one" or not longer:
+        return model.encode_stored([stored]), []
+    beats = [beats_of(clip, frames, model.clip) for clip, (frames, _) in zip(study.clips, stored, strict=True)]
+    protocol = model.protocol.changed(windows="beats")
+    starts_s = [
+        start
+        for clip, frames, found in zip(study.clips, stored, beats, strict=True)
+        for start in _starts_s(clip, frames, found, model)
+    ]
+    return model.encode_stored([stored], protocol, [beats]), starts_s if protocol.together == 1 else []
+
+
+def _starts_s(clip: Clip, stored: ViewedFrames, beats: Beats, model: Model) -> list[float | None]:
+    """When the beat of each window starts; None for the windows of a clip without a rhythm."""
+    windows = beats.windows(window_length(len(stored[0]), model.clip))
+    if not windows:
+        return [None] * len(cut_windows(stored[0], model.clip, "beats", beats))
+    times = clip.frame_times_s[frame_indices(clip.frame_times_s, model.clip)] - clip.frame_times_s[0]
+    return [float(times[window.beat.end_diastole]) for window in windows]
 
 
 def _clip_record(clip: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@ study are pooled as the equal-weight mixture F = mean F_g: whichever group is ri
 between clips widens the answer instead of vanishing in an average.
 
 The field's protocols: the MCSDR paper passes over the whole video once (clips sampled "whole"); others take "one"
-central window, "three", or "all" windows.
+central window, "three", or "all" windows. "beats" takes one around each heartbeat, so that a long clip is answered by
+all its beats, each with a posterior of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mcsdr.beats import Beats
 from mcsdr.clips import ClipSettings, Frames, Windows, cut_windows
 from mcsdr.errors import InvalidConfig
 from mcsdr.study import View
@@ -55,18 +57,32 @@ class ProtocolSettings(BaseModel):
 
     def describe(self) -> str:
         """One phrase for a table."""
-        windows = {"one": "one window a clip", "three": "three windows a clip", "all": "all windows"}[self.windows]
+        said = {"one": "one window a clip", "three": "three windows a clip", "all": "all windows", "beats": "all beats"}
+        windows = said[self.windows]
         return windows if self.together == 1 else f"{windows}, {self.together} views together"
 
 
 def groups(
-    clips: Sequence[ViewedFrames], settings: ClipSettings, protocol: ProtocolSettings
+    clips: Sequence[ViewedFrames],
+    settings: ClipSettings,
+    protocol: ProtocolSettings,
+    beats: Sequence[Beats] | None = None,
 ) -> list[list[ViewedFrames]]:
     """The groups of a study from its stored clips; each is seen at once, all are pooled.
 
+    Arguments:
+        clips: stored frames and view of each.
+        settings, protocol: how windows are cut and which.
+        beats: of each clip, for the windows "beats"; found in the frames where not given.
+
     With several views together, group g holds window g of clip g of each view, counted round where a view has fewer.
     """
-    windows = [(w, view) for stored, view in clips for w in cut_windows(stored, settings, protocol.windows)]
+    rhythm = [None] * len(clips) if beats is None else beats
+    windows = [
+        (window, view)
+        for (stored, view), known in zip(clips, rhythm, strict=True)
+        for window in cut_windows(stored, settings, protocol.windows, known)
+    ]
     if protocol.together == 1:
         return [[window] for window in windows]
     by_view: dict[View, list[ViewedFrames]] = {}

@@ -97,6 +97,7 @@ class Clip:
         quality: "good", "medium" or "poor", where somebody graded the picture.
         overview: uint8 [H0, W0], the first original picture, for showing the crop; None where nothing was cut.
         notices: what the reader of a result must know of this clip.
+        r_wave_times_s: when the ECG's R waves came, on the clock of `frame_times_s`; empty where the file does not say.
     """
 
     frames: NDArray[np.uint8]
@@ -108,6 +109,7 @@ class Clip:
     crop: Crop | None = None
     overview: NDArray[np.uint8] | None = None
     notices: tuple[Notice, ...] = ()
+    r_wave_times_s: tuple[float, ...] = ()
 
     @property
     def duration_s(self) -> float:

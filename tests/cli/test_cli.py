@@ -31,7 +31,8 @@ def folder(tmp_path: Path, model: Model, studies: list[Study]) -> Path:
 
 def test_predict_json_csv_and_report(folder: Path) -> None:
     outputs = ("--json", "--csv", folder / "out.csv", "--report", folder / "out.html")
-    done = mcsdr("predict", folder / "clip.avi", folder / "none.avi", "--model", folder / "model", *outputs, check=1)
+    inputs = (folder / "clip.avi", folder / "none.avi", "--model", folder / "model", "--answer-anyway")
+    done = mcsdr("predict", *inputs, *outputs, check=1)
     answered, failed = json.loads(done.stdout)
     assert failed["error"]["code"] == "missing-file"
     with (folder / "out.csv").open(newline="") as file:
@@ -41,6 +42,24 @@ def test_predict_json_csv_and_report(folder: Path) -> None:
     page = (folder / "out.html").read_text()
     assert f"{answered['median']:.0f}" in page
     assert "Research use only" in page
+
+
+def test_to_abstain_is_no_failure(folder: Path) -> None:
+    outputs = ("--json", "--csv", folder / "out.csv", "--report", folder / "out.html")
+    done = mcsdr("predict", folder / "clip.avi", "--model", folder / "model", "--age", 9, *outputs)
+    (record,) = json.loads(done.stdout)
+    assert record["abstained"]["code"] == "adult-model-for-a-child"
+    assert record["median"] is None
+    with (folder / "out.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["abstained"] == "adult-model-for-a-child"
+    assert row["reason"] == record["abstained"]["reason"]
+    assert row["next_step"] == record["abstained"]["next_step"]
+    assert not row["median"]
+    assert record["abstained"]["next_step"] in (folder / "out.html").read_text()
+    shown = " ".join(mcsdr("predict", folder / "clip.avi", "--model", folder / "model", "--age", 9).stdout.split())
+    assert "No answer: The patient is 9 years old" in shown
+    assert "Next step: " in shown
 
 
 def test_predict_prints_the_same_twice(folder: Path) -> None:

@@ -144,6 +144,14 @@ def test_no_plausible_time_is_refused_until_a_rate_is_given(save: Save, fan: Pic
     assert read_clip(path, frame_rate_hz=50).duration_s == pytest.approx(0.8)
 
 
+def test_r_waves_come_in_seconds(save: Save, fan: Pictures) -> None:
+    path = save(ultrasound(fan, RWaveTimeVector=[120.0, 920.0]))
+    assert read_clip(path).r_wave_times_s == pytest.approx((0.12, 0.92))
+    assert read_clip(path, frame_rate_hz=50).r_wave_times_s == ()  # another clock than the file's
+    assert read_clip(save(ultrasound(fan, RWaveTimeVector=[920.0, 120.0]))).r_wave_times_s == ()
+    assert read_clip(save(ultrasound(fan))).r_wave_times_s == ()
+
+
 def test_attributes_come_from_the_file_and_the_caller_goes_first(save: Save, fan: Pictures) -> None:
     tags = {"PatientAge": "018M", "PatientSex": "F", "PatientSize": "0.82", "PatientWeight": "11.5", "HeartRate": 110}
     path = save(ultrasound(fan, **tags))

@@ -6,8 +6,9 @@ import pytest
 from tests.report.standins import posterior_of, prediction, with_screen
 
 from mcsdr.errors import NotBMode
+from mcsdr.gates import Abstention
 from mcsdr.phantom.cohort import PhantomCohort
-from mcsdr.prediction import Failure, Prediction
+from mcsdr.prediction import BeatAnswer, Failure, Prediction
 from mcsdr.study import Attributes, Study
 
 
@@ -32,3 +33,15 @@ def failure() -> Failure:
     return Failure(
         "visit/colour.dcm", NotBMode("the picture shows colour flow (colour Doppler)", path="visit/colour.dcm")
     )
+
+
+@pytest.fixture(scope="session")
+def withheld(answer: Prediction) -> Prediction:
+    why = Abstention("still-picture", "Nothing moves in the clip: it shows a still.", "Choose a moving clip.")
+    return replace(answer, path="visit/still.dcm", abstained=why)
+
+
+@pytest.fixture(scope="session")
+def beating(answer: Prediction) -> Prediction:
+    each = (BeatAnswer(0.2, posterior_of((1.0, 54, 4))), BeatAnswer(1.1, posterior_of((1.0, 58, 4))))
+    return replace(answer, beats=each)

@@ -12,10 +12,10 @@ import torch
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, starting_points, trajectories
 from mcsdr.diffusion.schedule import angles
+from mcsdr.gates import of_posterior
 from mcsdr.model import Card
 from mcsdr.posterior import Posterior
 from mcsdr.prediction import Prediction
-from mcsdr.prediction import _notices as notices_of
 from mcsdr.study import Crop, Notice, Study
 
 MODEL: Any = SimpleNamespace(
@@ -52,6 +52,7 @@ def with_screen(study: Study) -> Study:
 def prediction(
     path: str, study: Study, posterior: Posterior, sampler: SamplerSettings = EXACT, notices: tuple[Notice, ...] = ()
 ) -> Prediction:
-    told = notices + study.all_notices + tuple(notices_of(study, posterior, MODEL))
+    """An answer without abstention; what the posterior says against itself is told in notices."""
+    told = notices + study.all_notices + tuple(Notice(gate.code, gate.reason) for gate in of_posterior(posterior))
     seconds = {"read": 0.031, "encode": 0.142, "sample": 0.011}
     return Prediction(path, study, posterior, MODEL, sampler, told, seconds)

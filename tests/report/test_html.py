@@ -249,3 +249,23 @@ def test_a_model_trained_on_patients_is_not_called_synthetic(answer: Prediction)
     card = MODEL.card.model_copy(update={"synthetic": False})
     model = type(MODEL)(card=card, sha256=MODEL.sha256, sampler=MODEL.sampler)
     assert "phantoms only" not in render_report([replace(answer, model=model)])
+
+
+def test_an_abstention_has_a_card_of_its_own(withheld: Prediction, answer: Prediction) -> None:
+    page, why = render_report([withheld, answer]), withheld.abstained
+    assert why is not None
+    assert not Page(page).open
+    text = words(page)
+    for expected in ("No answer was given.", why.reason, why.next_step, f"no answer: {why.code}"):
+        assert expected in text
+    assert "The median reading" not in words(render_report([withheld]))
+    assert json.dumps(why.code) in html.unescape(page)
+
+
+def test_a_belief_that_was_insisted_on_is_marked(withheld: Prediction) -> None:
+    text = words(render_report([replace(withheld, anyway=True)]))
+    assert text.index("do not rely on it") < text.index("The median reading")
+
+
+def test_beats_stand_among_what_the_answer_rests_on(beating: Prediction) -> None:
+    assert "2 beats were read; their medians are 54 to 58 %" in words(render_report([beating]))

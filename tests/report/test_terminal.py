@@ -67,3 +67,24 @@ def test_the_histogram_has_a_block_wherever_there_is_belief(two_peaked: Predicti
     assert 30 <= 2 * blocks.index("█") <= 36
     assert blocks[:5].strip() == ""
     assert blocks[40:].strip() == ""
+
+
+def test_an_abstention_says_why_and_what_next_and_no_number(withheld: Prediction) -> None:
+    flat, why = " ".join(printed([withheld]).split()), withheld.abstained
+    assert why is not None
+    assert f"No answer: {why.reason} [{why.code}]" in flat
+    assert f"Next step: {why.next_step}" in flat
+    assert "median" not in flat
+    assert flat.endswith(DISCLAIMER)
+
+
+def test_a_belief_that_was_insisted_on_is_marked(withheld: Prediction) -> None:
+    flat = " ".join(printed([replace(withheld, anyway=True)]).split())
+    assert "do not rely on it" in flat
+    assert flat.index("do not rely on it") < flat.index("The median reading is EF")
+
+
+def test_beats_are_told_with_their_spread(beating: Prediction) -> None:
+    flat = " ".join(printed([beating]).split())
+    spread = beating.record()["beat_spread"]
+    assert f"2 beats were read; their medians are 54 to 58 %, SD {spread:.1f} points." in flat

@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "Estimate the posterior of ejection fraction for each clip.",
     "evaluate": "Measure a model on a cohort: accuracy, CRPS, calibration.",
     "calibrate": "Recalibrate a model's posteriors on studies that it never saw.",
+    "gate": "Teach a model which clips it must refuse.",
     "train": "Train a model, or go on with a training that was stopped.",
     "reproduce": "Repeat the paper's experiment, or ours, on one of the three data sets.",
     "simulate": "Write synthetic echocardiograms with known ejection fraction.",

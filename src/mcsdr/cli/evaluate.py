@@ -31,7 +31,7 @@ def evaluate(
     without: Annotated[list[Literal["video", "attributes"]] | None, Parameter(negative="")] = None,
     sampler: Literal["exact", "paper", "ddpm"] | None = None,
     seed: int = 0,
-    windows: Literal["one", "three", "all"] | None = None,
+    windows: Literal["one", "three", "all", "beats"] | None = None,
     pool: Literal["mixture", "tokens"] | None = None,
     max_bad: float = 0.02,
 ) -> None:
@@ -58,7 +58,8 @@ def evaluate(
     seed
         Of the random trajectories of `paper` and `ddpm`.
     windows
-        Which windows of each clip are read: the central one, three, or all; the model's own rule unless given.
+        Which windows of each clip are read: the central one, three, all, or one around each heartbeat; the model's own
+        rule unless given.
     pool
         How a study's clips are joined: a mixture of their posteriors, or their tokens side by side.
     max_bad

@@ -25,6 +25,8 @@ def predict(
     model: str = "phantom-a4c",
     sampler: Literal["exact", "paper", "ddpm"] | None = None,
     seed: int = 0,
+    threshold: float | None = None,
+    answer_anyway: Annotated[bool, Parameter(negative="")] = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     csv_: Annotated[Path | None, Parameter(name="--csv")] = None,
     report: Path | None = None,
@@ -32,7 +34,10 @@ def predict(
 ) -> None:
     """Estimate the posterior of ejection fraction for each clip.
 
-    Every input gives one result or one error with a next step; the exit status is 1 if any failed.
+    Every input gives one result or one error with a next step; the exit status is 1 if any failed. A clip that should
+    not be relied on (no heartbeat, not the view that the model reads, unlike what it has learnt from, an interval too
+    wide, two peaks) gets no number but the reason and what to do next. To abstain is no failure: the exit status is 0.
+    A clip longer than 1.3 seconds is read by all its heartbeats.
 
     Parameters
     ----------
@@ -53,6 +58,10 @@ def predict(
         model's own, which is exact, unless given.
     seed
         Of the random trajectories of `paper` and `ddpm`; `exact` draws nothing.
+    threshold
+        An ejection fraction in per cent, such as 40: abstain where P(EF ≤ threshold) is between 0.1 and 0.9.
+    answer_anyway
+        Give the posterior also where the model abstains; it is marked.
     json_
         Print a list of objects instead of the summary.
     csv_
@@ -82,6 +91,8 @@ def predict(
             height=height,
             frame_rate_hz=frame_rate,
             sampler=preset(sampler, seed) if sampler else None,
+            threshold=threshold,
+            anyway=answer_anyway,
         )
     )
     for result in results:
@@ -123,6 +134,9 @@ def _write_csv(path: Path, records: list[dict[str, Any]]) -> None:
         row["low_90"], row["high_90"] = record["interval_90"] or (None, None)
         row |= {f"q{level}": value for level, value in (record["quantiles"] or {}).items()}
         row |= {f"P(EF{cut})": value for cut, value in (record["prob"] or {}).items()}
+        row |= {"beats": len(record["beats"] or ()) or None, "beat_spread": record["beat_spread"]}
+        why = record["abstained"] or {}
+        row |= {"abstained": why.get("code"), "reason": why.get("reason"), "next_step": why.get("next_step")}
         row["error"] = (record["error"] or {}).get("message")
         rows.append(row)
     columns = [*dict.fromkeys(name for row in rows for name in row if name != "error"), "error"]

@@ -54,6 +54,7 @@ PREAMBLE = 132  # bytes of preamble and magic
 MAX_INFLATED = 400 << 20  # bytes of a deflated file
 YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 HEART_RATES = (20.0, 300.0)  # beats per minute
+MAX_R_WAVES = 10_000
 TWO_D, M_MODE, SPECTRAL = 1, 2, 3  # Region Spatial Format
 TISSUE, COLOUR_FLOW = 1, 2  # Region Data Type
 
@@ -92,6 +93,7 @@ def read_dicom(path: Path, *, frame_rate_hz: float | None = None) -> Recording:
             attributes=attributes,
             attribute_notices=attribute_notices,
             notices=missing + time_notices + heart_notices,
+            r_wave_times_s=_r_wave_times(dataset) if frame_rate_hz is None else (),  # they are on the file's own clock
         )
 
 
@@ -182,6 +184,16 @@ def _heart_rate(dataset: Dataset) -> tuple[float | None, tuple[Notice, ...]]:
     if HEART_RATES[0] <= rate <= HEART_RATES[1]:
         return rate, ()
     return None, (Notice("heart-rate-implausible", "The file's heart rate is not plausible and was left out."),)
+
+
+def _r_wave_times(dataset: Dataset) -> tuple[float, ...]:
+    """R Wave Time Vector (0018,6060), ms after the first frame, in seconds; empty where there is no such list."""
+    value = dataset.get("RWaveTimeVector")
+    if value is None or value == "":
+        return ()
+    times = np.atleast_1d(np.asarray(value, dtype=np.float64)) / 1000.0
+    ascending = len(times) <= MAX_R_WAVES and np.all(np.isfinite(times)) and np.all(np.diff(times) > 0.0)
+    return tuple(times.tolist()) if ascending else ()
 
 
 def _refuse_by_header(dataset: Dataset, path: Path) -> None:

@@ -45,6 +45,7 @@ class Recording:
         attributes: what the file says of the patient, by the names of `Attributes`.
         attribute_notices: what was wrong with the file's attributes, by the same names.
         notices: what the reader of a result must know of the clip.
+        r_wave_times_s: when the ECG's R waves came, on the clock of `frame_times_s`.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Recording:
     attributes: Mapping[str, float | str] = field(default_factory=dict)
     attribute_notices: Mapping[str, Notice] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
+    r_wave_times_s: tuple[float, ...] = ()
 
 
 class FrameStack:
@@ -208,6 +210,7 @@ def to_clip(recording: Recording, view: View = View.UNKNOWN) -> Clip:
         crop=sector.crop,
         overview=None if uncut else frames[0].copy(),
         notices=notices,
+        r_wave_times_s=recording.r_wave_times_s,
     )
 
 

@@ -117,7 +117,7 @@ def headline(record: Mapping[str, Any]) -> str:
     """The answer in one or two sentences."""
     low, high = record["interval_90"]
     belief = f"90 % of the belief lies between {low:.0f} and {high:.0f} %."
-    two_peaked = [notice["text"] for notice in record["notices"] if notice["code"] == "two-peaked"]
+    two_peaked = [sentence for code, sentence in _said(record) if code == "two-peaked"]
     if two_peaked:
         return f"{two_peaked[0]} {belief}"
     return f"The median reading is EF {record['median']:.0f} %, and {belief}"
@@ -125,7 +125,39 @@ def headline(record: Mapping[str, Any]) -> str:
 
 def is_two_peaked(record: Mapping[str, Any]) -> bool:
     """Whether two readings fit, so that neither the median nor the mean stands for the belief."""
-    return any(notice["code"] == "two-peaked" for notice in record["notices"])
+    return any(code == "two-peaked" for code, _ in _said(record))
+
+
+def _said(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Code and sentence of the abstention, if any, and of the notices."""
+    why = record["abstained"]
+    first = [] if why is None else [(why["code"], why["reason"])]
+    return first + [(notice["code"], notice["text"]) for notice in record["notices"]]
+
+
+def is_withheld(record: Mapping[str, Any]) -> bool:
+    """Whether the model abstained and nobody asked for its belief all the same."""
+    return record["abstained"] is not None and record["median"] is None
+
+
+def insisted(record: Mapping[str, Any]) -> str | None:
+    """What stands above a belief that is shown although the model abstained; None for an ordinary answer."""
+    why = record["abstained"]
+    if why is None or record["median"] is None:
+        return None
+    return f"Shown because it was asked for; do not rely on it. {why['reason']} {why['next_step']} [{why['code']}]"
+
+
+def beats_line(record: Mapping[str, Any]) -> str | None:
+    """The beats of a longer clip in one sentence; None where one window was read."""
+    beats = record["beats"]
+    if not beats:
+        return None
+    medians = [beat["median"] for beat in beats]
+    if len(medians) == 1:
+        return f"One beat was read; its median is {medians[0]:.0f} %."
+    ends = f"{min(medians):.0f} to {max(medians):.0f} %"
+    return f"{len(medians)} beats were read; their medians are {ends}, SD {record['beat_spread']:.1f} points."
 
 
 def reading(record: Mapping[str, Any]) -> str:

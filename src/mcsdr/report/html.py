@@ -28,11 +28,14 @@ from mcsdr.report import (
     CATEGORIES,
     Answer,
     Refusal,
+    beats_line,
     category_percents,
     disclaimers,
     display_names,
     further_notices,
     headline,
+    insisted,
+    is_withheld,
     percent,
     reading,
     svg,
@@ -62,7 +65,7 @@ def render_report(results: Sequence[Answer | Refusal]) -> str:
         _answer_card(name, result) if isinstance(result, Answer) else _refusal_card(name, result)
         for name, result in zip(names, results, strict=True)
     ]
-    records = [card["record"] for card in cards if card["answered"]]
+    records = [card["record"] for card in cards if "record" in card]
     return _template().render(cards=cards, disclaimers=disclaimers(records), categories=CATEGORIES)
 
 
@@ -89,11 +92,15 @@ def _template() -> Template:
 
 def _answer_card(name: str, answer: Answer) -> dict[str, Any]:
     record, posterior = answer.record(), answer.posterior
+    if is_withheld(record):
+        return _abstention_card(name, answer, record)
+    beats = beats_line(record)
     low, high = record["interval_90"]
     return {
         "answered": True,
         "name": name,
         "record": record,
+        "insisted": insisted(record),
         "headline": headline(record),
         "reading": reading(record),
         "notices": further_notices(record),
@@ -105,12 +112,32 @@ def _answer_card(name: str, answer: Answer) -> dict[str, Any]:
             (row.inequality, row.meaning, "—" if row.probability is None else percent(row.probability))
             for row in thresholds(record["prob"], answer.study.attributes.sex)
         ],
-        "reasons": _reasons(answer.study),
+        "reasons": _reasons(answer.study) + ([("Beats", beats)] if beats else []),
         "pictures": [picture for clip in answer.study.clips for picture in _pictures(clip)],
         "settling": svg.settling(posterior),
         "settling_table": svg.settling_table(posterior),
         "provenance": _provenance(name, answer, record),
-        "data": json.dumps({**record, "file": name}, indent=2, ensure_ascii=False),
+        "data": _data(name, record),
+    }
+
+
+def _data(name: str, record: Mapping[str, Any]) -> str:
+    return json.dumps({**record, "file": name}, indent=2, ensure_ascii=False)
+
+
+def _abstention_card(name: str, answer: Answer, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The clip was read, but its belief is withheld: why, what to do, and what was looked at."""
+    why = record["abstained"]
+    return {
+        "answered": False,
+        "record": record,
+        "name": name,
+        "code": why["code"],
+        "cause": why["reason"],
+        "next_step": why["next_step"],
+        "notices": further_notices(record),
+        "pictures": [picture for clip in answer.study.clips for picture in _pictures(clip)],
+        "data": _data(name, record),
     }
 
 
@@ -122,6 +149,9 @@ def _refusal_card(name: str, refusal: Refusal) -> dict[str, Any]:
         "code": error.code,
         "cause": error.cause,
         "next_step": error.next_step,
+        "notices": [],
+        "pictures": [],
+        "data": "",
     }
 
 

@@ -19,12 +19,15 @@ from mcsdr.report import (
     CATEGORIES,
     Answer,
     Refusal,
+    beats_line,
     category_percents,
     disclaimers,
     display_names,
     further_notices,
     headline,
+    insisted,
     is_two_peaked,
+    is_withheld,
     percent,
     thresholds,
 )
@@ -43,9 +46,13 @@ def print_results(console: Console, results: Sequence[Answer | Refusal]) -> None
         if isinstance(result, Answer):
             record = result.record()
             records.append(record)
-            _print_answer(console, name, result, record, plain)
+            if is_withheld(record):
+                _print_abstention(console, name, record)
+            else:
+                _print_answer(console, name, result, record, plain)
         else:
-            _print_refusal(console, name, result)
+            error = result.error
+            _print_refusal(console, name, error.cause, error.code, error.next_step)
         console.print()
     for sentence in disclaimers(records):
         _paragraph(console, sentence, indent="", style="bold")
@@ -72,6 +79,9 @@ def interval_line(record: Mapping[str, Any], plain: bool = False) -> str:
 
 def _print_answer(console: Console, name: str, answer: Answer, record: Mapping[str, Any], plain: bool) -> None:
     _paragraph(console, name, indent="", style="bold")
+    warning = insisted(record)
+    if warning:
+        _paragraph(console, warning, first="  ! ", style="bold")
     _paragraph(console, headline(record))
     console.print()
     ruler = "".join(f"{ef:<{10 // CELL}}" for ef in range(0, 101, 10))
@@ -87,15 +97,27 @@ def _print_answer(console: Console, name: str, answer: Answer, record: Mapping[s
     for cut in thresholds(prob, answer.study.attributes.sex):
         share = "--" if cut.probability is None else percent(cut.probability)
         _paragraph(console, cut.meaning, first=f"{'':11}{cut.inequality:<16}{share:>6}  ")
+    beats = beats_line(record)
+    if beats:
+        _paragraph(console, beats, indent="    ")
+    _print_notices(console, record)
+
+
+def _print_abstention(console: Console, name: str, record: Mapping[str, Any]) -> None:
+    why = record["abstained"]
+    _print_refusal(console, name, why["reason"], why["code"], why["next_step"])
+    _print_notices(console, record)
+
+
+def _print_refusal(console: Console, name: str, cause: str, code: str, next_step: str) -> None:
+    _paragraph(console, name, indent="", style="bold")
+    _paragraph(console, f"No answer: {cause} [{code}]")
+    _paragraph(console, f"Next step: {next_step}")
+
+
+def _print_notices(console: Console, record: Mapping[str, Any]) -> None:
     for notice in further_notices(record):
         _paragraph(console, f"{notice['text']} [{notice['code']}]", first="  ! ")
-
-
-def _print_refusal(console: Console, name: str, refusal: Refusal) -> None:
-    error = refusal.error
-    _paragraph(console, name, indent="", style="bold")
-    _paragraph(console, f"No answer: {error.cause} [{error.code}]")
-    _paragraph(console, f"Next step: {error.next_step}")
 
 
 def _column(ef: float) -> int:

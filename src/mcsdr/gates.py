@@ -1,0 +1,146 @@
+"""Knowing when not to answer: the checks that an answer must pass, in their order, and what to do where one fails.
+
+    file ──reader──> study ──pictures──> encoder ──familiarity──> posterior ──width, threshold, peaks──> answer
+      typed errors          empty, still,         not echo, a child,       wide-interval, at-threshold,
+      (mcsdr.errors)        no sector,            unfamiliar               two-peaked
+                            under one beat
+
+What cannot be read at all, colour Doppler, a single frame or no frame time are errors of the reader. Everything later
+is an *abstention*: the clip was read, but its posterior should not be relied on. The first check that fails is the one
+reported; the others are silent, since the remedy for the first usually changes them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcsdr.errors import InvalidConfig
+from mcsdr.familiarity import Familiarity
+from mcsdr.posterior import Posterior
+from mcsdr.study import ADULT_YEARS, Clip, Study
+
+LEAST_CONTRAST = 16.0  # grey levels between the darkest and the brightest hundredth; phantoms have 80 or more
+LEAST_MOTION = 1.5  # grey levels: SD over time of a pixel, 95th percentile over the picture; phantoms have 6 or more
+WHOLE_BEAT = 0.9  # of one beat must be there
+SAMPLE = 32  # frames looked at
+SIDE = 160  # pixels a side looked at, about
+WIDE_INTERVAL = 25.0  # EF points
+UNDECIDED = (0.1, 0.9)  # P(EF ≤ t) between these says neither below nor above t
+
+ANOTHER_CLIP = "Choose a moving grey-scale (B-mode) apical four-chamber clip of the same study."
+A_READER = "Ask for another clip of the study, or have a reader measure the ejection fraction."
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """Why a clip that was read is not answered: a stable code, a sentence, and what to do next."""
+
+    code: str
+    reason: str
+    next_step: str
+
+    def record(self) -> dict[str, str]:
+        """The same as plain data."""
+        return {"code": self.code, "reason": self.reason, "next_step": self.next_step}
+
+
+def checked_threshold(percent: float | None) -> float | None:
+    """A threshold of EF that the user named.
+
+    Raises:
+        InvalidConfig: it is not inside (0, 100).
+    """
+    if percent is not None and not 0 < percent < 100:
+        raise InvalidConfig(f"the threshold is {percent:g} %.", next_step="Name an EF between 0 and 100, such as 40.")
+    return percent
+
+
+def fired(
+    study: Study,
+    posterior: Posterior,
+    *,
+    features: NDArray[np.float64] | None = None,
+    familiarity: Familiarity | None = None,
+    adults_only: bool = False,
+    threshold: float | None = None,
+) -> Iterator[Abstention]:
+    """Every check that fails, in order.
+
+    Arguments:
+        study: what was read.
+        posterior: of this study alone.
+        features: of its windows (`familiarity.token_features`), [G, 2W].
+        familiarity: of the model; without one nothing is asked of the encoder.
+        adults_only: whether the model has learnt from adults alone.
+        threshold: an EF in per cent, where the user named one.
+    """
+    for clip in study.clips:
+        yield from of_pictures(clip)
+    strange = None
+    if study.clips and familiarity is not None and features is not None:
+        strange = familiarity.strangeness(features)
+    if strange is not None and np.median(strange.impostor) > 0:
+        text = "The clip looks less like what this model reads than like what it must refuse: other views, no echo."
+        yield Abstention("wrong-view-or-not-echo", text, ANOTHER_CLIP)
+    age = study.attributes.age_years
+    if adults_only and age is not None and age < ADULT_YEARS:
+        text = f"The patient is {age:g} years old; this model has learnt from adults only."
+        yield Abstention("adult-model-for-a-child", text, "Use a model that has learnt from children.")
+    if strange is not None and np.median(strange.distance) > 0:
+        text = "The clip is unlike all that this model has learnt from."
+        yield Abstention("outside-training", text, f"{ANOTHER_CLIP} If it is one, this model does not know its like.")
+    yield from of_posterior(posterior, threshold)
+
+
+def of_pictures(clip: Clip) -> Iterator[Abstention]:
+    """What the pixels, and the reader's notices, say against one clip."""
+    frames = _sample(clip.frames)
+    dark, bright = np.percentile(frames, (1, 99))
+    if bright - dark < LEAST_CONTRAST:
+        yield Abstention("empty-picture", "The picture is black, or of one grey.", ANOTHER_CLIP)
+    elif np.percentile(frames.std(axis=0), 95) < LEAST_MOTION:
+        yield Abstention("still-picture", "Nothing moves in the clip: it shows a still.", ANOTHER_CLIP)
+    if any(notice.code == "sector-not-found" for notice in clip.notices):
+        yield Abstention("sector-not-found", "No ultrasound sector was found in the picture.", ANOTHER_CLIP)
+    beat_s = _beat_s(clip)
+    if clip.duration_s < WHOLE_BEAT * beat_s:
+        text = f"The clip lasts {clip.duration_s:.2f} s, and one heartbeat takes {beat_s:.2f} s."
+        yield Abstention("under-one-beat", text, "Choose a clip that holds at least one heartbeat.")
+
+
+def of_posterior(posterior: Posterior, threshold: float | None = None) -> Iterator[Abstention]:
+    """What the posterior of one study says against itself."""
+    low, high = posterior.interval(0.9)
+    if high - low > WIDE_INTERVAL:
+        text = f"The 90 % interval is {high - low:.0f} points wide: this clip says little of the ejection fraction."
+        yield Abstention("wide-interval", text, A_READER)
+    if threshold is not None:
+        below = posterior.prob_below(threshold)
+        if UNDECIDED[0] < below < UNDECIDED[1]:
+            text = f"P(EF ≤ {threshold:g} %) is {below:.2f}: on which side of {threshold:g} % it lies is not known."
+            yield Abstention("at-threshold", text, A_READER)
+    modes = posterior.modes()
+    if len(modes) > 1:
+        readings = " or ".join(f"about {mode.location:.0f} ({100 * mode.mass:.0f} %)" for mode in modes)
+        text = f"Two readings fit: {readings}; do not average."
+        yield Abstention("two-peaked", text, f"Look at the clip for mixed beats or foreshortening. {A_READER}")
+
+
+def _sample(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """At most SAMPLE frames and about SIDE pixels a side, evenly taken."""
+    at = np.unique(np.linspace(0, len(frames) - 1, SAMPLE).round().astype(int))
+    step = max(1, max(frames.shape[1:]) // SIDE)
+    return frames[at, ::step, ::step]
+
+
+def _beat_s(clip: Clip) -> float:
+    """How long one beat takes, by the file's R waves or heart rate; 0 where it says neither."""
+    if len(clip.r_wave_times_s) > 1:
+        return float(np.median(np.diff(clip.r_wave_times_s)))
+    rate = clip.heart_rate_bpm
+    return 60 / rate if rate and math.isfinite(rate) else 0.0

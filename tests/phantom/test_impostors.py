@@ -1,0 +1,33 @@
+"""Impostors are the same whenever they are asked for, differ from one another, and name their family."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mcsdr.phantom.impostors import FAMILIES, ImpostorCohort
+from mcsdr.study import View
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "PSAX"])
+def test_a_family(family: str) -> None:
+    cohort = ImpostorCohort(2, 7, (family,), frames=12)
+    first, second = cohort[0].clips[0], cohort[1].clips[0]
+    assert first.frames.shape == (12, 112, 112)
+    assert first.frames.dtype == np.uint8
+    assert family in first.source
+    assert first.view == (View.PSAX if family == "PSAX" else View.UNKNOWN)
+    assert first.duration_s == pytest.approx(12 / 25)
+    assert np.array_equal(first.frames, ImpostorCohort(1, 7, (family,), frames=12)[0].clips[0].frames)
+    if family != "black":
+        assert not np.array_equal(first.frames, second.frames)
+        assert not np.array_equal(first.frames, ImpostorCohort(1, 8, (family,), frames=12)[0].clips[0].frames)
+
+
+def test_families_take_turns() -> None:
+    cohort = ImpostorCohort(5, 1, ("text", "scene"), frames=4)
+    assert [cohort.family(i) for i in range(5)] == ["text", "scene", "text", "scene", "text"]
+    assert [study.study_id.split("-")[1] for study in cohort[1:3]] == ["scene", "text"]
+    assert len(list(cohort)) == 5
+    with pytest.raises(ValueError, match="nonsense"):
+        ImpostorCohort(1, 1, ("nonsense",))
