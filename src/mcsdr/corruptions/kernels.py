@@ -79,17 +79,16 @@ def shadow_sector(clip: Clip, sector: Sector, amount: float, rng: Generator) -> 
 
 def lateral_blur(clip: Clip, sector: Sector, amount: float, rng: Generator) -> Clip:
     """A wide beam: the mean of the picture turned about its tip by angles of N(0, a²) degrees, so wider with depth."""
-    rows, columns = np.indices(sector.mask.shape, dtype=np.float32)
-    down: Floats = rows - sector.tip[0]
-    right: Floats = columns - sector.tip[1]
+    rows, columns = sector.pixels
+    down, right = rows - sector.tip[0], columns - sector.tip[1]
     total = np.zeros(clip.frames.shape, np.float32)
     weights = np.zeros(sector.mask.shape, np.float32)
     inside: Floats = sector.mask[None].astype(np.float32)
     for z in np.linspace(-2.2, 2.2, 13):
         turn, weight = np.radians(amount * z), float(np.exp(-(z**2) / 2))
         cos, sin = float(np.cos(turn)), float(np.sin(turn))
-        row: Floats = sector.tip[0] + cos * down - sin * right
-        column: Floats = sector.tip[1] + sin * down + cos * right
+        row = sector.tip[0] + cos * down - sin * right
+        column = sector.tip[1] + sin * down + cos * right
         total += weight * read_at(clip.frames * inside, row, column)
         weights += weight * read_at(inside, row, column)[0]
     return repainted(clip, total / np.maximum(weights, 1e-3), sector)
@@ -121,7 +120,7 @@ def jitter(clip: Clip, sector: Sector, amount: float, rng: Generator) -> Clip:
     """A shaking hand: each frame's content shifted by N(0, a²) of the picture's side, within a sector that stays."""
     height, width = sector.mask.shape
     shift = amount * min(height, width) * _normal(rng, (2, len(clip.frames), 1, 1))
-    rows, columns = np.indices(sector.mask.shape, dtype=np.float32)
+    rows, columns = sector.pixels
     moved = read_at(clip.frames, rows + shift[0], columns + shift[1])
     return repainted(clip, moved, sector)
 
@@ -130,7 +129,7 @@ def crop(clip: Clip, sector: Sector, amount: float, rng: Generator) -> Clip:
     """A share a of both sides cut off, split between opposite edges as drawn; the rest fills the picture."""
     height, width = sector.mask.shape
     down, right = rng.uniform(0, 1, 2)
-    rows, columns = np.indices(sector.mask.shape, dtype=np.float32)
+    rows, columns = sector.pixels
     rows = amount * down * height + (1 - amount) * rows
     columns = amount * right * width + (1 - amount) * columns
     frames = np.rint(read_at(clip.frames, rows, columns)).astype(np.uint8)

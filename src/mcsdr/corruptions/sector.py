@@ -48,6 +48,11 @@ class Sector:
     half_angle_rad: float
     tip: tuple[float, float]
 
+    @property
+    def pixels(self) -> tuple[Floats, Floats]:
+        """Row and column of every pixel, [H, W] each."""
+        return _pixels(self.mask)
+
 
 def sector_of(clip: Clip) -> Sector:
     """The sector of a clip's picture; the whole picture where nothing in it is brighter than black."""
@@ -55,7 +60,7 @@ def sector_of(clip: Clip) -> Sector:
     blanked = (brightest == 0).mean() > BLANKED
     seen = brightest > 0 if blanked else main_patch(brightest > COMPRESSED_BLACK)
     mask = sector_shape(seen) if seen.any() else np.ones_like(seen)
-    rows, columns = np.indices(mask.shape, dtype=np.float32)
+    rows, columns = _pixels(mask)
     top = int(np.flatnonzero(mask.any(axis=1))[0])
     tip = (float(top), float(np.flatnonzero(mask[top]).mean()))
     distance, angle = np.hypot(rows - tip[0], columns - tip[1]), np.arctan2(columns - tip[1], rows - tip[0])
@@ -78,3 +83,8 @@ def read_at(frames: Floats | NDArray[np.uint8], rows: Floats, columns: Floats) -
     grid = torch.from_numpy(np.broadcast_to(places, (len(frames), height, width, 2)).copy())
     x = torch.from_numpy(np.ascontiguousarray(frames, dtype=np.float32))[:, None]
     return np.asarray(F.grid_sample(x, grid, padding_mode="border", align_corners=False)[:, 0].numpy())
+
+
+def _pixels(mask: Mask) -> tuple[Floats, Floats]:
+    rows, columns = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in mask.shape), indexing="ij")
+    return rows, columns
