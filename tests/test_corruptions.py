@@ -18,7 +18,7 @@ ANYWHERE = {"crop", "overlay text"}  # what may paint outside of the sector
 
 @pytest.fixture(scope="module")
 def clip() -> Clip:
-    return PhantomCohort(1, 52, frames=20)[0].clips[0]
+    return PhantomCohort(4, 52, frames=40)[3].clips[0]
 
 
 @pytest.fixture(scope="module")

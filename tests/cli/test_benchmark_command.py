@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from mcsdr.benchmark import exactness, known, missing, rivals
+from mcsdr.benchmark import exactness, known, missing, rivals, robustness
 from mcsdr.benchmark.record import Report, Table
 from mcsdr.cli import app
 from mcsdr.errors import InvalidConfig
 
-COMMANDS = ("posterior", "heads", "uci", "missing")
+COMMANDS = ("posterior", "heads", "uci", "missing", "robustness")
 Calls = list[tuple[str, dict[str, Any]]]
 
 
@@ -38,6 +38,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     monkeypatch.setattr(rivals, "run", stand_in("heads", True))
     monkeypatch.setattr(rivals, "run_end_to_end", stand_in("heads-end-to-end", True))
     monkeypatch.setattr(missing, "run", stand_in("missing", True))
+    monkeypatch.setattr(robustness, "run", stand_in("robustness", True))
     return asked
 
 
@@ -121,6 +122,23 @@ def test_tiny_runs_stand_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert (tmp_path / "out/benchmark/missing-quick/missing.md").exists()
     assert calls[0][1]["train"] == 64
     assert calls[0][1]["test"] == 12, "what is given counts"
+
+
+def test_robustness_writes_no_path_of_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: Calls
+) -> None:
+    clip, folder = tmp_path / "secret" / "clip.dcm", tmp_path / "hospital"
+    type_in(monkeypatch, "robustness", "small", "--cohort", folder, "--clip", clip, "--n", 9, "--out", tmp_path)
+    options = {"model": "small", "seed": 0, "cohort": str(folder), "n": 9, "clips": [clip]}
+    assert calls == [("robustness", options)]
+    text = (tmp_path / "robustness.json").read_text()
+    assert "secret" not in text
+    assert "hospital" not in text
+    assert "benchmark robustness small --cohort FOLDER --clip clip.dcm" in json.loads(text)["command"]
+    monkeypatch.chdir(tmp_path)
+    type_in(monkeypatch, "robustness", "--quick")
+    assert calls[1] == ("robustness", {"model": "phantom-a4c", "seed": 0, "n": 4})
+    assert (tmp_path / "out/benchmark/robustness-quick/robustness.md").exists()
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -179,7 +179,7 @@ def uci(
     tiny: dict[str, Any] = {"sets": ["yacht"], "splits": 1} if quick else {}
     given = tiny | _given(sets=dataset, splits=splits) | {"all_splits": all_splits, "seed": seed, "workers": workers}
     target = _folder(out, "uci", quick)
-    _publish(lambda say: run(folder, out=target, say=say, **given), target, private=folder)
+    _publish(lambda say: run(folder, out=target, say=say, **given), target, {str(folder): "FOLDER"})
 
 
 @benchmark.command
@@ -234,6 +234,48 @@ def missing(
     _publish(lambda say: run(folder, seed=seed, say=say, **tiny | sizes), folder)
 
 
+@benchmark.command
+def robustness(
+    model: str = "phantom-a4c",
+    /,
+    *,
+    cohort: str | None = None,
+    n: int | None = None,
+    clip: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    out: Path | None = None,
+    seed: int = 0,
+    quick: Flag = False,
+) -> None:
+    """echo-C: 14 corruptions at 5 severities, and changes that must not change the answer.
+
+    Parameters
+    ----------
+    model
+        A bundled model's name or a folder that `mcsdr train` wrote.
+    cohort
+        Whose clips: phantom:N:SEED or a data set's folder; 200 SYNTHETIC phantoms that no model has learnt from unless
+        given.
+    n
+        Only the first so many studies, or so many phantoms.
+    clip
+        A readable file for the metamorphic tests besides the cohort; may be given several times.
+    out
+        Folder for tables and figures; out/benchmark/robustness unless given.
+    seed
+        Of the corruptions.
+    quick
+        Four studies, to see that it runs; the figures mean nothing, but for those of each --clip.
+    """
+    from mcsdr.benchmark import robustness as echo_c
+
+    given = ({"n": 4} if quick else {}) | _given(cohort=cohort, n=n, clips=clip)
+    folder = _folder(out, "robustness", quick)
+    private = {str(path): path.name for path in clip or []}
+    if cohort and not cohort.startswith("phantom:"):
+        private[cohort] = "FOLDER"
+    _publish(lambda say: echo_c.run(folder, model=model, seed=seed, say=say, **given), folder, private)
+
+
 def _given(**options: Any) -> dict[str, Any]:
     """The options that were given."""
     return {name: value for name, value in options.items() if value is not None}
@@ -244,11 +286,11 @@ def _folder(out: Path | None, name: str, quick: bool) -> Path:
     return out or OUT / (f"{name}-quick" if quick else name)
 
 
-def _publish(measure: Callable[[Say], Report], out: Path, private: Path | None = None) -> None:
+def _publish(measure: Callable[[Say], Report], out: Path, private: Mapping[str, str] | None = None) -> None:
     """Run a benchmark with its progress on standard error, print its tables, and write them.
 
     Arguments:
-        private: a folder of the user's own, written as FOLDER in the command.
+        private: words of the command that name the user's own folders, and what is written for each.
     """
     from rich.console import Console
 
@@ -260,7 +302,7 @@ def _publish(measure: Callable[[Say], Report], out: Path, private: Path | None =
     answer = Console(width=None if Console().is_terminal else 200)  # a file has room
     for table in report.tables:
         table.show(answer)
-    words = ["FOLDER" if word == str(private) else word for word in sys.argv[1:]]
+    words = [(private or {}).get(word, word) for word in sys.argv[1:]]
     report.write(out, shlex.join(["mcsdr", *words]))
     answer.print(f"{SYNTHETIC} {mcsdr.DISCLAIMER}" if report.synthetic else mcsdr.DISCLAIMER, markup=False)
     print(f"Written to {out}: {report.name}.md and {report.name}.json.")

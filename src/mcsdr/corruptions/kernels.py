@@ -23,7 +23,7 @@ from mcsdr.study import Clip
 HAZE_DEPTH = 0.4  # range share over which haze falls to 1/e
 SLIDERS = 8  # of a machine's depth gain
 SHADOW_DB = 45.0
-LEAST_FRAMES = 3
+LEAST_FRAMES = 5  # what is interpolated needs them
 TEXT_CANVAS = 128  # pixels of the shorter side on which text is set, 10 or 11 of them a line
 WORDS = (
     *("HR 72 bpm", "LV A4C", "MI 1.2 TIS 0.8", "FR 50 Hz", "DR 60 dB", "14.0 cm", "GAIN 52", "2017-03-14 09:41"),
