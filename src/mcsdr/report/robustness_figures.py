@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from mcsdr import DISCLAIMER
 from mcsdr.report import BLUE, ORANGE, VERMILION
-from mcsdr.report.drawing import DASHED, INK, SOFT, panels_beside
+from mcsdr.report.drawing import DASHED, DOTTED, INK, SOFT, panels_beside
 
 Array = NDArray[np.float64]
 
 COLUMNS = 5
 NOMINAL, BAR = 0.9, 0.85
 ON_ITS_FACE = "SYNTHETIC"
+MAE_LINE: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.6}
+COVERAGE_LINE: dict[str, Any] = {"marker": "s", "markersize": 3.5, "linewidth": 1.4, "linestyle": "--"}
 
 
 def severity_curves(names: Sequence[str], mae: Array, coverage: Array, synthetic: bool = True) -> Figure:
@@ -82,14 +86,14 @@ STILLS = "Stills; of dropped frames the nearest in time that is left."
 def _draw_panel(axes: Axes, mae: Array, coverage: Array, top: float) -> Axes:
     """Both curves; returns the axes of coverage."""
     severity = np.arange(len(mae))
-    axes.plot(severity, mae, "-o", color=BLUE, markersize=4, linewidth=1.6)
+    axes.plot(severity, mae, color=BLUE, **MAE_LINE)
     axes.set(xlim=(-0.3, len(mae) - 0.7), ylim=(0, top), xticks=severity)
     axes.tick_params(axis="y", labelcolor=BLUE, labelsize=8.5)
     axes.tick_params(axis="x", labelsize=8.5)
     right = axes.twinx()
     right.axhline(100 * NOMINAL, color=SOFT, linewidth=0.8, linestyle=DASHED)
-    right.axhline(100 * BAR, color=SOFT, linewidth=0.8, linestyle=":")
-    right.plot(severity, 100 * coverage, "--s", color=VERMILION, markersize=3.5, linewidth=1.4)
+    right.axhline(100 * BAR, color=SOFT, linewidth=0.8, linestyle=DOTTED)
+    right.plot(severity, 100 * coverage, color=VERMILION, **COVERAGE_LINE)
     right.set(ylim=(0, 104))
     right.tick_params(axis="y", labelcolor=VERMILION, color=SOFT, labelsize=8.5)
     right.spines[["top", "left"]].set_visible(False)
@@ -103,8 +107,19 @@ def _label(figure: Figure, width: float, height: float, synthetic: bool) -> None
     figure.text(0.16 / width, middle, "MAE (EF points)", rotation=90, va="center", color=BLUE, fontsize=10)
     label = "coverage of the 90 % interval (%)"
     figure.text(1 - 0.3 / width, middle, label, rotation=270, va="center", color=VERMILION, fontsize=10)
-    key = "● MAE of the median, left scale        ■ coverage, right scale; dashed: 90 %, dotted: 85 %"
-    figure.text(0.5, 1 - 0.32 / height, key, ha="center", va="center", fontsize=9.5, color=INK)
+    key = [
+        Line2D([], [], color=BLUE, label="MAE of the median (left)", **MAE_LINE),
+        Line2D([], [], color=VERMILION, label="coverage (right)", **COVERAGE_LINE),
+        Line2D([], [], color=SOFT, linewidth=0.8, linestyle=DASHED, label="90 %"),
+        Line2D([], [], color=SOFT, linewidth=0.8, linestyle=DOTTED, label="85 %"),
+    ]
+    place: dict[str, Any] = {
+        "loc": "center",
+        "bbox_to_anchor": (0.5, 1 - 0.32 / height),
+        "ncols": len(key),
+        "frameon": False,
+    }
+    figure.legend(handles=key, fontsize=9.5, labelcolor=INK, **place)
     if synthetic:
         _say_synthetic(figure, width, height)
 
