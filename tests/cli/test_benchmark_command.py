@@ -158,3 +158,22 @@ def test_missing_modalities_for_real(
         "Known prior: adult, no video",
     ]
     assert len(tables[1]["rows"]) == 32
+
+
+@pytest.mark.slow
+def test_robustness_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    type_in(monkeypatch, "robustness", "--quick")
+    folder = Path("out/benchmark/robustness-quick")
+    assert {path.name for path in folder.iterdir()} == {
+        *("robustness.md", "robustness.json", "robustness.png", "corruptions.png", "answers.csv")
+    }
+    tables = json.loads((folder / "robustness.json").read_text())["tables"]
+    assert [table["title"] for table in tables] == [
+        "Figures to reach",
+        "All corruptions by severity",
+        "Does the SD grow with severity?",
+        "Every corruption at every severity",
+        "Metamorphic tests: 4 synthetic phantoms, seed 51",
+    ]
+    assert len(tables[3]["rows"]) == 71

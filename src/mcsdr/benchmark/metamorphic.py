@@ -128,9 +128,16 @@ def long_cohort(spec: CohortSpec) -> Sequence[Study]:
     """The studies of a cohort; phantoms last `SECONDS` at the machine's own frame rate."""
     if spec.n is None or spec.seed is None:
         return open_cohort(spec)
-    what = {"population": spec.population, "ambiguity": spec.ambiguity, "clean": spec.clean}
-    views = spec.views or (View.A4C,)
-    return PhantomCohort(spec.n, spec.seed, sampling_hz=None, seconds=SECONDS, views=views, **what)  # type: ignore[arg-type]
+    return PhantomCohort(
+        spec.n,
+        spec.seed,
+        sampling_hz=None,
+        seconds=SECONDS,
+        population=spec.population,
+        views=spec.views or (View.A4C,),
+        ambiguity=spec.ambiguity,
+        clean=spec.clean,
+    )
 
 
 def of_cohort(model: Model, spec: CohortSpec, n: int, say: Say) -> Table:
