@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from mcsdr.benchmark import exactness, known, missing, rivals
+from mcsdr.benchmark import exactness, known, missing, rivals, robustness
 from mcsdr.benchmark.record import Report, Table
 from mcsdr.cli import app
 from mcsdr.errors import InvalidConfig
 
-COMMANDS = ("posterior", "heads", "uci", "missing", "realism")
+COMMANDS = ("posterior", "heads", "uci", "missing", "realism", "robustness", "scale")
 Calls = list[tuple[str, dict[str, Any]]]
 
 
@@ -38,6 +38,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     monkeypatch.setattr(rivals, "run", stand_in("heads", True))
     monkeypatch.setattr(rivals, "run_end_to_end", stand_in("heads-end-to-end", True))
     monkeypatch.setattr(missing, "run", stand_in("missing", True))
+    monkeypatch.setattr(robustness, "run", stand_in("robustness", True))
     return asked
 
 
@@ -123,6 +124,23 @@ def test_tiny_runs_stand_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert calls[0][1]["test"] == 12, "what is given counts"
 
 
+def test_robustness_writes_no_path_of_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: Calls
+) -> None:
+    clip, folder = tmp_path / "secret" / "clip.dcm", tmp_path / "hospital"
+    type_in(monkeypatch, "robustness", "small", "--cohort", folder, "--clip", clip, "--n", 9, "--out", tmp_path)
+    options = {"model": "small", "seed": 0, "cohort": str(folder), "n": 9, "clips": [clip]}
+    assert calls == [("robustness", options)]
+    text = (tmp_path / "robustness.json").read_text()
+    assert "secret" not in text
+    assert "hospital" not in text
+    assert "benchmark robustness small --cohort FOLDER --clip clip.dcm" in json.loads(text)["command"]
+    monkeypatch.chdir(tmp_path)
+    type_in(monkeypatch, "robustness", "--quick")
+    assert calls[1] == ("robustness", {"model": "phantom-a4c", "seed": 0, "n": 4})
+    assert (tmp_path / "out/benchmark/robustness-quick/robustness.md").exists()
+
+
 @pytest.mark.slow
 def test_missing_modalities_for_real(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -140,3 +158,22 @@ def test_missing_modalities_for_real(
         "Known prior: adult, no video",
     ]
     assert len(tables[1]["rows"]) == 32
+
+
+@pytest.mark.slow
+def test_robustness_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    type_in(monkeypatch, "robustness", "--quick")
+    folder = Path("out/benchmark/robustness-quick")
+    assert {path.name for path in folder.iterdir()} == {
+        *("robustness.md", "robustness.json", "robustness.png", "corruptions.png", "answers.csv")
+    }
+    tables = json.loads((folder / "robustness.json").read_text())["tables"]
+    assert [table["title"] for table in tables] == [
+        "Figures to reach",
+        "All corruptions by severity",
+        "Does the SD grow with severity?",
+        "Every corruption at every severity",
+        "Metamorphic tests: 4 synthetic phantoms, seed 51",
+    ]
+    assert len(tables[3]["rows"]) == 71

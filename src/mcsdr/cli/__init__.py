@@ -24,7 +24,7 @@ COMMANDS = {
     "reproduce": "Repeat the paper's experiment, or ours, on one of the three data sets.",
     "simulate": "Write synthetic echocardiograms with known ejection fraction.",
     "check": "Read every row and clip of a data set, and list what is wrong.",
-    "benchmark": "Measure again what this project claims, on known posteriors, rivals and real tables.",
+    "benchmark": "Measure again what this project claims: known posteriors, rivals, real tables, robustness.",
     "import-official": "Turn a checkpoint that the MCSDR authors released into a model.",
     "info": "Print a model's size, training data, hash and figures.",
 }

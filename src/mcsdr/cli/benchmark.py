@@ -268,6 +268,81 @@ def realism(
     _publish(lambda say: run(folder, say=say, **tiny | _given(cohort=cohort, clips=clip)), folder, private=clip or ())
 
 
+@benchmark.command
+def robustness(
+    model: str = "phantom-a4c",
+    /,
+    *,
+    cohort: str | None = None,
+    n: int | None = None,
+    clip: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    out: Path | None = None,
+    seed: int = 0,
+    quick: Flag = False,
+) -> None:
+    """echo-C: 14 corruptions at 5 severities, and changes that must not change the answer.
+
+    Parameters
+    ----------
+    model
+        A bundled model's name or a folder that `mcsdr train` wrote.
+    cohort
+        Whose clips: phantom:N:SEED or a data set's folder; 200 SYNTHETIC phantoms that no model has learnt from unless
+        given.
+    n
+        Only the first so many studies, or so many phantoms.
+    clip
+        A readable file for the metamorphic tests besides the cohort; may be given several times.
+    out
+        Folder for tables and figures; out/benchmark/robustness unless given.
+    seed
+        Of the corruptions.
+    quick
+        Four studies, to see that it runs; the figures mean nothing, but for those of each --clip.
+    """
+    from mcsdr.benchmark import robustness as echo_c
+
+    given = ({"n": 4} if quick else {}) | _given(cohort=cohort, n=n, clips=clip)
+    folder = _folder(out, "robustness", quick)
+    private = [*(clip or []), *([Path(cohort)] if cohort and not cohort.startswith("phantom:") else [])]
+    _publish(lambda say: echo_c.run(folder, model=model, seed=seed, say=say, **given), folder, private)
+
+
+@benchmark.command
+def scale(
+    *,
+    out: Path | None = None,
+    size: Annotated[list[int] | None, Parameter(negative="")] = None,
+    steps: int | None = None,
+    test: int | None = None,
+    seed: int = 0,
+    quick: Flag = False,
+) -> None:
+    """How many phantoms are enough: the same number of steps on cohorts of growing size, SYNTHETIC.
+
+    Parameters
+    ----------
+    out
+        Folder for the table and the trainings; out/benchmark/scale unless given. What was stopped goes on there.
+    size
+        Phantoms to learn from; may be given several times. 1,000, 4,000 and 16,000 unless given.
+    steps
+        Of every training; those of configs/phantom-varied.toml unless given.
+    test
+        Phantoms to measure on.
+    seed
+        Of the trainings.
+    quick
+        Tiny sizes, to see that it runs; the figures mean nothing.
+    """
+    from mcsdr.benchmark.scale import run
+
+    tiny: dict[str, Any] = {"sizes": [32, 64], "steps": 2, "val": 8, "test": 8} if quick else {}
+    folder = _folder(out, "scale", quick)
+    given = tiny | _given(sizes=size, steps=steps, test=test)
+    _publish(lambda say: run(folder, seed=seed, say=say, **given), folder)
+
+
 def _given(**options: Any) -> dict[str, Any]:
     """The options that were given."""
     return {name: value for name, value in options.items() if value is not None}
