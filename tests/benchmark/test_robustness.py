@@ -82,6 +82,7 @@ def test_tables_say_what_was_found(found: Found) -> None:
     assert dict(zip(severities.header, severities.rows[5], strict=True))["refused %"] == 100
     assert [row[0] for row in ranks.rows] == [*NAMES, "all"]
     assert all(row[1] == pytest.approx(1) for row in ranks.rows)
+    assert not any("|" in heading for table in (targets, severities, ranks, everything) for heading in table.header)
     assert len(everything.rows) == 1 + len(NAMES) * len(SEVERITIES)
 
 

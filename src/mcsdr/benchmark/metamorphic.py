@@ -157,8 +157,10 @@ def of_cohort(model: Model, spec: CohortSpec, n: int, say: Say) -> Table:
         quantiles = [float(q) for q in np.quantile(tested, (0.5, 0.9, 1))] if len(tested) else [None] * 3
         within = 100 * float((tested <= bar).mean()) if len(tested) else None
         rows.append([relation.name, len(tested), *quantiles, f"≤ {bar:g}", within])
-    header = ("test", "studies", "median |shift|", "90th percentile", "max", "bar", "within %")
-    notes = ["|shift| of the posterior's median in EF points; of a study the largest over the versions of a test."]
+    header = ("test", "studies", "median shift", "90th percentile", "max", "bar", "within %")
+    notes = [
+        "Size of the shift of the posterior's median in EF points; of a study the largest over the versions of a test."
+    ]
     return Table(f"Metamorphic tests: {spec.describe()}", header, rows, notes, digits=2)
 
 
@@ -171,6 +173,6 @@ def of_clips(model: Model, studies: Sequence[tuple[str, Study]]) -> Table:
             verdict = None if np.isnan(away) else "yes" if away <= relation.real_bar else "no"
             asked: list[Cell] = [name, found.median, "yes" if found.refused else "no"]
             rows.append([*asked, relation.name, float(away), f"≤ {relation.real_bar:g}", verdict])
-    header = ("clip", "median EF %", "refused", "test", "|shift|", "bar", "within")
-    notes = ["Clips from files; their ejection fraction is not known, and no test needs it. –: the clip is too short."]
+    header = ("clip", "median EF %", "refused", "test", "shift", "bar", "within")
+    notes = ["Clips from files, no phantoms; no test needs their ejection fraction. –: the clip is too short."]
     return Table("Metamorphic tests: clips", header, rows, notes, digits=2)

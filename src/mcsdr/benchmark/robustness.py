@@ -210,7 +210,7 @@ def write_rows(path: Path, found: Found) -> None:
 
 # --- tables ----------------------------------------------------------------------------------------------------------
 
-MEASURES = ("shift", "|shift|", "MAE", "SD", "CRPS", "coverage %", "refused %", "coverage % of answered")
+MEASURES = ("shift", "size of shift", "MAE", "SD", "CRPS", "coverage %", "refused %", "coverage % of answered")
 
 
 def tables(found: Found, cohort: str) -> list[Table]:
