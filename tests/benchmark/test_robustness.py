@@ -12,7 +12,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from mcsdr.benchmark import metamorphic, robustness
-from mcsdr.benchmark.answers import ask, refused
+from mcsdr.benchmark.answers import ask, with_clips
 from mcsdr.benchmark.metamorphic import RELATIONS, cut, mirrored, reversed_in_time, with_gain
 from mcsdr.benchmark.robustness import Found
 from mcsdr.clips import ClipSettings, store
@@ -20,7 +20,6 @@ from mcsdr.corruptions import NAMES, SEVERITIES
 from mcsdr.datasets import CohortSpec
 from mcsdr.errors import InvalidCohort, MissingFile
 from mcsdr.model import Model
-from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.study import Study
 
 SHAPE = (5, len(NAMES), 6)
@@ -44,15 +43,14 @@ def found() -> Found:
 
 
 def test_a_study_is_asked_as_the_model_would_be(model: Model, studies: list[Study]) -> None:
-    together = ask(model, studies * 7)  # more than are encoded at once
-    assert len(together) == 7 * len(studies)
-    assert together[8].median == pytest.approx(model(studies[2]).median, abs=1e-3)
+    together, gone = ask(model, studies)
+    assert len(together) == len(gone) == len(studies)
+    assert together[2].median == pytest.approx(model(studies[2]).median, abs=1e-3)
 
 
-def test_refused_are_those_that_know_too_little(model: Model, studies: list[Study]) -> None:
-    z = quantile_nodes()
-    sharp_and_vague = Posterior.from_nodes(z, 50 + np.array([[4.0], [9.0]]) * z)
-    assert refused(model, studies[:2], sharp_and_vague).tolist() == [False, True]
+def test_what_a_gate_refuses_is_refused(model: Model, studies: list[Study]) -> None:
+    black = with_clips(studies[0], lambda clip: replace(clip, frames=np.zeros_like(clip.frames)))
+    assert ask(model, [black])[1].tolist() == [True]
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_every_row_of_the_table_changes_the_picture(name: str) -> None:
     everything = {n: middle(row) for n, row in rows.items()} | {"ef": 0.5, "size": 1.0, "drawn": 3.0}
     everything |= {"mirrored": 0.0, "veil": 0.3, "framing": 0.7, "black_level": 0.02, "apex_x": 0.0, "tilt": 0.0}
     everything |= {"floor_level": 0.02, "moderator_band": 1.5, "shadow1_at": 0.3, "shadow2_at": -0.3}
-    everything |= {"akinesia_angle": 0.4, "surroundings": 0.2, "rv_width": 0.9, "outflow": 0.7}
+    everything |= {"lost": 0.0, "akinesia_angle": 0.4, "surroundings": 0.2, "rv_width": 0.9, "outflow": 0.7}
     everything |= {"beat_starts": np.arange(16.0), "beat_efs": np.ones(16), "systolic_share": 0.4}
     times = np.array([0.05, 0.2, 0.33, 0.6])
     seen = picture(everything, times)
@@ -134,7 +134,7 @@ def test_every_row_of_the_table_changes_the_picture(name: str) -> None:
 
 def test_an_archive_that_does_nothing() -> None:
     frames = np.random.default_rng(0).integers(0, 255, (3, 112, 112), dtype=np.uint8)
-    p = dict.fromkeys(EXAM, 0.0) | {"resample": 1.0, "drawn": 1.0}
+    p = dict.fromkeys(EXAM | CLIP, 0.0) | {"resample": 1.0, "drawn": 1.0}
     assert (archive.finished(frames, p, np.arange(3) / 25) == frames).all()
     assert (archive.finished(frames, p | {"mirrored": 1.0}, np.arange(3) / 25) == frames[:, :, ::-1]).all()
 

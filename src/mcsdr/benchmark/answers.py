@@ -8,27 +8,22 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.gates import WIDE_INTERVAL
 from mcsdr.model import Model
 from mcsdr.posterior import Posterior
+from mcsdr.prediction import answer
 from mcsdr.study import Clip, Study
 
-AT_ONCE = 32  # versions encoded together, so that memory does not grow with their number
 
+def ask(model: Model, studies: Sequence[Study]) -> tuple[Posterior, NDArray[np.bool_]]:
+    """What a user would be told of each study: its posterior, and whether the model would rather not answer, [B].
 
-def ask(model: Model, studies: Sequence[Study]) -> Posterior:
-    """The posteriors of a batch, encoded a few at a time, without the sampler's trajectories.
+    Each study is answered by itself, as `mcsdr predict` does it: by all its beats, and through every gate.
 
     Raises:
         ClipTooShort: a clip holds too few frames.
     """
-    return Posterior.joined([model(studies[start : start + AT_ONCE]) for start in range(0, len(studies), AT_ONCE)])
-
-
-def refused(model: Model, studies: Sequence[Study], posteriors: Posterior) -> NDArray[np.bool_]:
-    """Which studies [B] the model would rather not answer: those whose 90 % interval is too wide to say much."""
-    low, high = posteriors.interval(0.9)
-    return np.asarray(high - low > WIDE_INTERVAL)
+    answers = [answer(study.study_id, study, model) for study in studies]
+    return Posterior.joined([one.posterior for one in answers]), np.array([bool(one.abstained) for one in answers])
 
 
 def with_clips(study: Study, change: Callable[[Clip], Clip]) -> Study:

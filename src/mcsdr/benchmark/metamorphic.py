@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.benchmark.answers import ask, refused, with_clips
+from mcsdr.benchmark.answers import ask, with_clips
 from mcsdr.benchmark.record import Cell, Say, Table
 from mcsdr.clips import ClipSettings
 from mcsdr.datasets import CohortSpec, open_cohort
@@ -71,10 +71,10 @@ def shifts(model: Model, study: Study) -> Shifts:
         ClipTooShort: it holds no window.
     """
     groups = versions(study, model.clip)
-    posteriors = ask(model, [version for group in groups for version in group])
+    posteriors, refused = ask(model, [version for group in groups for version in group])
     medians = iter(np.split(posteriors.median, np.cumsum([len(group) for group in groups])[:-1]))
     found = [np.abs(these[1:] - these[0]).max() if len(these) > 1 else np.nan for these in medians]
-    return Shifts(float(posteriors.median[0]), bool(refused(model, groups[0][:1], posteriors[:1])[0]), np.array(found))
+    return Shifts(float(posteriors.median[0]), bool(refused[0]), np.array(found))
 
 
 def versions(study: Study, settings: ClipSettings) -> list[list[Study]]:

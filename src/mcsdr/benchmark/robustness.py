@@ -7,7 +7,7 @@ picture gets worse, and refuses before its intervals stop telling the truth:
     ρ           Spearman's rank correlation of severity 0…5 and posterior SD, of one study and corruption; a corruption
                 that leaves the SD as it was has ρ = 0
     coverage    share of reader's EF inside the 90 % interval
-    answered    studies not refused (`answers.refused`)
+    answered    studies that no gate refuses (`mcsdr.gates`)
     shift       median under the corruption − median of the clip as it is
 
 The bars: median ρ ≥ 0.8, and coverage of answered studies ≥ 85 % at every severity. See `metamorphic` for the rest.
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcsdr.benchmark import metamorphic
-from mcsdr.benchmark.answers import ask, refused, with_clips
+from mcsdr.benchmark.answers import ask, with_clips
 from mcsdr.benchmark.known import TARGETS, Figure
 from mcsdr.benchmark.record import Cell, Report, Say, Table
 from mcsdr.corruptions import NAMES, SEVERITIES, TABLE, corrupt
@@ -177,11 +177,11 @@ def measure(model: Model, cohort: Sequence[Study], count: int, seed: int, say: S
 def answer(model: Model, study: Study, seed: int, index: int) -> Answers:
     """One study as it is and under everything."""
     versions = [study, *(worse(study, name, severity, seed, index) for name in NAMES for severity in SEVERITIES)]
-    posteriors = ask(model, versions)
+    posteriors, gone = ask(model, versions)
     scores = StudyScores.of(posteriors, np.full(len(versions), study.ef_percent))
     grid = np.zeros((len(NAMES), len(LEVELS)), dtype=np.int64)
     grid[:, 1:] = 1 + np.arange(len(versions) - 1).reshape(len(NAMES), -1)
-    median, sd, gone = posteriors.median, posteriors.sd, refused(model, versions, posteriors)
+    median, sd = posteriors.median, posteriors.sd
     return Answers(median[grid], sd[grid], scores.crps[grid], scores.pit[grid], gone[grid])
 
 

@@ -21,11 +21,13 @@ Array = NDArray[np.float64]
 
 
 def finished(frames: Frames, p: Mapping[str, Value], times_s: Array) -> Frames:
-    """The clip as an archive holds it: floor level, drawings, fewer pixels, left and right exchanged, JPEG."""
+    """The clip as an archive holds it: floor level, mirror, drawings, lost and shaken frames, fewer pixels, JPEG."""
     x = np.maximum(frames, np.uint8(round(255 * p["floor_level"])))
     if p["mirrored"]:
         x = np.ascontiguousarray(x[:, :, ::-1])
     x = draw_over(x, p, times_s)
+    if p["lost"] or p["shaking"]:
+        x = unsteady(x, p["lost"], p["shaking"], np.random.default_rng([int(p["drawn"]), 1]))
     if p["resample"] < 1:
         x = resampled(x, p["resample"])
     return jpeg(x, round(p["jpeg"])) if p["jpeg"] else x
@@ -98,6 +100,24 @@ def ecg(p: Mapping[str, Value], times_s: Array) -> Array:
         return np.asarray(tall * np.exp(-0.5 * ((since - at_s) / width_s) ** 2).max(1))
 
     return wave(0.0, 0.012, 1.0) - wave(0.03, 0.01, 0.25) + wave(0.26, 0.04, 0.25) + wave(-0.14, 0.025, 0.12)
+
+
+def unsteady(frames: Frames, lost: float, shaking: float, rng: np.random.Generator) -> Frames:
+    """The clip with a share of its frames lost, each replaced by the last that arrived, and every picture shifted."""
+    arrived = rng.random(len(frames)) >= lost
+    last = np.maximum.accumulate(np.where(arrived, np.arange(len(frames)), 0))
+    by = np.round(shaking * frames.shape[1] * rng.standard_normal((len(frames), 2))).astype(int)
+    return np.stack([_shifted(frames[at], *shift) for at, shift in zip(last, by.tolist(), strict=True)])
+
+
+def _shifted(frame: Frames, down: int, right: int) -> Frames:
+    """Moved by whole pixels; what comes in is black."""
+    height, width = frame.shape
+    moved = np.zeros_like(frame)
+    moved[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = frame[
+        max(-down, 0) : height + min(-down, 0), max(-right, 0) : width + min(-right, 0)
+    ]
+    return moved
 
 
 def resampled(frames: Frames, share: float) -> Frames:

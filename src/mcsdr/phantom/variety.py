@@ -185,6 +185,8 @@ CLIP: Table = {
     "shadow2_at": Row(-0.95, 0.95),
     "shadow2_width": Row(0.04, 0.20),
     "shadow2_depth": Row(0.2, 0.95),
+    "lost": Row(0.05, 0.6, 0.25),  # share of frames that never arrived; the one before stands in for each
+    "shaking": Row(0.003, 0.03, 0.20),  # SD of each frame's own shift, share of the side
     # --- families that varied phantoms never have, see SHIFTED
     "speckle_filter": Row(0.0, 0.0, 0.0),  # a machine's smoothing of speckle that spares edges
     "s_curve": Row(0.0, 0.0, 0.0),  # a grey curve flat at both ends
