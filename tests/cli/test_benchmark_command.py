@@ -128,13 +128,14 @@ def test_robustness_writes_no_path_of_the_users_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: Calls
 ) -> None:
     clip, folder = tmp_path / "secret" / "clip.dcm", tmp_path / "hospital"
+    folder.mkdir()
     type_in(monkeypatch, "robustness", "small", "--cohort", folder, "--clip", clip, "--n", 9, "--out", tmp_path)
     options = {"model": "small", "seed": 0, "cohort": str(folder), "n": 9, "clips": [clip]}
     assert calls == [("robustness", options)]
     text = (tmp_path / "robustness.json").read_text()
     assert "secret" not in text
     assert "hospital" not in text
-    assert "benchmark robustness small --cohort FOLDER --clip clip.dcm" in json.loads(text)["command"]
+    assert "benchmark robustness small --cohort FOLDER --clip FILE" in json.loads(text)["command"]
     monkeypatch.chdir(tmp_path)
     type_in(monkeypatch, "robustness", "--quick")
     assert calls[1] == ("robustness", {"model": "phantom-a4c", "seed": 0, "n": 4})
