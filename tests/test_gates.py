@@ -32,8 +32,7 @@ def strange(distance: bool, impostor: bool) -> Familiarity:
     one = np.ones(1, np.float32)
     parts = {
         "centre": np.zeros(2, np.float32), "directions": np.array([[1, 0]], np.float32), "scale": one,
-        "rest": np.array([1, 0, 1], np.float32), "feature_centre": np.zeros(3, np.float32),
-        "feature_scale": np.ones(3, np.float32), "weights": np.zeros(3, np.float32),
+        "rest": np.array([1, 0, 1], np.float32), "weights": np.zeros(2, np.float32),
         "cuts": np.array([1 if impostor else -1, -1 if distance else 1e6], np.float32),
     }  # fmt: skip
     return Familiarity(**parts)
@@ -74,7 +73,7 @@ def test_the_readers_doubts_and_less_than_a_beat(studies: list[Study]) -> None:
 
 
 def test_the_encoders_two_questions(studies: list[Study]) -> None:
-    features = np.ones((1, 2))
+    features = np.ones((1, 4))
     child = replace(studies[0], attributes=Attributes(age_years=4))
     for distance, impostor, expected in (
         (True, True, ["wrong-view-or-not-echo", "outside-training"]),
@@ -83,7 +82,7 @@ def test_the_encoders_two_questions(studies: list[Study]) -> None:
     ):
         gate = strange(distance, impostor)
         assert codes(studies[0], features=features, familiarity=gate) == expected
-        assert codes(Study(), features=np.full((1, 2), np.nan), familiarity=gate) == []
+        assert codes(Study(), features=np.full((1, 4), np.nan), familiarity=gate) == []
     in_order = codes(child, features=features, familiarity=strange(True, True), adults_only=True)
     assert in_order == ["wrong-view-or-not-echo", "adult-model-for-a-child", "outside-training"]
 

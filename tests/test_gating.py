@@ -70,7 +70,7 @@ def test_answers_stay_and_the_model_is_another(gated: Gated, studies: list[Study
     loaded = load(tmp_path / "gated")
     assert loaded.sha256 == model.sha256
     assert loaded.familiarity is not None
-    features = np.random.default_rng(0).standard_normal((5, 32))
+    features = np.random.default_rng(0).standard_normal((5, 32 + 9 * 32))
     assert np.array_equal(loaded.familiarity.strangeness(features), model.familiarity.strangeness(features))
     loaded.familiarity = None
     loaded.save(tmp_path / "plain")

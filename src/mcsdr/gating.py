@@ -26,10 +26,10 @@ from mcsdr.calibration import refuse_seen
 from mcsdr.clips import Frames, augment, cut_windows, draw_augmentation, store
 from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.errors import InvalidConfig, McsdrError
-from mcsdr.familiarity import Familiarity, fit_familiarity, token_features
+from mcsdr.familiarity import Familiarity, fit_familiarity
 from mcsdr.gates import of_pictures
 from mcsdr.model import Model
-from mcsdr.phantom.impostors import ImpostorCohort
+from mcsdr.phantom.impostors import FAMILIES, ImpostorCohort
 from mcsdr.protocol import ViewedFrames
 from mcsdr.study import Study
 
@@ -37,6 +37,7 @@ Array = NDArray[np.float64]
 
 HALVES = 2
 AT_ONCE = 16  # clips
+OF_A_VIEW = 6  # times as many clips of another view are fitted as of other impostors: it is the hardest to tell
 FRESH = 1_000_003  # added to the seed for impostors that are measured on
 
 
@@ -95,7 +96,7 @@ def fit(
         own: clips of the kind that it is to answer.
         validation: others of that kind, of which `share` may be refused.
         families: of impostors, `ImpostorCohort`'s own unless given.
-        impostors, measured: clips of each family to fit on, and to measure on.
+        impostors, measured: clips of each family to fit on (OF_A_VIEW times as many of a view), and to measure on.
         seed: of the impostors and of the alterations.
         share: of the validation clips that may be refused.
         advance: told what is being encoded, and how many are done.
@@ -114,18 +115,24 @@ def fit(
     ours = seen("own clips", _opened(own), altered=True)
     held = seen("validation", _opened(validation))
     names = ImpostorCohort(0, seed, families).families
-    taught = seen("impostors", ImpostorCohort(impostors * len(names), seed, families))
-    asked = seen("impostors to measure on", ImpostorCohort(measured * len(names), seed + FRESH, families))
-    familiarity = fit_familiarity(ours.features, taught.features, held.features, share)
+    more = tuple(name for name in names if name not in FAMILIES) * (OF_A_VIEW - 1)
+    to_teach = ImpostorCohort(impostors * len(names + more), seed, names + more)
+    to_ask = ImpostorCohort(measured * len(names), seed + FRESH, names)
+    taught, asked = seen("impostors", to_teach), seen("impostors to measure on", to_ask)
+
+    def taught_by(shown: Sequence[str]) -> Familiarity:
+        mine = _of(shown, to_teach)
+        return fit_familiarity(ours.features, taught.features[mine], held.features, share, width=model.network.width)
+
+    familiarity = taught_by(names)
     unseen = np.full(len(asked.features), np.nan)
     for half in range(HALVES if len(names) >= HALVES else 0):
-        family = np.arange(len(names)) % HALVES == half
-        rest = fit_familiarity(ours.features, taught.features[_of(~family, taught)], held.features, share)
-        mine = _of(family, asked)
+        mine = _of(names[half::HALVES], to_ask)
+        rest = taught_by([name for name in names if name not in names[half::HALVES]])
         unseen[mine] = rest.refuses(asked.features[mine]) | asked.odd[mine]
     rates = [_rate("validation", held, familiarity, np.full(len(held.features), np.nan))]
-    for place, name in enumerate(names):
-        mine = _of(np.arange(len(names)) == place, asked)
+    for name in names:
+        mine = _of([name], to_ask)
         rates.append(_rate(name, Seen(asked.features[mine], asked.odd[mine]), familiarity, unseen[mine]))
     gated = copy(model)
     gated.__dict__.pop("sha256", None)  # of the weights without the gate
@@ -180,7 +187,7 @@ def _see(
         altered = [(_altered(frames, alter), view) for frames, view in windows] if alter is not None else []
         if windows:
             video = model.encode_stored([[window] for window in windows + altered])
-            features.append(token_features(video.tokens.cpu().numpy(), video.mask.cpu().numpy()))
+            features.append(model.features(video))
         advance(min(len(cohort), start + AT_ONCE))
     return Seen(np.concatenate(features) if features else np.empty((0, 0)), np.array(odd, dtype=bool))
 
@@ -191,9 +198,9 @@ def _altered(frames: Frames, generator: torch.Generator) -> Frames:
     return np.asarray((255 * shown).round().clamp(0, 255).to(torch.uint8))
 
 
-def _of(families: NDArray[np.bool_], seen: Seen) -> NDArray[np.bool_]:
-    """Which impostors belong to the families chosen, [N]; families take turns."""
-    return families[np.arange(len(seen.features)) % len(families)]
+def _of(families: Sequence[str], cohort: ImpostorCohort) -> NDArray[np.bool_]:
+    """Which studies of a cohort are of these families, [N]."""
+    return np.array([cohort.family(index) in families for index in range(len(cohort))])
 
 
 def _rate(kind: str, seen: Seen, familiarity: Familiarity, unseen: Array) -> Rate:

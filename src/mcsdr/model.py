@@ -33,9 +33,10 @@ from mcsdr.clips import ClipSettings, beats_of, store, to_grey
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points
 from mcsdr.diffusion.schedule import angles
 from mcsdr.errors import InvalidModel
-from mcsdr.familiarity import Familiarity
+from mcsdr.familiarity import Familiarity, token_features
 from mcsdr.files import write_atomically
 from mcsdr.nn.network import Network, NetworkSettings, build_network, channels_last
+from mcsdr.nn.video_encoder import PLACES
 from mcsdr.posterior import Posterior, pooled
 from mcsdr.protocol import ProtocolSettings, ViewedFrames, groups
 from mcsdr.recalibration import Calibration, pattern_of
@@ -136,6 +137,15 @@ class Model:
     def device(self) -> torch.device:
         """Where the network lives; move it with `model.network.to(device)` before the first call."""
         return self.network.device
+
+    @property
+    def places(self) -> int:
+        """Places of the picture that tokens stand for at each instant, as far as they are the same for all clips."""
+        return PLACES if self.network.settings.encoder == "compact" else 1
+
+    def features(self, video: VideoTokens) -> NDArray[np.float64]:
+        """What `familiarity` asks of each group of tokens, [G, …]."""
+        return token_features(video.tokens.float().cpu().numpy(), video.mask.cpu().numpy(), self.places)
 
     @cached_property
     def sha256(self) -> str:

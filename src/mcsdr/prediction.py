@@ -22,7 +22,6 @@ from mcsdr.beats import Beats
 from mcsdr.clips import beats_of, cut_windows, frame_indices, store, window_length
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import McsdrError, MissingFile
-from mcsdr.familiarity import token_features
 from mcsdr.gates import Abstention
 from mcsdr.io import find_clips, read_study
 from mcsdr.model import Model, VideoTokens
@@ -231,7 +230,7 @@ def answer(
         gates.fired(
             study,
             pooled[0],
-            features=token_features(video.tokens.cpu().numpy(), video.mask.cpu().numpy()),
+            features=model.features(video),
             familiarity=model.familiarity,
             adults_only=model.card.adults_only,
             threshold=threshold,

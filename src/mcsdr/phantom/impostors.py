@@ -17,7 +17,6 @@ what to refuse (`mcsdr.gating`), and some of them, held out, to ask whether it r
     text            a screen of lines that scrolls
     m-mode          a strip of wavy bands that runs to the left
     spectral        a strip of Doppler waves in grey that runs to the left
-    shuffled        a phantom whose frames come in any order: anatomy without a heartbeat
     upside-down     a phantom on its head
     PSAX, …         phantoms of other views, as many as are asked for
 """
@@ -187,13 +186,6 @@ def spectral(rng: np.random.Generator, frames: int) -> Frames:
     return _running(rng, strip, frames)
 
 
-def shuffled(rng: np.random.Generator, frames: int) -> Frames:
-    """A phantom whose frames come in any order."""
-    film = phantom(rng, frames)
-    mixed: Frames = film[rng.permutation(frames)]
-    return mixed
-
-
 def upside_down(rng: np.random.Generator, frames: int) -> Frames:
     """A phantom on its head."""
     return phantom(rng, frames)[:, ::-1].copy()
@@ -210,7 +202,6 @@ FAMILIES: dict[str, Callable[[np.random.Generator, int], Frames]] = {
     "text": text,
     "m-mode": m_mode,
     "spectral": spectral,
-    "shuffled": shuffled,
     "upside-down": upside_down,
 }
 
