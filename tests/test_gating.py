@@ -11,7 +11,7 @@ import pytest
 
 from mcsdr.cli import app
 from mcsdr.datasets import CohortSpec
-from mcsdr.errors import InvalidConfig
+from mcsdr.errors import InvalidCohort, InvalidConfig
 from mcsdr.gating import Gated, fit
 from mcsdr.model import Model, load
 from mcsdr.prediction import answer
@@ -97,6 +97,8 @@ def test_what_the_model_has_seen_is_refused(model: Model, tmp_path: Path) -> Non
     for own, validation in ((specs[0], specs[2]), (specs[2], specs[1]), (specs[2], specs[2])):
         with pytest.raises(InvalidConfig):
             fit(model, own, validation)
+    with pytest.raises(InvalidCohort, match="impostors in the smaller half"):
+        fit(model, specs[2], CohortSpec.parse("phantom:100:4"), impostors=2)
 
 
 def test_the_command(

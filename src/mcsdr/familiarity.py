@@ -15,8 +15,9 @@ the logit of a ridge logistic regression of own against impostor, x standardised
 A window is refused where d > d* or l > l*. Each threshold alone refuses the same share of validation clips, and that
 share is the largest at which both together refuse no more than was allowed. Nothing here touches the network.
 
-On the bundled model of version 0.1.0 a discriminant of s, s² and ρ found 0 of 30 short-axis phantoms, one of v 0–8 %,
-one of x 63 % from 40 that it was shown and 90 % from 200: a view is a matter of where things lie (docs/log.md).
+On the bundled model of version 0.1.0 a discriminant of s, s² and ρ found 0 of 14 short-axis phantoms, one of v at most
+1 of 12, one of x 19 of 30 after 40 that it was shown and 27 of 30 after 200: a view is a matter of where things lie
+(docs/log.md).
 
 References: Lee et al. 2018, "A simple unified framework for detecting out-of-distribution samples and adversarial
 attacks" (distance in feature space); Jackson & Mudholkar 1979, "Control procedures for residuals associated with

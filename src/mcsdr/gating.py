@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from mcsdr.calibration import refuse_seen
 from mcsdr.clips import Frames, augment, cut_windows, draw_augmentation, store
 from mcsdr.datasets import CohortSpec, open_cohort
-from mcsdr.errors import InvalidConfig, McsdrError
-from mcsdr.familiarity import Familiarity, fit_familiarity
+from mcsdr.errors import InvalidCohort, InvalidConfig, McsdrError
+from mcsdr.familiarity import LEAST_CLIPS, Familiarity, fit_familiarity
 from mcsdr.gates import of_pictures
 from mcsdr.model import Model
 from mcsdr.phantom.impostors import FAMILIES, ImpostorCohort
@@ -112,9 +112,11 @@ def fit(
         generator = torch.Generator().manual_seed(seed) if altered else None
         return _see(model, cohort, generator, failures, lambda done: advance(what, done))
 
-    ours = seen("own clips", _opened(own), altered=True)
-    held = seen("validation", _opened(validation))
+    own_clips, held_clips = _opened(own), _opened(validation)
     names = ImpostorCohort(0, seed, families).families
+    _refuse_few(impostors * (len(names) // HALVES if len(names) >= HALVES else 1), len(own_clips), len(held_clips))
+    ours = seen("own clips", own_clips, altered=True)
+    held = seen("validation", held_clips)
     more = tuple(name for name in names if name not in FAMILIES) * (OF_A_VIEW - 1)
     to_teach = ImpostorCohort(impostors * len(names + more), seed, names + more)
     to_ask = ImpostorCohort(measured * len(names), seed + FRESH, names)
@@ -159,6 +161,16 @@ def _same_people(one: CohortSpec, other: CohortSpec) -> bool:
     if one.root is None or other.root is None:
         return (one.kind, one.seed, one.population) == (other.kind, other.seed, other.population)
     return one.root.resolve() == other.root.resolve() and (one.split is None or one.split == other.split)
+
+
+def _refuse_few(*counts: int) -> None:
+    """Before anything is rendered, what `fit_familiarity` would refuse after it."""
+    if min(counts) < LEAST_CLIPS:
+        raise InvalidCohort(
+            f"{counts[0]} impostors in the smaller half of their families, {counts[1]} own and {counts[2]} validation "
+            f"clips: {LEAST_CLIPS} of each are the least.",
+            next_step="Give more phantoms, or more --impostors of each family; 600, 400 and 40 are good numbers.",
+        )
 
 
 def _opened(data: CohortSpec | Sequence[Study]) -> Sequence[Study]:
