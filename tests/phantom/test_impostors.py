@@ -9,14 +9,14 @@ from mcsdr.phantom.impostors import FAMILIES, ImpostorCohort
 from mcsdr.study import View
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, "PSAX"])
+@pytest.mark.parametrize("family", [*FAMILIES, "PSAX", "PLAX"])
 def test_a_family(family: str) -> None:
     cohort = ImpostorCohort(2, 7, (family,), frames=12)
     first, second = cohort[0].clips[0], cohort[1].clips[0]
     assert first.frames.shape == (12, 112, 112)
     assert first.frames.dtype == np.uint8
     assert family in first.source
-    assert first.view == (View.PSAX if family == "PSAX" else View.UNKNOWN)
+    assert first.view == (View.UNKNOWN if family in FAMILIES else View(family))
     assert first.duration_s == pytest.approx(12 / 25)
     assert np.array_equal(first.frames, ImpostorCohort(1, 7, (family,), frames=12)[0].clips[0].frames)
     if family != "black":

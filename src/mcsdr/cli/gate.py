@@ -42,7 +42,7 @@ def gate(
     out
         Folder of the new model.
     families
-        Kinds of impostors, or views such as PSAX; may be given several times. All, and PSAX, unless given.
+        Kinds of impostors, or views such as PSAX; may be given several times. All, PSAX and PLAX unless given.
     impostors
         How many of each kind to fit on, and as many more to measure on.
     share

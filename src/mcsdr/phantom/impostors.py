@@ -24,7 +24,7 @@ what to refuse (`mcsdr.gating`), and some of them, held out, to ask whether it r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import overload
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class ImpostorCohort(Sequence[Study]):
 
     def __init__(self, n: int, seed: int, families: Sequence[str] | None = None, frames: int = 32) -> None:
         self.n, self.seed, self.frames = n, seed, frames
-        self.families = tuple(families or (*FAMILIES, View.PSAX.value))
+        self.families = tuple(families or (*FAMILIES, View.PSAX.value, View.PLAX.value))
         for family in self.families:
             if family not in FAMILIES:
                 View(family)
@@ -88,9 +88,11 @@ class ImpostorCohort(Sequence[Study]):
 
 
 def phantom(rng: np.random.Generator, frames: int, view: View = View.A4C) -> Frames:
-    """A phantom of a cohort that nobody trains on: its seed is beyond all that are written by hand."""
+    """A phantom, plain or varied, of a cohort that nobody trains on: its seed is beyond all that hands write."""
     seed = int(rng.integers(2**40, 2**41))
-    return PhantomCohort(1, seed, frames=frames, sampling_hz=RATE_HZ, views=(view,))[0].clips[0].frames
+    appearance: Literal["plain", "varied"] = "plain" if view != View.PLAX and rng.random() < 0.3 else "varied"
+    cohort = PhantomCohort(1, seed, frames=frames, sampling_hz=RATE_HZ, views=(view,), appearance=appearance)
+    return cohort[0].clips[0].frames
 
 
 def black(rng: np.random.Generator, frames: int) -> Frames:
