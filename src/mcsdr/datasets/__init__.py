@@ -26,6 +26,7 @@ from mcsdr.datasets.mimic_iv_echo import MimicIvEcho
 from mcsdr.datasets.table import beside
 from mcsdr.errors import InvalidCohort, InvalidConfig, MissingFile
 from mcsdr.phantom.cohort import PhantomCohort
+from mcsdr.phantom.strangers import WithStrangers
 from mcsdr.study import Study, View
 
 Population = Literal["adult", "child", "camus"]
@@ -45,6 +46,7 @@ class CohortSpec(BaseModel):
         n, seed, population: of phantoms; how many, which, and what people.
         appearance: of phantoms; how varied people, exams and pictures are.
         ambiguity, clean: of phantoms that hide something, so that their posterior is known; what, and how they look.
+        strangers: of phantoms; the share whose clip shows nothing of their heart, see `phantom.strangers`.
         root: the folder, or a table's path.
         split: "train", "val" or "test"; for phantoms the name that every study carries. All where None.
         views: the clips wanted; the data set's own where None.
@@ -64,6 +66,7 @@ class CohortSpec(BaseModel):
     appearance: Appearance = "plain"
     ambiguity: Ambiguity | None = None
     clean: bool = True
+    strangers: float = Field(0.0, ge=0, lt=1)
 
     @classmethod
     def parse(
@@ -117,7 +120,8 @@ class CohortSpec(BaseModel):
                 people = f" ({self.appearance})"
             if self.ambiguity:
                 people = f" ({self.ambiguity}, {'clean' if self.clean else 'randomised'} pictures)"
-            return f"{self.n} synthetic phantoms{people}, seed {self.seed}{views}"
+            strangers = f", {100 * self.strangers:g} % strangers" if self.strangers else ""
+            return f"{self.n} synthetic phantoms{people}, seed {self.seed}{views}{strangers}"
         fold = "" if self.fold is None else f", fold {self.fold}"
         return f"{self.kind} {self.split or 'all splits'}{fold}{views}"
 
@@ -134,7 +138,8 @@ def open_cohort(spec: CohortSpec) -> Sequence[Study]:
     match spec:
         case CohortSpec(kind="phantom", n=int(n), seed=int(seed)):
             what = spec.model_dump(include={"population", "appearance", "ambiguity", "clean"})
-            return PhantomCohort(n, seed, split=spec.split, **what, **views)
+            cohort = PhantomCohort(n, seed, split=spec.split, **what, **views)
+            return WithStrangers(cohort, spec.strangers) if spec.strangers else cohort
         case CohortSpec(kind="echonet-dynamic", root=Path() as root):
             return EchoNetDynamic(root, spec.split)
         case CohortSpec(kind="echonet-pediatric", root=Path() as root):
@@ -190,10 +195,14 @@ def _refuse_what_has_no_meaning(spec: CohortSpec) -> None:
         raise InvalidConfig(f"{spec.kind} does not say which view a clip shows.", next_step="Leave the views out.")
     if spec.views is not None and spec.kind == "echonet-dynamic" and View.A4C not in spec.views:
         raise InvalidConfig(f"{spec.kind} holds the view A4C only.", next_step="Leave the views out.")
-    if spec.kind != "phantom" and (spec.population, spec.appearance, spec.ambiguity) != ("adult", "plain", None):
+    chosen = (spec.population, spec.appearance, spec.ambiguity, spec.strangers)
+    if spec.kind != "phantom" and chosen != ("adult", "plain", None, 0):
         raise InvalidConfig(
-            "a population, an appearance or an ambiguity can be chosen for phantoms only.", next_step="Leave it out."
+            "a population, an appearance, an ambiguity or strangers can be chosen for phantoms only.",
+            next_step="Leave it out.",
         )
+    if spec.strangers and (spec.ambiguity or spec.views):
+        raise InvalidConfig("strangers are among phantoms of one clip that hide nothing else.")
 
 
 def _validated(given: dict[str, Any], said: str) -> CohortSpec:
