@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mcsdr.beats import find_beats
 from mcsdr.clips import (
+    LOOKS,
     ClipSettings,
     augment,
     cut_windows,
@@ -19,6 +20,7 @@ from mcsdr.clips import (
     frame_indices,
     interpolate,
     random_crop,
+    seen_as,
     standardise,
     store,
     to_square,
@@ -169,3 +171,13 @@ def test_windows_around_beats_hold_them() -> None:
     assert len(cut_windows(stored[:32], SETTINGS, "beats")) == 1
     still = np.broadcast_to(stored[:1], stored.shape)
     assert len(cut_windows(still, SETTINGS, "beats")) == len(cut_windows(still, SETTINGS, "all"))
+
+
+def test_further_looks_at_a_window() -> None:
+    window = np.random.default_rng(0).integers(20, 200, (8, 32, 32), dtype=np.uint8)
+    assert seen_as(window, 0) is window
+    assert (seen_as(window, 1) == window[:, :, ::-1]).all()
+    others = [seen_as(window, look) for look in range(2, 1 + len(LOOKS))]
+    assert all(other.shape == window.shape and other.dtype == np.uint8 for other in others)
+    darker, brighter = others[-1].mean(), others[-2].mean()
+    assert darker < window.mean() < brighter

@@ -64,3 +64,19 @@ def test_a_model_pools_the_clips_of_a_study(model: Model, studies: list[Study]) 
     assert batch.quantile(0.5)[[0, 2]] == pytest.approx(
         [model(studies[2]).median, model(studies[3].without("video")).median], abs=0.05
     )
+
+
+def test_two_looks_do_not_know_left_from_right(model: Model, studies: list[Study]) -> None:
+    """The mixture of a picture and its mirror image is the same for both; and one of each window, not of each look."""
+    study = studies[0]
+    mirrored = replace(study, clips=(replace(study.clips[0], frames=study.clips[0].frames[:, :, ::-1]),))
+    twice = ProtocolSettings(looks=2)
+    levels = [0.1, 0.5, 0.9]
+    here, there = (model(each, protocol=twice).quantile(levels) for each in (study, mirrored))
+    assert here == pytest.approx(there, abs=0.05)
+    alone = Posterior.mixture([model(study), model(mirrored)])
+    assert here == pytest.approx(alone.quantile(levels), abs=0.05)
+    batch = [studies[1].without("video"), study]
+    pooled_batch, each = model.pooled_and_each(model.encode(batch, twice), model.attribute_rows(batch))
+    assert len(pooled_batch) == len(each) == 2
+    assert pooled_batch[0].median == pytest.approx(model(batch[0]).median, abs=0.05)

@@ -79,11 +79,13 @@ class VideoTokens:
     Attributes:
         tokens, mask: [G, L, width], and which of them exist, bool [G, L].
         owner: the study of each group, ascending, int [G].
+        looks: how many groups in a row are looks at the same windows.
     """
 
     tokens: Tensor
     mask: Tensor
     owner: NDArray[np.int64]
+    looks: int = 1
 
 
 class Flow(torch.nn.Module):
@@ -200,9 +202,10 @@ class Model:
         Arguments:
             beats: of each clip of each study, for the windows "beats"; found in the frames where not given.
         """
+        chosen = protocol or self.protocol
         rhythms = [None] * len(studies) if beats is None else beats
         grouped = [
-            groups(clips, self.clip, protocol or self.protocol, rhythm) or [[]]
+            groups(clips, self.clip, chosen, rhythm) or [[]] * chosen.looks
             for clips, rhythm in zip(studies, rhythms, strict=True)
         ]
         owner = np.repeat(np.arange(len(studies)), [len(of_study) for of_study in grouped])
@@ -212,7 +215,8 @@ class Model:
         joined = [torch.cat([none, *(next(tokens) for _ in group)]) for group in seen]
         lengths = torch.tensor([len(t) for t in joined], device=self.device)
         padded = torch.nn.utils.rnn.pad_sequence(joined, batch_first=True)
-        return VideoTokens(padded, torch.arange(padded.shape[1], device=self.device) < lengths[:, None], owner)
+        mask = torch.arange(padded.shape[1], device=self.device) < lengths[:, None]
+        return VideoTokens(padded, mask, owner, chosen.looks)
 
     def _encode_windows(self, windows: Sequence[ViewedFrames]) -> list[Tensor]:
         """Tokens [L, width] of each window; those of one length are encoded together, a bounded number at a time."""
@@ -243,7 +247,7 @@ class Model:
     def pooled_and_each(
         self, video: VideoTokens, attributes: np.ndarray, sampler: SamplerSettings | None = None
     ) -> tuple[Posterior, Posterior]:
-        """The posteriors of the studies [B], and of each group of tokens by itself [G], such as a beat."""
+        """The posteriors of the studies [B], and of each window by itself [G / looks], such as a beat."""
         settings = sampler or self.sampler
         z = starting_points(settings, len(video.owner))
         known = torch.from_numpy(attributes[video.owner]).to(self.device)
@@ -257,12 +261,15 @@ class Model:
         else:
             each = Posterior.from_draws(percent[-1], **path)
         answer = each if len(video.owner) == len(attributes) else pooled(each, video.owner)
+        if video.looks > 1:
+            each = pooled(each, np.arange(len(video.owner)) // video.looks)
         if self.calibration is None or settings.draws is not None:
             return answer, each
         shown, told = video.mask.any(dim=1).cpu().numpy(), ~np.isnan(attributes).all(axis=1)
         pooled_pattern = pattern_of(np.bincount(video.owner, shown) > 0, told)
         calibrated = self.calibration.apply(answer, pooled_pattern)
-        return calibrated, self.calibration.apply(each, pattern_of(shown, told[video.owner]))
+        of_windows = pattern_of(shown[:: video.looks], told[video.owner[:: video.looks]])
+        return calibrated, self.calibration.apply(each, of_windows)
 
     def _flow(self, settings: SamplerSettings) -> torch.nn.Module:
         if settings not in self._flows:

@@ -5,7 +5,8 @@
 A *group* is what the network sees at once: one window of one clip (pool = "mixture"), or, where the model was trained
 so, one window of a clip of each view, their tokens side by side (pool = "tokens"). The posteriors of the groups of a
 study are pooled as the equal-weight mixture F = mean F_g: whichever group is right is not known, so disagreement
-between clips widens the answer instead of vanishing in an average.
+between clips widens the answer instead of vanishing in an average. Several *looks* at each group, mirrored, nearer,
+darker, are pooled in the same way: what should not matter to the answer then widens it where it does.
 
 The field's protocols: the MCSDR paper passes over the whole video once (clips sampled "whole"); others take "one"
 central window, "three", or "all" windows. "beats" takes one around each heartbeat, so that a long clip is answered by
@@ -20,12 +21,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mcsdr.beats import Beats
-from mcsdr.clips import ClipSettings, Frames, Windows, cut_windows
+from mcsdr.clips import ClipSettings, Frames, Windows, cut_windows, seen_as
 from mcsdr.errors import InvalidConfig
 from mcsdr.study import View
 
 Pool = Literal["mixture", "tokens"]
 ViewedFrames = tuple[Frames, View]
+Looks = Literal[1, 2, 6]
 
 
 class ProtocolSettings(BaseModel):
@@ -36,14 +38,17 @@ class ProtocolSettings(BaseModel):
     windows: Windows = "one"
     pool: Pool = "mixture"
     views_together: int = Field(1, gt=0)  # "tokens": at most so many clips, each of another view, are seen at once
+    looks: Looks = 1  # at each window: as it is; mirrored too; and nearer, farther, brighter and darker besides
 
     @property
     def together(self) -> int:
         """Clips of a study that the network sees at once."""
         return self.views_together if self.pool == "tokens" else 1
 
-    def changed(self, windows: Windows | None = None, pool: Pool | None = None) -> ProtocolSettings:
-        """The same protocol with other windows, or another way of pooling; None leaves it as it is.
+    def changed(
+        self, windows: Windows | None = None, pool: Pool | None = None, looks: Looks | None = None
+    ) -> ProtocolSettings:
+        """The same protocol with other windows, another way of pooling, or more looks; None leaves it as it is.
 
         Raises:
             InvalidConfig: tokens side by side are asked of a model that was not trained so.
@@ -53,13 +58,16 @@ class ProtocolSettings(BaseModel):
                 "this model sees one clip at a time; it was not trained on the tokens of several.",
                 next_step="Pool by mixture, or train with protocol.pool = 'tokens'.",
             )
-        return self.model_copy(update={"windows": windows or self.windows, "pool": pool or self.pool})
+        other = {"windows": windows or self.windows, "pool": pool or self.pool, "looks": looks or self.looks}
+        return self.model_copy(update=other)
 
     def describe(self) -> str:
         """One phrase for a table."""
         said = {"one": "one window a clip", "three": "three windows a clip", "all": "all windows", "beats": "all beats"}
-        windows = said[self.windows]
-        return windows if self.together == 1 else f"{windows}, {self.together} views together"
+        words = [said[self.windows]]
+        words += [f"{self.together} views together"] if self.together > 1 else []
+        words += [f"{self.looks} looks at each"] if self.looks > 1 else []
+        return ", ".join(words)
 
 
 def groups(
@@ -76,7 +84,20 @@ def groups(
         beats: of each clip, for the windows "beats"; found in the frames where not given.
 
     With several views together, group g holds window g of clip g of each view, counted round where a view has fewer.
+    The looks at a group follow each other.
     """
+    plain = _groups(clips, settings, protocol, beats)
+    return [
+        [(seen_as(window, look), view) for window, view in group] for group in plain for look in range(protocol.looks)
+    ]
+
+
+def _groups(
+    clips: Sequence[ViewedFrames],
+    settings: ClipSettings,
+    protocol: ProtocolSettings,
+    beats: Sequence[Beats] | None,
+) -> list[list[ViewedFrames]]:
     rhythm = [None] * len(clips) if beats is None else beats
     windows = [
         (window, view)
