@@ -67,7 +67,7 @@ class RunSettings(Settings):
 
     name: str = "model"
     seed: int = 0
-    precision: Literal["bf16", "no"] = "bf16"
+    precision: Literal["bf16", "no"] = "bf16"  # bf16 where the machine multiplies in it, else float32
     short_clips: float = Field(0.3, ge=0, le=1)  # share of batches cut to fewer frames
     augmentation: Literal["strong", "crop", "none"] = "strong"
     select: Literal["crps", "mae"] = "crps"  # the validation figure that the kept model is best in

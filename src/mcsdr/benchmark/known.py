@@ -62,9 +62,9 @@ class Plan(NamedTuple):
 PLANS = {
     "control":         Plan(BUNDLED, False, "crop", 8, "5e-4", 4000, 2000),
     "hidden-wall":     Plan(CONTROL, True,  "none", 30, "1e-3", 4000, 2000),
-    "lateral-dropout": Plan(BUNDLED, False, "crop", 4, "5e-4", 2500, 1000),
-    "arrhythmia":      Plan(BUNDLED, False, "crop", 4, "5e-4", 2500, 1000),
-    "foreshortening":  Plan(BUNDLED, False, "crop", 4, "5e-4", 2500, 1000),
+    "lateral-dropout": Plan(BUNDLED, True,  "none", 30, "1e-3", 2500, 1000),
+    "arrhythmia":      Plan(BUNDLED, True,  "none", 30, "1e-3", 2500, 1000),
+    "foreshortening":  Plan(BUNDLED, True,  "none", 30, "1e-3", 2500, 1000),
 }  # fmt: skip
 KINDS = tuple(PLANS)
 # The bundled encoder was trained on pictures as varied as the randomised ones, so that it serves them as it is.
