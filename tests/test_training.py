@@ -85,6 +85,20 @@ def test_two_processes_under_torchrun(cache: Path, tmp_path: Path) -> None:
     assert load(tmp_path / "model").card.figures["validation"]["processes"] == 2
 
 
+def test_a_machine_without_bfloat16_trains_in_float32(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert training.has_bf16(torch.device("cuda"))
+    monkeypatch.setattr(training, "has_bf16", lambda device: False)
+    rows = []
+    for precision in ("bf16", "no"):
+        settings = read_settings(CONFIGS / "phantom.toml", small(cache, run__precision=precision, optim__epochs="1"))
+        train(settings, tmp_path / precision, Silence())
+        rows.append([row["denoising"] for row in log_rows(tmp_path / precision) if "denoising" in row])
+    assert rows[0]
+    assert rows[0] == rows[1]
+
+
 def test_learning_rate_warms_up_and_falls() -> None:
     settings = OptimSettings(lr=1.0, warmup=0.1)
     rates = [learning_rate(step, 100, settings.lr, settings) for step in range(100)]
