@@ -90,13 +90,11 @@ def test_a_machine_without_bfloat16_trains_in_float32(
 ) -> None:
     assert training.has_bf16(torch.device("cuda"))
     monkeypatch.setattr(training, "has_bf16", lambda device: False)
-    rows = []
+    hashes = set()
     for precision in ("bf16", "no"):
         settings = read_settings(CONFIGS / "phantom.toml", small(cache, run__precision=precision, optim__epochs="1"))
-        train(settings, tmp_path / precision, Silence())
-        rows.append([row["denoising"] for row in log_rows(tmp_path / precision) if "denoising" in row])
-    assert rows[0]
-    assert rows[0] == rows[1]
+        hashes.add(train(settings, tmp_path / precision, Silence()).sha256)
+    assert len(hashes) == 1
 
 
 def test_learning_rate_warms_up_and_falls() -> None:
