@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 CLIP    = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("examples_ybr_color.dcm"))')
 
-.PHONY: demo test lint test-slow figures tables benchmarks picture clean
+.PHONY: demo test lint test-slow figures tables benchmarks bundle picture clean
 
 demo: .venv/.ready                 ## set up, and read a real apical four-chamber DICOM
 	$(BIN)/mcsdr predict "$(CLIP)" --report out/demo.html
@@ -34,6 +34,12 @@ tables: .venv/.ready               ## the tables of docs/reproduction.md; about 
 	  $(BIN)/mcsdr reproduce echonet-pediatric --root out/sim/pediatric --preset $$preset --reduced --folds \
 	    --out out/reproduce || exit 1; \
 	done
+
+bundle: .venv/.ready               ## the model in the package, trained and measured anew; hours on 2 cores
+	$(BIN)/mcsdr train configs/phantom-varied.toml --out runs/phantom-varied
+	$(BIN)/mcsdr gate runs/phantom-varied/model phantom:600:12:varied phantom:400:13:varied --out runs/phantom-varied/gated
+	$(BIN)/mcsdr calibrate runs/phantom-varied/gated phantom:1000:8:shifted-val --out runs/phantom-varied/calibrated
+	$(BIN)/python benchmarks/bundle.py runs/phantom-varied/calibrated
 
 picture: .venv/.ready
 	$(BIN)/python docs/make_picture.py

@@ -12,7 +12,7 @@ from mcsdr.attributes import AttributeStatistics
 from mcsdr.cache import ClipCache, StoredClip, cached
 from mcsdr.clips import ClipSettings
 from mcsdr.datasets import CohortSpec
-from mcsdr.feed import Feed, choose_clips
+from mcsdr.feed import Ahead, Feed, choose_clips
 from mcsdr.protocol import ProtocolSettings
 from mcsdr.settings import DataSettings, OptimSettings, RunSettings, TrainSettings
 from mcsdr.study import View
@@ -58,6 +58,16 @@ def test_a_batch_repeats(cache: ClipCache, sampling: str, augmentation: str) -> 
     assert torch.equal(first.videos.video, again.videos.video)
     assert torch.equal(first.pairs.eps, again.pairs.eps)
     assert not torch.equal(first.ef_percent, other.ef_percent)
+
+
+def test_a_batch_drawn_ahead_is_the_same(cache: ClipCache) -> None:
+    chosen = settings(run=PLAIN.model_copy(update={"augmentation": "strong"}))
+    whole, ahead = feed(cache, chosen), Ahead(feed(cache, chosen))
+    for step in (0, 1, 2, 7, 8):
+        here, there = whole.batch(step).to(torch.device("cpu")), ahead.batch(step).to(torch.device("cpu"))
+        assert torch.equal(here.videos.video, there.videos.video)
+        assert here.videos.video.dtype == torch.float32
+        assert torch.equal(here.ef_percent, there.ef_percent)
 
 
 def test_clips_stand_with_their_study(cache: ClipCache) -> None:

@@ -6,6 +6,7 @@ uninterrupted one would have drawn.
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,17 @@ from torch import Tensor
 
 from mcsdr.attributes import AttributeStatistics
 from mcsdr.cache import ClipCache, StoredClip
-from mcsdr.clips import Frames, augment, draw_augmentation, interpolate, random_crop, to_grey, window_length
+from mcsdr.clips import (
+    Augmentation,
+    ClipSettings,
+    Frames,
+    augment,
+    draw_augmentation,
+    interpolate,
+    random_crop,
+    to_grey,
+    window_length,
+)
 from mcsdr.diffusion.denoiser import Pairs
 from mcsdr.errors import InvalidConfig
 from mcsdr.objective import Hidden, Videos, draw_hidden, draw_noise
@@ -31,16 +42,22 @@ class Batch:
     ef_percent: Tensor
     hidden: Hidden
     pairs: Pairs
+    clip: ClipSettings
+    changes: Augmentation | None = None  # still to be made to the videos, which are uint8 then
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-        videos = replace(self.videos, video=self.videos.video.to(device), places=self.videos.places.to(device))
+        """The batch on the device that learns, which also augments it there."""
+        video = self.videos.video.to(device, non_blocking=True)
+        if self.changes is not None:
+            video = to_grey(augment(video, self.changes.to(device)), self.clip)
+        videos = replace(self.videos, video=video, places=self.videos.places.to(device))
         return Batch(
             videos,
             self.attributes.to(device),
             self.ef_percent.to(device),
             Hidden(self.hidden.attributes.to(device), self.hidden.clips.to(device)),
             Pairs(self.pairs.theta.to(device), self.pairs.eps.to(device)),
+            self.clip,
         )
 
 
@@ -76,20 +93,23 @@ class Feed:
         first = within * settings.optim.batch + self.rank * self.share
         rows = order[first : first + self.share]
         generator = torch.Generator().manual_seed(_mix(seed, 2, step, self.rank))
-        videos = self._videos(rows, np.random.default_rng([seed, 4, step, self.rank]), generator, _mix(seed, 3, step))
+        videos, changes = self._videos(
+            rows, np.random.default_rng([seed, 4, step, self.rank]), generator, _mix(seed, 3, step)
+        )
         hidden = draw_hidden(
             len(rows), self.attributes.shape[1], settings.protocol.together, settings.dropout, generator
         )
         pairs = draw_noise(len(rows), settings.dropout, generator)
-        return Batch(videos, self.attributes[rows], self._labels(rows, generator), hidden, pairs)
+        labels = self._labels(rows, generator)
+        return Batch(videos, self.attributes[rows], labels, hidden, pairs, settings.clip, changes)
 
     def _videos(
         self, rows: np.ndarray, rng: np.random.Generator, generator: torch.Generator, length_seed: int
-    ) -> Videos:
-        """The chosen clips of each study, of one length, augmented."""
+    ) -> tuple[Videos, Augmentation | None]:
+        """The chosen clips of each study, of one length, and how they are still to be augmented."""
         if self.tokens is not None:
             views = tuple(self.cache.clips[row][0].view.value for row in rows)
-            return Videos(self.tokens[rows], views, torch.arange(len(rows)), 1, encoded=True)
+            return Videos(self.tokens[rows], views, torch.arange(len(rows)), 1, encoded=True), None
         together = self.settings.protocol.together
         chosen = [
             (place * together + at, clip)
@@ -98,15 +118,15 @@ class Feed:
         ]
         clips = [clip for _, clip in chosen]
         frames = torch.from_numpy(np.stack(self._windows(clips, generator, length_seed)))
+        places, views = torch.tensor([place for place, _ in chosen]), tuple(clip.view.value for clip in clips)
         match self.settings.run.augmentation:
             case "strong":
-                seen = augment(frames, draw_augmentation(len(frames), generator))
+                return Videos(frames, views, places, together), draw_augmentation(len(frames), generator)
             case "crop":
                 seen = random_crop(frames, generator)
             case "none":
                 seen = frames.float() / 255
-        places = torch.tensor([place for place, _ in chosen])
-        return Videos(to_grey(seen, self.settings.clip), tuple(clip.view.value for clip in clips), places, together)
+        return Videos(to_grey(seen, self.settings.clip), views, places, together), None
 
     def _windows(self, clips: list[StoredClip], generator: torch.Generator, length_seed: int) -> list[Frames]:
         """A random window of each clip, all of one length, the same on every process: sometimes cut short."""
@@ -138,6 +158,22 @@ class Feed:
                 k = torch.multinomial(torch.tensor(known.weights), 1, generator=generator)
                 true_ef[i], reader_sd[i] = known.ef_percent[int(k)], known.reader_sd
         return (true_ef + reader_sd * torch.randn(len(rows), generator=generator)).clamp(*READER_RANGE)
+
+
+class Ahead:
+    """A feed whose next batch is drawn by a thread while the device learns from this one."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self._pool = ThreadPoolExecutor(1)
+        self._next: tuple[int, Future[Batch]] | None = None
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step."""
+        drawn = self._next
+        batch = drawn[1].result() if drawn is not None and drawn[0] == step else self.feed.batch(step)
+        self._next = step + 1, self._pool.submit(self.feed.batch, step + 1)
+        return batch
 
 
 def choose_clips(clips: list[StoredClip], count: int, rng: np.random.Generator) -> list[StoredClip]:

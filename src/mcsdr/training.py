@@ -23,7 +23,7 @@ from mcsdr.checkpoint import Average, load_checkpoint, save_checkpoint
 from mcsdr.datasets import CohortSpec, fingerprint, is_synthetic, open_cohort
 from mcsdr.datasets.entries import FolderCohort
 from mcsdr.errors import InvalidConfig, InvalidModel, TrainingDiverged
-from mcsdr.feed import Feed
+from mcsdr.feed import Ahead, Feed
 from mcsdr.interop.weights import load_encoder_weights
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Card, Model, load
@@ -191,6 +191,7 @@ class Run:
     optimiser: Any
     average: Average
     progress: dict[str, Any]  # "step" and "best", what a checkpoint says besides tensors
+    ahead: Feed | Ahead  # the feed, by a thread where a GPU would wait for it
 
     @classmethod
     def start(cls, settings: TrainSettings, folder: Path, watcher: Watcher) -> Run:
@@ -217,7 +218,8 @@ class Run:
             progress = load_checkpoint(folder / CHECKPOINT, network, average, optimiser)
         objective, optimiser = accelerator.prepare(Objective(network), optimiser)
         average.state = {name: t.to(accelerator.device) for name, t in average.state.items()}
-        parts = (feed, val_cache, val_tokens, statistics, network, objective, optimiser, average, progress)
+        ahead = feed if accelerator.device.type == "cpu" else Ahead(feed)
+        parts = (feed, val_cache, val_tokens, statistics, network, objective, optimiser, average, progress, ahead)
         return cls(settings, folder, watcher, accelerator, *parts)
 
     def advance(self, step: int, steps: int) -> tuple[float, float]:
@@ -226,7 +228,7 @@ class Run:
             group["lr"] = learning_rate(step, steps, group["peak"], self.settings.optim)
         device = self.accelerator.device
         mixed = self.settings.run.precision == "bf16" and has_bf16(device)
-        batch = self.feed.batch(step).to(device)
+        batch = self.ahead.batch(step).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             denoising, nll = self.objective(batch.videos, batch.attributes, batch.ef_percent, batch.hidden, batch.pairs)
         self._refuse_divergence(denoising + nll, step)
