@@ -60,6 +60,14 @@ def test_what_pixels_alone_give_away(family: str, code: str | None) -> None:
         assert [gate.code for gate in of_pictures(study.clips[0])] == ([code] if code else [])
 
 
+def test_a_still_whose_compression_settles_is_a_still(studies: list[Study]) -> None:
+    clip = studies[0].clips[0]
+    frames = np.repeat(clip.frames[:1], len(clip.frames), axis=0).astype(np.int16)
+    frames[:5] += np.random.default_rng(0).integers(-12, 12, frames[:5].shape).astype(np.int16)
+    held = replace(clip, frames=frames.clip(0, 255).astype(np.uint8))
+    assert [gate.code for gate in of_pictures(held)] == ["still-picture"]
+
+
 def test_the_readers_doubts_and_less_than_a_beat(studies: list[Study]) -> None:
     clip = studies[0].clips[0]
     unfound = replace(clip, notices=(Notice("sector-not-found", "No sector."),))

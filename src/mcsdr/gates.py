@@ -25,8 +25,9 @@ from mcsdr.posterior import Posterior
 from mcsdr.study import ADULT_YEARS, Clip, Study
 
 LEAST_CONTRAST = 16.0  # grey levels between the darkest and the brightest hundredth; phantoms have 80 or more
-LEAST_MOTION = 1.5  # grey levels: SD over time of a pixel, 95th percentile over the picture; phantoms have 6 or more
+LEAST_MOTION = 1.5  # grey levels: what `_motion` of a clip that moves has at least; phantoms have 6 or more
 WHOLE_BEAT = 0.9  # of one beat must be there
+QUARTILES = 1.349  # between the quartiles of a normal distribution of SD 1
 SAMPLE = 32  # frames looked at
 SIDE = 160  # pixels a side looked at, about
 WIDE_INTERVAL = 25.0  # EF points
@@ -103,7 +104,7 @@ def of_pictures(clip: Clip) -> Iterator[Abstention]:
     dark, bright = np.percentile(frames, (1, 99))
     if bright - dark < LEAST_CONTRAST:
         yield Abstention("empty-picture", "The picture is black, or of one grey.", ANOTHER_CLIP)
-    elif np.percentile(frames.std(axis=0), 95) < LEAST_MOTION:
+    elif _motion(frames) < LEAST_MOTION:
         yield Abstention("still-picture", "Nothing moves in the clip: it shows a still.", ANOTHER_CLIP)
     if any(notice.code == "sector-not-found" for notice in clip.notices):
         yield Abstention("sector-not-found", "No ultrasound sector was found in the picture.", ANOTHER_CLIP)
@@ -136,6 +137,15 @@ def _sample(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     at = np.unique(np.linspace(0, len(frames) - 1, SAMPLE).round().astype(int))
     step = max(1, max(frames.shape[1:]) // SIDE)
     return frames[at, ::step, ::step]
+
+
+def _motion(frames: NDArray[np.uint8]) -> float:
+    """How much pixels change, in grey levels: quartile range over time as an SD, 95th percentile over the picture.
+
+    Compression changes the first frames of a still while it settles; half of the frames may not count for that.
+    """
+    low, high = np.percentile(frames, (25, 75), axis=0)
+    return float(np.percentile(high - low, 95)) / QUARTILES
 
 
 def _beat_s(clip: Clip) -> float:
