@@ -77,7 +77,7 @@ def test_both_presets_from_folder_to_table(camus: Path, tmp_path: Path) -> None:
     for preset in ("paper", "ours"):
         assert (tmp_path / "out" / "camus" / preset / "figures" / "reliability.png").exists()
     ours = json.loads((tmp_path / "out" / "camus" / "ours" / "seed-0" / "evaluation" / "metrics.json").read_text())
-    assert ours["protocol"] == {"windows": "one", "pool": "tokens", "views_together": 2}
+    assert ours["protocol"] == {"windows": "one", "pool": "tokens", "views_together": 2, "looks": 1}
 
 
 def test_interrupted_anywhere_it_ends_the_same(camus: Path, tmp_path: Path) -> None:
