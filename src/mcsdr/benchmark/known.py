@@ -244,7 +244,8 @@ def write_rows(path: Path, cohort: EncodedCohort, found: Found) -> None:
 
 def tables(found: Mapping[str, Found], randomised: bool) -> list[Table]:
     """What was to be reached on clean pictures, what was measured, and what the nodes of an answer cost."""
-    first = [] if randomised else [Table("Figures to reach", TARGETS, [each.row for each in figures(found)], DEFINED)]
+    wanted = [] if randomised else [each.row for each in figures(found)]
+    first = [Table("Figures to reach", TARGETS, wanted, DEFINED)] if wanted else []
     return [*first, *measured_tables(found, randomised), ideal_table(found)]
 
 
