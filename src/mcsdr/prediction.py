@@ -230,7 +230,7 @@ def answer(
         gates.fired(
             study,
             pooled[0],
-            features=model.features(video),
+            features=None if model.familiarity is None else model.features(video),
             familiarity=model.familiarity,
             adults_only=model.card.adults_only,
             threshold=threshold,

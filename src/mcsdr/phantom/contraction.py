@@ -71,6 +71,12 @@ def contraction(cycle: Tensor, systolic_share: Tensor, rapid_filling: Tensor, sk
     return torch.where(cycle < systolic_share, systole, 1 - filled)
 
 
+def contraction_at(p: Parameters, times_s: Tensor) -> Tensor:
+    """c at `times_s` [B, T, 1], without the rest of the heart's state."""
+    cycle, systolic_share, _ = moment(p, times_s)
+    return contraction(cycle, systolic_share, p["rapid_filling"], p.get("ejection_skew"))
+
+
 def valve_opening(cycle: Tensor, systolic_share: Tensor) -> Tensor:
     """How far the mitral leaflets stand open: an E wave and an A wave, with a half-closed pause between them."""
     diastole = (cycle - systolic_share) / (1 - systolic_share)

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from mcsdr.errors import InvalidConfig
 from mcsdr.phantom import heart
+from mcsdr.phantom.contraction import contraction_at
 from mcsdr.phantom.outline import Parameters
 from mcsdr.study import View
 
@@ -136,7 +137,7 @@ def swing(p: Parameters, times_s: Tensor) -> Tensor:
     turn = p["swing"] * torch.sin(2 * torch.pi * beats + p["swing_phase"])
     turn = turn + p["breathing_turn"] * torch.sin(2 * torch.pi * times_s * 0.25 + p["breathing_phase"])
     turn = turn + p["drift_turn"] * torch.sin(0.8 * times_s) / 0.8
-    return turn + p["rocking"] * heart.beat(p, times_s).contraction
+    return turn + p["rocking"] * contraction_at(p, times_s)
 
 
 def _turned(p: Parameters, u: Tensor, v: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:

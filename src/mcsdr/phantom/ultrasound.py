@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mcsdr.phantom import faults, heart, planes
+from mcsdr.phantom.contraction import contraction_at
 from mcsdr.phantom.outline import Parameters
 from mcsdr.phantom.planes import depth_mm
 from mcsdr.phantom.ranges import TEXTURE
@@ -100,7 +101,7 @@ def _envelope(p: Parameters, view: View, texture: Tensor, offsets: Tensor, times
     moving = F.grid_sample(texture, where, mode="bilinear", padding_mode="reflection", align_corners=False)
     moving = moving.view(batch, 2, *shape[1:])
     if "torsion" in p:
-        moving = faults.torsion(p, moving, heart.beat(p, times_s).contraction)
+        moving = faults.torsion(p, moving, contraction_at(p, times_s))
     free = _free_speckle(texture, offsets)
     share = torch.lerp(p["speckle_free"][..., None], torch.ones_like(blood), blood)[:, None]
     # Bilinear reading averages neighbours and keeps 4/9 of the texture's power on average.
