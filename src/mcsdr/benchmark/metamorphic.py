@@ -137,6 +137,7 @@ def long_cohort(spec: CohortSpec) -> Sequence[Study]:
         views=spec.views or (View.A4C,),
         ambiguity=spec.ambiguity,
         clean=spec.clean,
+        appearance=spec.appearance or "plain",
     )
 
 
