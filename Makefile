@@ -36,6 +36,7 @@ tables: .venv/.ready               ## the tables of docs/reproduction.md; about 
 	done
 
 bundle: .venv/.ready               ## the model in the package, trained and measured anew; hours on 2 cores
+	$(BIN)/mcsdr train configs/phantom.toml --out runs/phantom
 	$(BIN)/mcsdr train configs/phantom-varied.toml --out runs/phantom-varied
 	$(BIN)/mcsdr gate runs/phantom-varied/model phantom:600:12:varied phantom:400:13:varied --out runs/phantom-varied/gated
 	$(BIN)/mcsdr calibrate runs/phantom-varied/gated phantom:1000:8:shifted-val --out runs/phantom-varied/calibrated

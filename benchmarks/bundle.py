@@ -1,5 +1,6 @@
 """Measure a trained model on fresh phantoms and put it into the package, its figures on its card.
 
+    mcsdr train configs/phantom.toml --out runs/phantom
     mcsdr train configs/phantom-varied.toml --out runs/phantom-varied
     mcsdr gate runs/phantom-varied/model phantom:600:12:varied phantom:400:13:varied --out runs/phantom-varied/gated
     mcsdr calibrate runs/phantom-varied/gated phantom:1000:8:shifted-val --out runs/phantom-varied/calibrated
@@ -39,7 +40,7 @@ CARD = """# {name}
 - **Trained on** {training_data}; labels are one simulated reader's reports (true EF + N(0, 4²), drawn anew at each
   visit). Selected and recalibrated on phantoms with families of appearance and motion that it never learnt from. No
   patient's data were used.
-- **Made by** the four commands at the top of `benchmarks/bundle.py`.
+- **Made by** the five commands at the top of `benchmarks/bundle.py`.
 - **Answers** single apical four-chamber clips of adults, all beats of a longer one, and abstains with a reason where it
   should not answer (`mcsdr gate`).
 - **On real clips** nothing has been measured against readers; its intervals are calibrated on phantoms alone.

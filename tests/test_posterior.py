@@ -13,7 +13,7 @@ from scipy import stats
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.errors import InvalidConfig
 from mcsdr.normal import normal_cdf, normal_quantile
-from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior import Posterior, prob_change, quantile_nodes
 
 Z = quantile_nodes()
 LEVELS = np.linspace(0.001, 0.999, 999)
@@ -262,3 +262,10 @@ def test_the_quantile_nodes() -> None:
     np.testing.assert_allclose(Z, -Z[::-1], atol=1e-12)
     assert Z[11] == 0
     assert Z[-1] == 2.576
+
+
+def test_the_probability_of_a_change_is_that_of_two_normals() -> None:
+    before, after = (Posterior.from_nodes(quantile_nodes(), m + 4 * quantile_nodes()) for m in (60.0, 50.0))
+    assert prob_change(before, after, -10) == pytest.approx(0.5, abs=0.005)
+    assert prob_change(before, after, 0) == pytest.approx(normal_cdf(10 / (4 * 2**0.5)), abs=0.005)
+    assert prob_change(before, before, 0) == pytest.approx(0.5, abs=0.005)

@@ -317,6 +317,16 @@ class Posterior:
         return self._rows(x) if query_dimensions else self._values(x[:, 0])
 
 
+def prob_change(before: Posterior, after: Posterior, at_most: float) -> float:
+    """P(EF after − EF before ≤ at_most) of two exams of one patient, `at_most` in EF points, −10 for a fall of ten.
+
+    The two posteriors are taken as independent, each of one study: ∫ F_after(y + at_most) dF_before(y), over 2,000
+    equally likely y. What both exams share (a reader's habit, the same prior) makes them less independent than that.
+    """
+    levels = (np.arange(2000) + 0.5) / 2000
+    return float(np.mean(after.cdf(before.quantile(levels) + at_most)))
+
+
 def pooled(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
     """The equal-weight mixture of the posteriors of each owner.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from mcsdr.io import find_clips, read_study
 from mcsdr.model import Model, VideoTokens
 from mcsdr.posterior import Posterior
 from mcsdr.protocol import ViewedFrames
-from mcsdr.study import Clip, Notice, Study
+from mcsdr.study import Attributes, Clip, Notice, Study
 
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 # Sex-specific lower limit of normal, ASE/EACVI 2015 (Lang et al., J Am Soc Echocardiogr 28:1).
@@ -203,6 +203,29 @@ def predict(
                 yield Failure(str(file), error)
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A study that was read and whose clips are encoded: attributes may change, and nothing is encoded again.
+
+    Attributes:
+        starts_s: of each group of tokens when its beat starts, None where it is no beat; empty where none is told apart.
+        seconds: "read" and "encode".
+    """
+
+    path: str
+    study: Study
+    video: VideoTokens
+    starts_s: tuple[float | None, ...]
+    seconds: dict[str, float]
+
+
+def encode(path: str, study: Study, model: Model, read_seconds: float = math.nan) -> Encoded:
+    """Encode the clips of one study, by all their beats where they are longer than one window."""
+    started = time.perf_counter()
+    video, starts_s = _encode(study, model)
+    return Encoded(path, study, video, tuple(starts_s), {"read": read_seconds, "encode": time.perf_counter() - started})
+
+
 def answer(
     path: str,
     study: Study,
@@ -221,16 +244,30 @@ def answer(
         anyway: give the posterior also where the model abstains; it is marked.
     """
     gates.checked_threshold(threshold)
+    encoded = encode(path, study, model, read_seconds)
+    return conclude(encoded, model, sampler, threshold=threshold, anyway=anyway)
+
+
+def conclude(
+    encoded: Encoded,
+    model: Model,
+    sampler: SamplerSettings | None = None,
+    *,
+    attributes: Attributes | None = None,
+    threshold: float | None = None,
+    anyway: bool = False,
+) -> Prediction:
+    """From tokens to an answer; `attributes` stand in place of the study's own. Otherwise as `answer`."""
+    gates.checked_threshold(threshold)
+    study = encoded.study if attributes is None else replace(encoded.study, attributes=attributes)
     started = time.perf_counter()
-    video, starts_s = _encode(study, model)
-    encoded = time.perf_counter()
-    pooled, each = model.pooled_and_each(video, model.attribute_rows([study]), sampler)
+    pooled, each = model.pooled_and_each(encoded.video, model.attribute_rows([study]), sampler)
     sampled = time.perf_counter()
     why = list(
         gates.fired(
             study,
             pooled[0],
-            features=None if model.familiarity is None else model.features(video),
+            features=None if model.familiarity is None else model.features(encoded.video),
             familiarity=model.familiarity,
             adults_only=model.card.adults_only,
             threshold=threshold,
@@ -243,16 +280,16 @@ def answer(
         known = {notice.code for notice in notices}
         notices += tuple(Notice(gate.code, gate.reason) for gate in why if gate.code not in known)
     return Prediction(
-        path,
+        encoded.path,
         study,
         pooled[0],
         model,
         sampler or model.sampler,
         notices,
-        {"read": read_seconds, "encode": encoded - started, "sample": sampled - encoded},
+        {**encoded.seconds, "sample": sampled - started},
         abstained=why[0] if why else None,
         anyway=anyway,
-        beats=tuple(BeatAnswer(start, each[g]) for g, start in enumerate(starts_s) if start is not None),
+        beats=tuple(BeatAnswer(start, each[g]) for g, start in enumerate(encoded.starts_s) if start is not None),
     )
 
 

@@ -58,6 +58,7 @@ class OptimSettings(Settings):
 class StartSettings(Settings):
     """What the weights start from."""
 
+    model: str = ""  # a model's name or folder, all of whose weights are taken; goes before `encoder`
     encoder: str = ""  # a model's name or folder, or a checkpoint of the encoder; random where empty
     frozen: bool = False  # the encoder stays what it starts from, and the central window of each clip is encoded once
 

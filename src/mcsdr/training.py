@@ -204,8 +204,7 @@ class Run:
         statistics = AttributeStatistics.fit(settings.network.attributes, train_cache.attributes)
         torch.manual_seed(settings.run.seed)
         network = channels_last(build_network(settings.network))
-        if settings.start.encoder:
-            start_from(network, settings)
+        start_from(network, settings)
         tokens = val_tokens = None
         if settings.start.frozen:
             network.video_encoder.requires_grad_(False)
@@ -317,19 +316,31 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def start_from(network: Network, settings: TrainSettings) -> None:
-    """Load what the encoder starts from: a model of this package, or a published checkpoint of its architecture."""
-    source = settings.start.encoder
+    """Load what the network starts from: a model of this package or its encoder, or a published encoder's checkpoint.
+
+    Raises:
+        InvalidConfig: its shape is another.
+        InvalidModel: there is no such model.
+    """
+    start = settings.start
+    if start.model:
+        _take_over(network, load(start.model).network, f"start.model = {start.model!r}")
+    elif start.encoder:
+        try:
+            encoder = load(start.encoder).network.video_encoder
+        except InvalidModel:
+            if not Path(start.encoder).is_file():
+                raise
+            load_encoder_weights(network.video_encoder, Path(start.encoder), settings.network.encoder)
+            return
+        _take_over(network.video_encoder, encoder, f"start.encoder = {start.encoder!r}")
+
+
+def _take_over(module: torch.nn.Module, other: torch.nn.Module, what: str) -> None:
     try:
-        weights = load(source).network.video_encoder.state_dict()
-    except InvalidModel:
-        if not Path(source).is_file():
-            raise
-        load_encoder_weights(network.video_encoder, Path(source), settings.network.encoder)
-        return
-    try:
-        network.video_encoder.load_state_dict(weights)
+        module.load_state_dict(other.state_dict())
     except RuntimeError as error:
-        raise InvalidConfig(f"start.encoder = {source!r} is of another shape: {error}") from error
+        raise InvalidConfig(f"{what} is of another shape: {error}") from error
 
 
 def averaged_model(

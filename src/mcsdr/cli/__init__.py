@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "Read every row and clip of a data set, and list what is wrong.",
     "benchmark": "Measure again what this project claims: known posteriors, rivals, real tables, robustness.",
     "import-official": "Turn a checkpoint that the MCSDR authors released into a model.",
+    "serve": "Drop clips on a page of this machine, or send them by HTTP, and read posteriors.",
     "info": "Print a model's size, training data, hash and figures.",
 }
 for command, summary in COMMANDS.items():

@@ -1,0 +1,65 @@
+"""`mcsdr serve`: a page to drop clips on, and the same by HTTP, on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token_file: Path | None = None,
+    model: str = "phantom-a4c",
+    line: int = 16,
+) -> None:
+    """Serve a page on which clips are dropped and posteriors read, and the same by HTTP; nothing leaves the machine.
+
+    Parameters
+    ----------
+    host
+        Address to listen on. Any but this machine's own needs a token, and a proxy that encrypts before it.
+    port
+        Port to listen on; 0 takes a free one.
+    token_file
+        A file that holds the token which every request must carry; open the page as http://HOST:PORT/#token=TOKEN.
+    model
+        A bundled model's name or a folder that `mcsdr train` wrote.
+    line
+        How many clips may wait; who comes later is asked to come again.
+    """
+    import uvicorn
+
+    from mcsdr.errors import InvalidConfig
+    from mcsdr.serve.app import create_app
+    from mcsdr.serve.guard import LOOPBACK
+
+    token = None if token_file is None else _token(token_file)
+    if host not in (*LOOPBACK, "::1") and token is None:
+        raise InvalidConfig(
+            f"others could reach the service at {host}, and anybody could use it.",
+            next_step="Give --token-file with a secret in it, or leave --host at 127.0.0.1.",
+        )
+    app = create_app(model, token=token, hosts=(*LOOPBACK, host), line=line)
+    config = uvicorn.Config(app, host=host, port=port, access_log=False, log_level="warning", server_header=False)
+    server = uvicorn.Server(config)
+    with config.bind_socket() as socket:
+        shown = f"[{host}]" if ":" in host else host
+        print(f"mcsdr listens on http://{shown}:{socket.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)
+        print("Research use only; not for diagnosis. A clinician reads the images.", flush=True)
+        server.run(sockets=[socket])
+
+
+def _token(path: Path) -> str:
+    from mcsdr.errors import InvalidConfig, MissingFile
+
+    if not path.is_file():
+        raise MissingFile("there is no such file", path=path)
+    token = path.read_text().strip()
+    if len(token) < 16:
+        raise InvalidConfig(
+            "the token is shorter than 16 characters.",
+            path=path,
+            next_step="Write a long random one: python -c 'import secrets; print(secrets.token_urlsafe())'.",
+        )
+    return token

@@ -1,0 +1,299 @@
+"""The HTTP service: a clip in, a job; from the job progress, the answer, and every form of it.
+
+    POST   /api/v1/clips?name=&age=&sex=…    the clip as the body             202 {"id", "state", …}
+    GET    /api/v1/jobs/ID                   where it stands, and the answer   200
+    GET    /api/v1/jobs/ID/events            the same as it changes            text/event-stream
+    PATCH  /api/v1/jobs/ID                   other attributes or threshold     200, nothing is encoded again
+    DELETE /api/v1/jobs/ID                   cancel and forget                 204
+    GET    /api/v1/jobs/ID/{result.json, report.html, …}                       downloads
+    GET    /api/v1/change?before=&after=     P(ΔEF ≤ −10) of two exams
+    GET    /health                           alive?
+
+    >>> from mcsdr.serve import create_app
+    >>> app = create_app()                      # an ASGI application of your own server
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
+
+import mcsdr
+from mcsdr.errors import InputError, McsdrError
+from mcsdr.model import BUNDLED, Model, load
+from mcsdr.posterior import prob_change
+from mcsdr.prediction import Prediction
+from mcsdr.serve import downloads
+from mcsdr.serve.desk import DONE, FINISHED, Desk, Job, LineIsFull
+from mcsdr.serve.guard import LOOPBACK, Guard
+from mcsdr.serve.views import sheet, view
+from mcsdr.study import Attributes
+
+PAGE = Path(__file__).parent / "page"
+MOST_BYTES = 512 * 2**20  # of a clip
+LOOK_S = 0.1  # between two looks at a job whose progress is told
+LONGEST_NAME = 200
+FALL = -10.0  # EF points
+
+
+class Known(BaseModel):
+    """What is known of the patient, and what the answer is held against; absent is unknown."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    age: float | None = Field(None, description="years", ge=0, le=120)
+    sex: Literal["F", "M"] | None = None
+    weight: float | None = Field(None, description="kg", ge=0.3, le=400)
+    height: float | None = Field(None, description="cm", ge=20, le=250)
+    threshold: float | None = Field(None, description="EF in %: abstain where it is open on which side EF lies", gt=0, lt=100)
+    anyway: bool = Field(False, description="show the posterior also where the model abstains, marked")
+
+
+class Upload(Known):
+    """What goes with a clip that is sent."""
+
+    name: str = Field("clip", max_length=LONGEST_NAME, description="what to call it in the answer")
+    frame_rate: float | None = Field(None, description="Hz, for files that do not say it", gt=0)
+
+
+def create_app(
+    model: Model | str = BUNDLED,
+    *,
+    token: str | None = None,
+    hosts: tuple[str, ...] = LOOPBACK,
+    line: int = 16,
+    most_bytes: int = MOST_BYTES,
+) -> Guard:
+    """The service as an ASGI application.
+
+    Arguments:
+        model: what answers, or its name.
+        token: that every request must carry, for a service that others can reach.
+        hosts: names that the service goes by.
+        line: how many clips may wait.
+        most_bytes: of a clip.
+    """
+    estimator = model if isinstance(model, Model) else load(model)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.desk = await asyncio.to_thread(Desk, estimator, line=line)
+        yield
+        await asyncio.to_thread(app.state.desk.close)
+
+    app = FastAPI(
+        title="mcsdr",
+        version=mcsdr.__version__,
+        description=f"The posterior of ejection fraction from an echocardiogram. {estimator.card.notice}",
+        lifespan=lifespan,
+        docs_url=None,  # its page loads scripts from another host; /openapi.json is there
+        redoc_url=None,
+    )
+    app.state.model, app.state.most_bytes = estimator, most_bytes
+    _add_errors(app)
+    _add_clips(app)
+    _add_jobs(app)
+    _add_files(app)
+    app.mount("/page", StaticFiles(directory=PAGE))
+    return Guard(app, hosts=hosts, token=token, most_bytes=most_bytes)
+
+
+def _desk(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+def _job(job_id: str, request: Request) -> Job:
+    job = _desk(request).find(job_id)
+    if job is None:
+        cause = "There is no such job; answers are forgotten when newer ones need their room."
+        raise HTTPException(404, {"code": "no-such-job", "cause": cause, "next_step": "Send the clip again."})
+    return job
+
+
+def _answered(job_id: str, request: Request) -> Job:
+    job = _job(job_id, request)
+    if job.result is None or job.state != DONE:
+        cause = f"This job is {job.state}; there is no answer to give."
+        raise HTTPException(409, {"code": "no-answer", "cause": cause, "next_step": "Wait for it, or see its error."})
+    return job
+
+
+DeskOf = Annotated[Desk, Depends(_desk)]
+JobOf = Annotated[Job, Depends(_job)]
+Answered = Annotated[Job, Depends(_answered)]
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+
+    @app.exception_handler(McsdrError)
+    async def ours(request: Request, error: McsdrError) -> JSONResponse:
+        return JSONResponse({"error": {**error.record(), "path": None}}, 422 if isinstance(error, InputError) else 400)
+
+
+def _add_clips(app: FastAPI) -> None:
+    @app.get("/health")
+    async def health(request: Request) -> dict[str, Any]:
+        """Whether the service lives, what answers, and how many clips wait."""
+        card = app.state.model.card
+        return {"status": "ok", "version": mcsdr.__version__, "model": card.name, "waiting": _desk(request).waiting}
+
+    @app.get("/api/v1/about")
+    async def about(request: Request) -> dict[str, Any]:
+        """The model, its notice, and what may be sent."""
+        model: Model = app.state.model
+        return {
+            "version": mcsdr.__version__,
+            "model": model.card.name,
+            "model_sha256": model.sha256,
+            "notice": model.card.notice,
+            "most_bytes": app.state.most_bytes,
+            "adults_only": model.card.adults_only,
+        }
+
+    @app.post("/api/v1/clips", status_code=202)
+    async def clips(request: Request, desk: DeskOf, said: Annotated[Upload, Query()]) -> dict[str, Any]:
+        """Put a clip, which is the request's body, into the line."""
+        with _told_when_full():
+            upload = desk.place()
+            await _receive(request, upload)
+            given = said.model_dump(include={"age", "sex", "weight", "height"}) | {"frame_rate_hz": said.frame_rate}
+            job = desk.submit(upload, said.name, given, threshold=said.threshold, anyway=said.anyway)
+        return _standing(job)
+
+
+async def _receive(request: Request, upload: Path) -> None:
+    """Write the body beside nothing else; what breaks off leaves no file."""
+    try:
+        with upload.open("wb") as file:
+            async for chunk in request.stream():
+                await asyncio.to_thread(file.write, chunk)
+    except ClientDisconnect:
+        upload.unlink(missing_ok=True)
+        cause = "The upload broke off, or was larger than a clip may be."
+        raise HTTPException(413, {"code": "too-large", "cause": cause, "next_step": "Send a smaller clip."}) from None
+    except BaseException:
+        upload.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _told_when_full() -> Iterator[None]:
+    try:
+        yield
+    except LineIsFull as full:
+        wait = str(full.retry_s)
+        detail = {"code": "line-is-full", "cause": "Too many clips wait.", "next_step": f"Try again in {wait} s."}
+        raise HTTPException(429, detail, headers={"retry-after": wait}) from None
+
+
+def _standing(job: Job) -> dict[str, Any]:
+    """Where a job stands, and its answer once it has one."""
+    said: dict[str, Any] = {"id": job.id, "state": job.state}
+    if job.result is not None and job.state in FINISHED:
+        said["result"] = job.result.record()
+    return said
+
+
+def _add_jobs(app: FastAPI) -> None:
+    @app.get("/api/v1/jobs/{job_id}")
+    async def job(job: JobOf) -> dict[str, Any]:
+        """Where a job stands; with its result once it is done or has failed."""
+        return _standing(job)
+
+    @app.get("/api/v1/jobs/{job_id}/events")
+    async def events(job: JobOf) -> StreamingResponse:
+        """The job's state as it changes, as server-sent events; the last one carries the result."""
+        return StreamingResponse(_events(job), media_type="text/event-stream")
+
+    @app.patch("/api/v1/jobs/{job_id}")
+    async def revise(job: Answered, desk: DeskOf, known: Known) -> dict[str, Any]:
+        """Answer again with other attributes, another threshold or insistence; nothing is encoded again."""
+        attributes = Attributes(known.age, known.sex, known.weight, known.height)
+        await asyncio.to_thread(desk.revise, job, attributes, known.threshold, known.anyway)
+        return _standing(job)
+
+    @app.delete("/api/v1/jobs/{job_id}", status_code=204)
+    async def cancel(job: JobOf, desk: DeskOf) -> None:
+        """Stop a job, and forget it and its answer."""
+        await asyncio.to_thread(desk.cancel, job.id)
+
+    @app.get("/api/v1/change")
+    async def change(
+        request: Request, before: str, after: str, at_most: Annotated[float, Query(ge=-100, le=100)] = FALL
+    ) -> dict[str, Any]:
+        """P(EF after − EF before ≤ at_most) of two answered jobs of one patient."""
+        one, other = (_answered(job_id, request).result for job_id in (before, after))
+        if not (isinstance(one, Prediction) and isinstance(other, Prediction)) or one.withheld or other.withheld:
+            cause = "One of the two has no answer to compare."
+            raise HTTPException(409, {"code": "no-answer", "cause": cause, "next_step": "Compare two answered exams."})
+        p = await asyncio.to_thread(prob_change, one.posterior, other.posterior, at_most)
+        return {"at_most": at_most, "probability": round(p, 4), "notice": app.state.model.card.notice}
+
+
+async def _events(job: Job) -> AsyncIterator[str]:
+    last = None
+    while last not in FINISHED:
+        state = job.state
+        if state != last:
+            yield f"event: state\ndata: {json.dumps(_standing(job))}\n\n"
+            last = state
+        if state not in FINISHED:
+            await asyncio.sleep(LOOK_S)
+
+
+def _add_files(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return Response((PAGE / "index.html").read_bytes(), media_type="text/html")
+
+    @app.get("/api/v1/jobs/{job_id}/view")
+    async def shown(job_id: str, request: Request) -> dict[str, Any]:
+        """What the page draws: the result with its words and drawings."""
+        job = _job(job_id, request)
+        if job.result is None:
+            raise HTTPException(409, {"code": "no-answer", "cause": f"This job is {job.state}.", "next_step": "Wait."})
+        return await asyncio.to_thread(view, job.result)
+
+    @app.get("/api/v1/jobs/{job_id}/sheet")
+    async def sheet_about(job: Answered) -> dict[str, Any]:
+        """How the frames lie on the sheet, and which show end-diastole and end-systole."""
+        found = await _sheet(job, app.state.model)
+        return found.about
+
+    @app.get("/api/v1/jobs/{job_id}/sheet.jpg")
+    async def sheet_picture(job: Answered) -> Response:
+        """The clip's sector, all frames on one picture."""
+        return Response((await _sheet(job, app.state.model)).jpeg, media_type="image/jpeg")
+
+    @app.get("/api/v1/jobs/{job_id}/{name}")
+    async def download(job: Answered, name: str) -> Response:
+        """result.json, result.csv, report.html, report.pdf, report.dcm (structured report) or observation.json (FHIR)."""
+        make = downloads.BY_NAME.get(name)
+        if make is None or job.result is None:
+            detail = {"code": "no-such-file", "cause": f"It is none of {', '.join(downloads.BY_NAME)}."}
+            raise HTTPException(404, {**detail, "next_step": "Ask for one of them."})
+        content = await asyncio.to_thread(make.content, job)
+        disposition = f'attachment; filename="ejection-fraction-{job.id}.{name.partition(".")[2]}"'
+        return Response(content, media_type=make.media_type, headers={"content-disposition": disposition})
+
+
+async def _sheet(job: Job, model: Model) -> Any:
+    assert job.encoded is not None
+    found = await asyncio.to_thread(sheet, job.encoded.study, model)
+    if found is None:
+        raise HTTPException(404, {"code": "no-clip", "cause": "There is no clip.", "next_step": "Send one."})
+    return found

@@ -1,0 +1,186 @@
+"""What the page draws of an answer: the record, the same words as every report, and drawings, as plain data.
+
+The page moves a threshold t over the belief without asking again, so F is sent on a grid of half EF points,
+
+    P(EF ≤ t) = F(t),   t = 0, 0.5, …, 100,
+
+which is all that its slider can stand on. Frames are sent as one picture, a sheet of rows and columns: it loops without
+a video codec, stops on any frame, and the end-diastole and end-systole that the model suggests are places in it.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mcsdr.clips import beats_of, frame_indices, store
+from mcsdr.errors import McsdrError
+from mcsdr.model import Model
+from mcsdr.prediction import Failure, Prediction
+from mcsdr.report import (
+    CATEGORIES,
+    beats_line,
+    category_percents,
+    display_names,
+    further_notices,
+    headline,
+    insisted,
+    is_withheld,
+    percent,
+    svg,
+    thresholds,
+)
+from mcsdr.report.html import _reasons as reasons
+from mcsdr.study import Clip, Study, View
+
+STEP = 0.5  # EF points between two stands of the threshold
+GRID = np.arange(0, 100 + STEP / 2, STEP)
+LONGEST_SIDE, MOST_FRAMES = 320, 120  # of the sheet's frames
+SOCIETY = "ESC 2021 heart-failure categories; limits of normal: ASE/EACVI 2015"
+
+
+def view(result: Prediction | Failure) -> dict[str, Any]:
+    """An answer, an abstention or a failure as plain data."""
+    name = display_names([result.path])[0]
+    record = {**result.record(), "file": name}
+    if isinstance(result, Failure):
+        return {"kind": "failure", "name": name, "record": record}
+    about = {
+        "name": name,
+        "record": record,
+        "checks": checks(result),
+        "reasons": reasons(result.study),
+        "notices": further_notices(record),
+    }
+    if is_withheld(record):
+        return {"kind": "abstention", **about}
+    return {"kind": "answer", **about, **belief(result, record)}
+
+
+def belief(result: Prediction, record: dict[str, Any]) -> dict[str, Any]:
+    """The posterior in words, numbers and drawings."""
+    p, prob = result.posterior, record["prob"]
+    window = svg.window_of(p)
+    shares = zip(CATEGORIES, category_percents(prob), strict=True)
+    return {
+        "headline": headline(record),
+        "insisted": insisted(record),
+        "dotplot": str(svg.dotplot(p, record)),
+        "axis": {"low": window.low, "high": window.high, "margin": svg.MARGIN, "width": svg.WIDTH},
+        "cdf": [round(float(value), 5) for value in p.cdf(GRID)],
+        "step": STEP,
+        "society": SOCIETY,
+        "categories": [
+            {"name": c.name, "band": c.band, "inequality": c.inequality, "tone": c.tone, "p": prob[c.key], "said": said}
+            for c, said in shares
+        ],
+        "thresholds": [
+            [row.inequality, row.meaning, "—" if row.probability is None else percent(row.probability)]
+            for row in thresholds(prob, result.study.attributes.sex)
+        ],
+        "beats_line": beats_line(record),
+        "settling": str(svg.settling(p) or ""),
+        "settling_table": svg.settling_table(p),
+    }
+
+
+def checks(result: Prediction) -> list[dict[str, Any]]:
+    """The checklist: view, frame rate, beats and picture, each with whether it is in order (None: not known)."""
+    said = {notice["code"] for notice in result.record()["notices"]}
+    why = result.abstained.code if result.abstained else ""
+    rows = []
+    for clip in result.study.clips:
+        rows += [
+            _view_check(clip, why, result.model),
+            _row("Frame rate", f"{clip.frame_rate_hz:.0f} per second", clip.frame_rate_hz >= 15),
+            _beats_check(clip, result.model, why),
+            _row("Sector", "not found" if "sector-not-found" in said | {why} else "found", "sector-not-found" != why),
+            _row("Picture", *_picture(why)),
+        ]
+    return rows
+
+
+def _row(name: str, text: str, fine: bool | None) -> dict[str, Any]:
+    return {"name": name, "text": text, "ok": fine}
+
+
+def _view_check(clip: Clip, why: str, model: Model) -> dict[str, Any]:
+    if why == "wrong-view-or-not-echo":
+        return _row("View", "not one that this model reads", False)
+    stated = "" if clip.view == View.UNKNOWN else f"{clip.view}, as stated"
+    if model.familiarity is None:
+        return _row("View", stated or "not stated, and not checked", None)
+    return _row("View", stated or "looks like what this model reads", True)
+
+
+def _picture(why: str) -> tuple[str, bool | None]:
+    match why:
+        case "empty-picture" | "still-picture":
+            return "nothing moves in it", False
+        case "outside-training":
+            return "unlike what this model has learnt from", False
+        case _:
+            return "moves as a heart does", True
+
+
+def _beats_check(clip: Clip, model: Model, why: str) -> dict[str, Any]:
+    marks = key_frames(clip, model)
+    if why == "under-one-beat":
+        return _row("Beats", "less than one", False)
+    if not marks:
+        return _row("Beats", f"no whole beat told apart in {clip.duration_s:.1f} s", None)
+    return _row("Beats", f"{len(marks)} in {clip.duration_s:.1f} s", True)
+
+
+def key_frames(clip: Clip, model: Model) -> list[dict[str, int]]:
+    """For each whole beat the frames of the clip that show end-diastole and end-systole, as its pictures suggest."""
+    if model.clip.sampling != "seconds":
+        return []
+    try:
+        stored = store(clip, model.clip)
+    except McsdrError:
+        return []
+    at = frame_indices(clip.frame_times_s, model.clip)
+    return [{"ed": int(at[b.end_diastole]), "es": int(at[b.end_systole])} for b in beats_of(clip, stored, model.clip).beats]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A clip's frames on one picture, row by row.
+
+    Attributes:
+        jpeg: the picture.
+        about: "columns", "count", "width", "height" in pixels of one frame, "rate_hz", and "beats", whose "ed" and "es"
+            count frames of the sheet.
+    """
+
+    jpeg: bytes
+    about: dict[str, Any]
+
+
+def sheet(study: Study, model: Model) -> Sheet | None:
+    """The sheet of a study's first clip; None where there is no clip."""
+    if not study.clips:
+        return None
+    clip = study.clips[0]
+    T, H, W = clip.frames.shape
+    at = np.unique(np.linspace(0, T - 1, min(T, MOST_FRAMES)).round().astype(int))
+    scale = min(1.0, LONGEST_SIDE / max(H, W))
+    w, h = max(1, round(W * scale)), max(1, round(H * scale))
+    columns = math.ceil(math.sqrt(len(at)))
+    picture = Image.new("L", (columns * w, math.ceil(len(at) / columns) * h))
+    for place, index in enumerate(at):
+        frame = Image.fromarray(clip.frames[index])
+        shown = frame if scale == 1.0 else frame.resize((w, h), Image.Resampling.BILINEAR)
+        picture.paste(shown, (place % columns * w, place // columns * h))
+    buffer = io.BytesIO()
+    picture.save(buffer, format="JPEG", quality=88)
+    beats = [{k: int(np.abs(at - v).argmin()) for k, v in beat.items()} for beat in key_frames(clip, model)]
+    rate = (len(at) - 1) / max(1e-6, float(clip.frame_times_s[at[-1]] - clip.frame_times_s[at[0]]))
+    about = {"columns": columns, "count": len(at), "width": w, "height": h, "rate_hz": round(rate, 3), "beats": beats}
+    return Sheet(buffer.getvalue(), about)
