@@ -208,7 +208,7 @@ class Encoded:
     """A study that was read and whose clips are encoded: attributes may change, and nothing is encoded again.
 
     Attributes:
-        starts_s: of each group of tokens when its beat starts, None where it is no beat; empty where none is told apart.
+        starts_s: of each group of tokens when its beat starts, None if it is none; empty where one window is read.
         seconds: "read" and "encode".
     """
 

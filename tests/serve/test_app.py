@@ -180,11 +180,21 @@ def guarded() -> Iterator[TestClient]:
         (("GET", "/api/v1/about", {}), 401, "token"),
         (("GET", "/api/v1/about", {"authorization": "Bearer wrong"}), 401, "token"),
         (("POST", "/api/v1/clips", {"origin": "http://evil.example"}), 403, "wrong-origin"),
-        (("POST", "/api/v1/clips", {"authorization": "Bearer a-long-secret-token", "content-length": "9999"}), 413, "too-large"),
-        (("POST", "/api/v1/clips", {"authorization": "Bearer a-long-secret-token", "content-length": "-1"}), 413, "too-large"),
+        (
+            ("POST", "/api/v1/clips", {"authorization": "Bearer a-long-secret-token", "content-length": "9999"}),
+            413,
+            "too-large",
+        ),
+        (
+            ("POST", "/api/v1/clips", {"authorization": "Bearer a-long-secret-token", "content-length": "-1"}),
+            413,
+            "too-large",
+        ),
     ],
 )
-def test_who_may_not_speak(guarded: TestClient, request_: tuple[str, str, dict[str, str]], status: int, code: str) -> None:
+def test_who_may_not_speak(
+    guarded: TestClient, request_: tuple[str, str, dict[str, str]], status: int, code: str
+) -> None:
     method, path, headers = request_
     response = guarded.request(method, path, headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)

@@ -32,7 +32,12 @@ def same(one: Study, other: Study) -> None:
     for a, b in zip(one.clips, other.clips, strict=True):
         assert np.array_equal(a.frames, b.frames)
         assert np.array_equal(a.frame_times_s, b.frame_times_s)
-        assert (a.view, a.heart_rate_bpm, a.crop, a.r_wave_times_s) == (b.view, b.heart_rate_bpm, b.crop, b.r_wave_times_s)
+        assert (a.view, a.heart_rate_bpm, a.crop, a.r_wave_times_s) == (
+            b.view,
+            b.heart_rate_bpm,
+            b.crop,
+            b.r_wave_times_s,
+        )
         assert (a.overview is None) == (b.overview is None)
 
 

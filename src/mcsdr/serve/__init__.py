@@ -1,7 +1,7 @@
 """What answers from outside: the HTTP service with its page, and the DICOM node. Nothing imports from here.
 
-    >>> from mcsdr.serve import create_app
-    >>> app = create_app()              # ASGI; `uvicorn.run(app, host="127.0.0.1", port=8765)`
+>>> from mcsdr.serve import create_app
+>>> app = create_app()              # ASGI; `uvicorn.run(app, host="127.0.0.1", port=8765)`
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """The HTTP service: a clip in, a job; from the job progress, the answer, and every form of it.
 
-    POST   /api/v1/clips?name=&age=&sex=…    the clip as the body             202 {"id", "state", …}
-    GET    /api/v1/jobs/ID                   where it stands, and the answer   200
-    GET    /api/v1/jobs/ID/events            the same as it changes            text/event-stream
-    PATCH  /api/v1/jobs/ID                   other attributes or threshold     200, nothing is encoded again
-    DELETE /api/v1/jobs/ID                   cancel and forget                 204
-    GET    /api/v1/jobs/ID/{result.json, report.html, …}                       downloads
-    GET    /api/v1/change?before=&after=     P(ΔEF ≤ −10) of two exams
-    GET    /health                           alive?
+POST   /api/v1/clips?name=&age=&sex=…    the clip as the body             202 {"id", "state", …}
+GET    /api/v1/jobs/ID                   where it stands, and the answer   200
+GET    /api/v1/jobs/ID/events            the same as it changes            text/event-stream
+PATCH  /api/v1/jobs/ID                   other attributes or threshold     200, nothing is encoded again
+DELETE /api/v1/jobs/ID                   cancel and forget                 204
+GET    /api/v1/jobs/ID/{result.json, report.html, …}                       downloads
+GET    /api/v1/change?before=&after=     P(ΔEF ≤ −10) of two exams
+GET    /health                           alive?
 
-    >>> from mcsdr.serve import create_app
-    >>> app = create_app()                      # an ASGI application of your own server
+>>> from mcsdr.serve import create_app
+>>> app = create_app()                      # an ASGI application of your own server
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from mcsdr.prediction import Prediction
 from mcsdr.serve import downloads
 from mcsdr.serve.desk import DONE, FINISHED, Desk, Job, LineIsFull
 from mcsdr.serve.guard import LOOPBACK, Guard
-from mcsdr.serve.views import sheet, view
+from mcsdr.serve.views import Sheet, sheet, view
 from mcsdr.study import Attributes
 
 PAGE = Path(__file__).parent / "page"
@@ -55,7 +55,9 @@ class Known(BaseModel):
     sex: Literal["F", "M"] | None = None
     weight: float | None = Field(None, description="kg", ge=0.3, le=400)
     height: float | None = Field(None, description="cm", ge=20, le=250)
-    threshold: float | None = Field(None, description="EF in %: abstain where it is open on which side EF lies", gt=0, lt=100)
+    threshold: float | None = Field(
+        None, description="EF in %: abstain where it is open on which side EF lies", gt=0, lt=100
+    )
     anyway: bool = Field(False, description="show the posterior also where the model abstains, marked")
 
 
@@ -281,7 +283,7 @@ def _add_files(app: FastAPI) -> None:
 
     @app.get("/api/v1/jobs/{job_id}/{name}")
     async def download(job: Answered, name: str) -> Response:
-        """result.json, result.csv, report.html, report.pdf, report.dcm (structured report) or observation.json (FHIR)."""
+        """result.json, result.csv, report.html, report.pdf, report.dcm (structured report), observation.json (FHIR)."""
         make = downloads.BY_NAME.get(name)
         if make is None or job.result is None:
             detail = {"code": "no-such-file", "cause": f"It is none of {', '.join(downloads.BY_NAME)}."}
@@ -291,7 +293,7 @@ def _add_files(app: FastAPI) -> None:
         return Response(content, media_type=make.media_type, headers={"content-disposition": disposition})
 
 
-async def _sheet(job: Job, model: Model) -> Any:
+async def _sheet(job: Job, model: Model) -> Sheet:
     assert job.encoded is not None
     found = await asyncio.to_thread(sheet, job.encoded.study, model)
     if found is None:

@@ -181,9 +181,9 @@ def _unpack(sent: bytes, status: int) -> Read:
     Raises:
         McsdrError: what the child says, or that it did not come back.
     """
-    line, _, rest = sent[:LONGEST_LINE].partition(b"\n")
+    line, ended, _ = sent[:LONGEST_LINE].partition(b"\n")
     try:
-        said = json.loads(line) if _ else None
+        said = json.loads(line) if ended else None
         if isinstance(said, dict) and "error" in said:
             raise _error(said["error"])
         if status == 0 and isinstance(said, dict):
@@ -204,7 +204,9 @@ def _death(status: int) -> str:
 
 def _error(said: Mapping[str, str]) -> McsdrError:
     """The typed error that a child reports; its words, at a bearable length."""
-    kinds = {kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, McsdrError)}
+    kinds = {
+        kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, McsdrError)
+    }
     kind = kinds.get(said["code"], UnreadableFile)
     return kind(str(said["cause"])[:500], next_step=str(said["next_step"])[:500])
 

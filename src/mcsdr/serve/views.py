@@ -99,7 +99,7 @@ def checks(result: Prediction) -> list[dict[str, Any]]:
             _view_check(clip, why, result.model),
             _row("Frame rate", f"{clip.frame_rate_hz:.0f} per second", clip.frame_rate_hz >= 15),
             _beats_check(clip, result.model, why),
-            _row("Sector", "not found" if "sector-not-found" in said | {why} else "found", "sector-not-found" != why),
+            _row("Sector", "not found" if "sector-not-found" in said | {why} else "found", why != "sector-not-found"),
             _row("Picture", *_picture(why)),
         ]
     return rows
@@ -146,7 +146,9 @@ def key_frames(clip: Clip, model: Model) -> list[dict[str, int]]:
     except McsdrError:
         return []
     at = frame_indices(clip.frame_times_s, model.clip)
-    return [{"ed": int(at[b.end_diastole]), "es": int(at[b.end_systole])} for b in beats_of(clip, stored, model.clip).beats]
+    return [
+        {"ed": int(at[b.end_diastole]), "es": int(at[b.end_systole])} for b in beats_of(clip, stored, model.clip).beats
+    ]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,201 @@
+"""Load on `mcsdr serve`: thousands of uploads, many malformed, from several clients at once, and a health check.
+
+    python benchmarks/soak.py --uploads 2000 --clients 8 --malformed 0.2 --health-clients 100
+
+Each upload is one of a few small SYNTHETIC phantoms, sent under a name and an age of its own, or damaged bytes.
+Printed: answers that belong to another upload (there must be none), memory and open files of the server in each fifth
+of the run, files left in its folder, and how long /health takes while many clients wait.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import queue
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mcsdr.phantom.cohort import PhantomCohort
+from mcsdr.phantom.layouts.video import write_avi
+
+CLIPS, KINDS = 5, ("cut", "flipped", "random", "empty", "words")
+FIFTHS = 5
+
+
+@dataclass
+class Seen:
+    """What the clients saw."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    swapped: list[str] = field(default_factory=list)
+    medians: dict[tuple[int, int], set[float]] = field(default_factory=dict)
+    done: int = 0
+
+
+def call(base: str, method: str, path: str, body: bytes | None = None) -> tuple[int, Any, float]:
+    """Status, answer, and when to come again."""
+    request = urllib.request.Request(base + path, data=body, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=300) as response:
+            return response.status, json.loads(response.read() or b"{}"), 0.0
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read() or b"{}"), float(error.headers.get("retry-after") or 1)
+
+
+def clips() -> list[bytes]:
+    """A few small AVI files."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for index, study in enumerate(PhantomCohort(CLIPS, 91)):
+            path = Path(folder) / f"{index}.avi"
+            write_avi(path, study.clips[0].frames, 25)
+            files.append(path.read_bytes())
+    return files
+
+
+def damaged(content: bytes, kind: str, rng: random.Random) -> bytes:
+    """A file as it must not be."""
+    match kind:
+        case "cut":
+            return content[: rng.randrange(20, len(content) // 2)]
+        case "flipped":
+            spoilt = bytearray(content)
+            for _ in range(200):
+                spoilt[rng.randrange(len(spoilt))] ^= 1 << rng.randrange(8)
+            return bytes(spoilt)
+        case "random":
+            return rng.randbytes(5000)
+        case "empty":
+            return b""
+        case _:
+            return b"no clip at all"
+
+
+def client(
+    base: str, todo: queue.Queue[int], files: list[bytes], malformed: float, seen: Seen, lock: threading.Lock
+) -> None:
+    """Send uploads until there are none left, and look at each answer."""
+    while True:
+        try:
+            number = todo.get_nowait()
+        except queue.Empty:
+            return
+        rng = random.Random(number)
+        bad, which, age = rng.random() < malformed, number % CLIPS, 20 + number % 60
+        body = damaged(files[which], rng.choice(KINDS), rng) if bad else files[which]
+        name = f"upload-{number}.avi"
+        while True:
+            status, said, wait_s = call(base, "POST", f"/api/v1/clips?name={name}&age={age}", body)
+            if status != 429:
+                break
+            time.sleep(min(wait_s, 1.0) * rng.uniform(0.2, 1))
+        job = said
+        while job.get("state") not in ("done", "failed"):
+            time.sleep(0.05)
+            job = call(base, "GET", f"/api/v1/jobs/{said['id']}")[1]
+            if "error" in job:
+                break
+        with lock:
+            seen.done += 1
+            seen.states[job.get("state", "forgotten")] += 1
+            result = job.get("result") or {}
+            if result and result["file"] != name:
+                seen.swapped.append(name)
+            if job.get("state") == "done" and not bad and result["median"] is not None:
+                if result["attributes"]["age_years"] != age:
+                    seen.swapped.append(name)
+                seen.medians.setdefault((which, age), set()).add(result["median"])
+
+
+def health(base: str, clients: int) -> list[float]:
+    """Milliseconds of /health while this many clients wait for a job's events."""
+    content = clips()[0]
+    jobs = []
+    for _ in range(8):
+        status, said, _ = call(base, "POST", "/api/v1/clips?name=waiting.avi", content)
+        jobs += [said["id"]] if status == 202 else []
+    stop = threading.Event()
+
+    def wait(job_id: str) -> None:
+        while not stop.is_set():
+            try:
+                urllib.request.urlopen(f"{base}/api/v1/jobs/{job_id}/events", timeout=30).read()
+            except OSError:
+                return
+            time.sleep(0.1)
+
+    threads = [threading.Thread(target=wait, args=(jobs[i % len(jobs)],), daemon=True) for i in range(clients)]
+    for thread in threads:
+        thread.start()
+    times = []
+    for _ in range(100):
+        started = time.perf_counter()
+        call(base, "GET", "/health")
+        times.append(1000 * (time.perf_counter() - started))
+        time.sleep(0.02)
+    stop.set()
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--uploads", type=int, default=2000)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--malformed", type=float, default=0.2)
+    parser.add_argument("--health-clients", type=int, default=100)
+    options = parser.parse_args()
+    command = [sys.executable, "-m", "mcsdr", "serve", "--port", "0", "--line", "8"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    base = server.stdout.readline().split()[3].rstrip("/")
+    process = psutil.Process(server.pid)
+    files, seen, lock, todo = clips(), Seen(), threading.Lock(), queue.Queue[int]()
+    for number in range(options.uploads):
+        todo.put(number)
+    try:
+        while call(base, "GET", "/health")[0] != 200:
+            time.sleep(0.1)
+        threads = [
+            threading.Thread(target=client, args=(base, todo, files, options.malformed, seen, lock))
+            for _ in range(options.clients)
+        ]
+        for thread in threads:
+            thread.start()
+        marks: list[tuple[int, float, int]] = []
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(1)
+            if seen.done >= (len(marks) + 1) * options.uploads / FIFTHS:
+                marks.append((seen.done, process.memory_info().rss / 2**20, process.num_fds()))
+        marks.append((seen.done, process.memory_info().rss / 2**20, process.num_fds()))
+        print("SYNTHETIC phantoms.", ", ".join(f"{state}: {count}" for state, count in seen.states.most_common()))
+        for done, mib, fds in marks:
+            print(f"after {done:5d} uploads: {mib:7.0f} MiB, {fds} open files")
+        print(f"answers of another upload: {len(seen.swapped)}")
+        print(f"clips with more than one median for one age: {sum(len(m) > 1 for m in seen.medians.values())}")
+        times = health(base, options.health_clients)
+        print(f"/health under {options.health_clients} clients: median {statistics.median(times):.0f} ms, "
+              f"worst {max(times):.0f} ms")  # fmt: skip
+        left = [file for folder in Path(tempfile.gettempdir()).glob("mcsdr-*") for file in folder.iterdir()]
+        print(f"files left in the server's folder: {len(left)}")
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+    print(f"folders left after it ended: {len(list(Path(tempfile.gettempdir()).glob('mcsdr-*')))}")
+
+
+if __name__ == "__main__":
+    main()
