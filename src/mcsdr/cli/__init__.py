@@ -27,6 +27,7 @@ COMMANDS = {
     "benchmark": "Measure again what this project claims: known posteriors, rivals, real tables, robustness.",
     "import-official": "Turn a checkpoint that the MCSDR authors released into a model.",
     "serve": "Drop clips on a page of this machine, or send them by HTTP, and read posteriors.",
+    "node": "Take clips by DICOM C-STORE, and file a structured report on each in an archive.",
     "info": "Print a model's size, training data, hash and figures.",
 }
 for command, summary in COMMANDS.items():

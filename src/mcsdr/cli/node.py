@@ -1,0 +1,71 @@
+"""`mcsdr node`: a DICOM node that takes clips and files reports."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def node(
+    folder: Path,
+    /,
+    *,
+    archive: str | None = None,
+    stow: str | None = None,
+    title: str = "MCSDR",
+    host: str = "127.0.0.1",
+    port: int = 11112,
+    caller: Annotated[list[str] | None, Parameter(negative="")] = None,
+    quiet: float = 5.0,
+    model: str = "phantom-a4c",
+) -> None:
+    """Take clips by C-STORE, and send a structured report on each to an archive, again and again until it has it.
+
+    A study counts as complete when nothing of it has come for a few seconds. Each clip that the model answers gets a
+    report; where it answers none, one report says why not. What was taken in or made lies in FOLDER until it is sent,
+    so that nothing is lost when either side goes down, and a report that is sent twice is the same object.
+
+    Parameters
+    ----------
+    folder
+        Where clips wait and reports lie. It holds patients' data, and is made readable by its owner alone.
+    archive
+        Where reports go by C-STORE, as TITLE@HOST:PORT.
+    stow
+        Where reports go by STOW-RS, as http://HOST:PORT/dicom-web. With neither they stay in FOLDER/outbox.
+    title
+        The node's own application entity title.
+    host
+        Address to listen on. DICOM neither encrypts nor asks for a password: keep it to a network that does.
+    port
+        Port to listen on; 0 takes a free one.
+    caller
+        Application entity title that may send; may be given several times. Anybody unless given.
+    quiet
+        Seconds without anything new after which a study is complete.
+    model
+        A bundled model's name or a folder that `mcsdr train` wrote.
+    """
+    from mcsdr.model import load
+    from mcsdr.serve.archive import archive_of
+    from mcsdr.serve.mailroom import Mailroom
+    from mcsdr.serve.node import Node, Postman
+    from mcsdr.serve.sandbox import Reader
+
+    where, estimator, reader = archive_of(archive, stow, title), load(model), Reader()
+    mailroom = Mailroom(folder, estimator, reader, quiet_s=quiet, say=lambda line: print(line, flush=True))
+    entity, postman = Node(mailroom, title=title, host=host, port=port, callers=caller), Postman(mailroom, where)
+    postman.start()
+    print(f"{title} listens on {host}:{entity.port} (Ctrl-C ends it)", flush=True)
+    print(estimator.card.notice, flush=True)
+    ended = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: ended.set())
+    ended.wait()
+    entity.close()
+    postman.close()
+    reader.close()

@@ -1,0 +1,243 @@
+"""Clips in by C-STORE, reports out: nothing lost, nothing doubled, whoever goes down in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import Comprehensive3DSRStorage, UltrasoundMultiFrameImageStorage  # type: ignore[attr-defined]
+
+import mcsdr
+from mcsdr.errors import InvalidConfig, UnreadableFile
+from mcsdr.interop.structured_report import read_back
+from mcsdr.serve.archive import CStore, NotTaken, Stow, archive_of, backoff_s
+from mcsdr.serve.mailroom import Mailroom
+from mcsdr.serve.node import Node, Postman
+from mcsdr.serve.sandbox import Reader
+
+
+class Peer:
+    """An archive of pynetdicom's own, which keeps what it is sent by SOP Instance UID."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Dataset] = {}
+        self.sent = 0
+        self.port = 0
+        self._server: Any = None
+
+    def up(self) -> None:
+        entity = AE(ae_title="ARCHIVE")
+        entity.add_supported_context(Comprehensive3DSRStorage)
+        handlers = [(evt.EVT_C_STORE, self._store)]
+        self._server = entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        self.port = self._server.server_address[1]
+
+    def down(self) -> None:
+        self._server.shutdown()
+
+    def _store(self, event: Any) -> int:
+        report = event.dataset
+        report.file_meta = event.file_meta
+        self.kept[report.SOPInstanceUID] = report
+        self.sent += 1
+        return 0
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    peer = Peer()
+    peer.up()
+    yield peer
+    peer.down()
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    reader = Reader()
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def mailroom(tmp_path: Path, reader: Reader) -> Mailroom:
+    return Mailroom(tmp_path / "node", mcsdr.load(), reader, quiet_s=0.0, say=lambda line: None)
+
+
+@pytest.fixture
+def clip(real_clip: Path, tmp_path: Path) -> Path:
+    """A clip of a study and a patient of its own."""
+    dataset = dcmread(real_clip)
+    dataset.StudyInstanceUID, dataset.SOPInstanceUID = generate_uid(), generate_uid()
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.PatientName, dataset.PatientID = "Quill^Ada", "ID-4711"
+    path = tmp_path / "clip.dcm"
+    dataset.save_as(path)
+    return path
+
+
+def store(path: Path, port: int, title: str = "MCSDR") -> int:
+    dataset = dcmread(path)
+    entity = AE(ae_title="SCANNER")
+    entity.add_requested_context(UltrasoundMultiFrameImageStorage, dataset.file_meta.TransferSyntaxUID)
+    entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
+    association = entity.associate("127.0.0.1", port, ae_title=title)
+    assert association.is_established
+    status = association.send_c_store(dataset)
+    association.release()
+    code: int = status.Status
+    return code
+
+
+def wait_for(what: Callable[[], object], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_a_clip_comes_in_and_its_report_reaches_the_archive(mailroom: Mailroom, peer: Peer, clip: Path) -> None:
+    node = Node(mailroom, host="127.0.0.1", port=0)
+    postman = Postman(mailroom, CStore("ARCHIVE", "127.0.0.1", peer.port, "MCSDR"))
+    postman.start()
+    assert store(clip, node.port) == 0
+    wait_for(lambda: peer.kept)
+    postman.close()
+    node.close()
+    (report,) = peer.kept.values()
+    source = dcmread(clip, stop_before_pixels=True)
+    assert report.StudyInstanceUID == source.StudyInstanceUID
+    assert report.PatientID == "ID-4711"
+    (made,) = mailroom.results.iterdir()
+    described = json.loads(made.read_text())
+    assert described["sop_instance_uid"] == report.SOPInstanceUID
+    assert read_back(report)["median"] == described["record"]["median"]
+    assert not list(mailroom.inbox.iterdir())
+    assert not mailroom.outgoing()
+
+
+def test_an_archive_that_is_down_gets_the_report_when_it_is_up_again(mailroom: Mailroom, clip: Path) -> None:
+    peer = Peer()
+    peer.up()
+    peer.down()
+    mailroom.take_in(clip.read_bytes())
+    postman = Postman(mailroom, CStore("ARCHIVE", "127.0.0.1", peer.port, "MCSDR"))
+    postman.look()
+    (waiting,) = mailroom.outgoing()
+    uid = dcmread(waiting).SOPInstanceUID
+    peer.up()
+    postman._next_s = 0.0
+    postman.look()
+    peer.down()
+    assert list(peer.kept) == [uid]
+    assert not mailroom.outgoing()
+
+
+def test_a_report_that_is_made_twice_is_one_object(mailroom: Mailroom, peer: Peer, clip: Path) -> None:
+    postman = Postman(mailroom, CStore("ARCHIVE", "127.0.0.1", peer.port, "MCSDR"))
+    for _ in range(2):  # sent twice by the machine, or the node went down before it cleared the inbox
+        mailroom.take_in(clip.read_bytes())
+        postman.look()
+    assert len(peer.kept) == 1
+    assert peer.sent == 1
+
+
+def test_a_crash_before_the_inbox_is_cleared_loses_and_doubles_nothing(
+    mailroom: Mailroom, clip: Path, tmp_path: Path
+) -> None:
+    mailroom.take_in(clip.read_bytes())
+    shutil.copytree(mailroom.inbox, tmp_path / "as it was")
+    mailroom.report(mailroom.complete()[0])
+    shutil.copytree(tmp_path / "as it was", mailroom.inbox, dirs_exist_ok=True)
+    again = Mailroom(mailroom.folder, mailroom.model, mailroom.reader, quiet_s=0.0, say=lambda line: None)
+    assert len(again.outgoing()) == 1
+    again.report(again.complete()[0])
+    assert len(again.outgoing()) == 1
+    assert not list(again.inbox.iterdir())
+
+
+def test_a_clip_that_is_none_is_reported_as_failed_and_a_still_not_at_all(mailroom: Mailroom, clip: Path) -> None:
+    dataset = dcmread(clip)
+    dataset.PixelData = dataset.PixelData[:200]
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    broken = clip.with_name("broken.dcm")
+    dataset.save_as(broken)
+    mailroom.take_in(broken.read_bytes())
+    (study,) = mailroom.complete()
+    (report,) = mailroom.report(study)
+    assert read_back(dcmread(report))["median"] is None
+    dataset.NumberOfFrames = 1
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset.save_as(broken)
+    mailroom.take_in(broken.read_bytes())
+    (study,) = mailroom.complete()
+    assert mailroom.report(study) == []
+
+
+def test_a_study_is_complete_when_nothing_has_come_for_a_while(mailroom: Mailroom, clip: Path) -> None:
+    mailroom.quiet_s = 60.0
+    mailroom.take_in(clip.read_bytes())
+    assert mailroom.complete() == []
+    (study,) = mailroom.inbox.iterdir()
+    for file in study.iterdir():
+        os.utime(file, (time.time() - 61, time.time() - 61))
+    assert mailroom.complete() == [study]
+
+
+def test_nothing_in_the_folder_or_in_what_is_said_names_the_patient(tmp_path: Path, reader: Reader, clip: Path) -> None:
+    said: list[str] = []
+    mailroom = Mailroom(tmp_path / "node", mcsdr.load(), reader, quiet_s=0.0, say=said.append)
+    mailroom.take_in(clip.read_bytes())
+    Postman(mailroom, CStore("NOBODY", "127.0.0.1", 1, "MCSDR")).look()
+    names = [str(path) for path in mailroom.folder.rglob("*")]
+    for word in ("Quill", "4711", dcmread(clip).StudyInstanceUID):
+        assert not any(word in text for text in [*names, *said])
+    assert (mailroom.folder.stat().st_mode & 0o077) == 0
+    assert said
+
+
+def test_who_calls_us_by_another_name_or_is_not_among_the_callers_is_turned_away(mailroom: Mailroom) -> None:
+    node = Node(mailroom, host="127.0.0.1", port=0, callers=["SCANNER"])
+    for title, calling in (("OTHER", "SCANNER"), ("MCSDR", "STRANGER")):
+        entity = AE(ae_title=calling)
+        entity.add_requested_context(UltrasoundMultiFrameImageStorage)
+        assert not entity.associate("127.0.0.1", node.port, ae_title=title).is_established
+    node.close()
+
+
+def test_what_is_no_dicom_is_not_taken_in(mailroom: Mailroom) -> None:
+    with pytest.raises(UnreadableFile):
+        mailroom.take_in(b"words")
+
+
+def test_archives_by_name() -> None:
+    assert archive_of("ORTHANC@10.0.0.1:4242", None, "MCSDR") == CStore("ORTHANC", "10.0.0.1", 4242, "MCSDR")
+    assert archive_of(None, "http://h:8042/dicom-web", "MCSDR") == Stow("http://h:8042/dicom-web")
+    assert archive_of(None, None, "MCSDR") is None
+    for address, stow in (("nowhere", None), ("A@h:99999", None), (None, "ftp://h"), ("A@h:1", "http://h")):
+        with pytest.raises(InvalidConfig):
+            archive_of(address, stow, "MCSDR")
+
+
+def test_an_archive_that_cannot_be_reached_says_so(tmp_path: Path) -> None:
+    for archive in (CStore("NOBODY", "127.0.0.1", 1, "MCSDR"), Stow("http://127.0.0.1:1/dicom-web")):
+        report = tmp_path / "report.dcm"
+        dataset = Dataset()
+        dataset.SOPClassUID, dataset.SOPInstanceUID = Comprehensive3DSRStorage, generate_uid()
+        dataset.StudyInstanceUID = dataset.SeriesInstanceUID = generate_uid()
+        dataset.save_as(report, implicit_vr=False, little_endian=True, enforce_file_format=True)
+        with pytest.raises(NotTaken):
+            archive.send(report)
+
+
+def test_waiting_grows_and_ends() -> None:
+    assert [backoff_s(n) for n in (1, 2, 3, 20)] == [1, 2, 4, 300]
