@@ -110,7 +110,10 @@ def ascii_of(value: str) -> str:
 def below(item: Dataset, name: Code, value_type: str | None = None) -> Iterator[Dataset]:
     """The direct children of an item that have this concept name, by its code, not by its meaning."""
     for child in item.get("ContentSequence") or ():
-        if concept(child.get("ConceptNameCodeSequence")) == name[:2] and value_type in (None, child.get("ValueType")):
+        if concept(child.get("ConceptNameCodeSequence")) == key_of(name) and value_type in (
+            None,
+            child.get("ValueType"),
+        ):
             yield child
 
 
@@ -119,6 +122,11 @@ def concept(sequence: Sequence[Dataset] | None) -> tuple[str, str] | None:
     if not sequence:
         return None
     return str(sequence[0].get("CodeValue", "")), str(sequence[0].get("CodingSchemeDesignator", ""))
+
+
+def key_of(code: Code) -> tuple[str, str]:
+    """Value and scheme, which tell a code; its meaning may be worded otherwise."""
+    return code.value, code.scheme
 
 
 def value_of(item: Dataset) -> float | None:

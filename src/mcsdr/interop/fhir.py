@@ -1,6 +1,6 @@
 """An answer as a FHIR R4 Observation: preliminary, with its spread as components.
 
-    Observation.value        median of LVEF, %; where there is none, dataAbsentReason: unknown (abstained), error (failed)
+    Observation.value        median of LVEF, %; instead of it a dataAbsentReason: unknown (abstained), error (failed)
     Observation.component    mean, SD, ends of the 90 % interval (%), probabilities (1), each stating its inequality
     Observation.device       contained: this software, its version and its model's hash
     Observation.derivedFrom  the study, by its UID

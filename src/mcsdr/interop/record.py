@@ -130,7 +130,7 @@ def version_of(record: Record) -> str:
 
 
 def parameters(record: Record) -> list[str]:
-    """What makes the answer repeatable: model, hash, seed, sampler, steps, calibration, attributes. None of a failure."""
+    """What makes the answer repeatable: model, hash, seed, sampler, calibration, attributes; nothing of a failure."""
     if record.get("model") is None:
         return []
     named = {key: record.get(key) for key in ("model", "model_sha256", "seed")}

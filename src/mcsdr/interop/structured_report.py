@@ -5,7 +5,7 @@
     ├── 111028 Image Library ── the clip
     └── 126010 Imaging Measurements
         ├── 125007 Measurement Group (TID 1501)     the clip as a whole: site, algorithm (TID 4019), source,
-        │                                           LVEF × {median, mean, SD, 5th, 95th percentile}, probabilities, words
+        │                                           LVEF × {median, mean, SD, 5th, 95th percentile}, P, words
         └── 125007 Measurement Group                one per beat of a longer clip: median and 90 % interval
 
 Where the model abstained, or the clip could not be read, LVEF has no value but a coded reason, and the words say which.
@@ -40,6 +40,7 @@ from mcsdr.interop.content_tree import (
     concept,
     container,
     image,
+    key_of,
     no_number,
     number,
     reference,
@@ -157,14 +158,14 @@ def read_back(report: Dataset) -> dict[str, Any]:
     spread = _by_derivation(lvef)
     said = [str(item.TextValue) for item in below(group, codes.COMMENT)]
     named = dict(str(item.TextValue).split(" = ", 1) for item in below(group, codes.ALGORITHM_PARAMETERS))
-    ends = (spread.get(codes.FIFTH_PERCENTILE[:2]), spread.get(codes.NINETY_FIFTH_PERCENTILE[:2]))
+    ends = (spread.get(key_of(codes.FIFTH_PERCENTILE)), spread.get(key_of(codes.NINETY_FIFTH_PERCENTILE)))
     return {
-        "median": spread.get(codes.MEDIAN[:2]),
-        "mean": spread.get(codes.MEAN[:2]),
-        "sd": spread.get(codes.STANDARD_DEVIATION[:2]),
+        "median": spread.get(key_of(codes.MEDIAN)),
+        "mean": spread.get(key_of(codes.MEAN)),
+        "sd": spread.get(key_of(codes.STANDARD_DEVIATION)),
         "interval_90": None if None in ends else list(ends),
         "prob": {_meaning(item): value_of(item) for item in below(group, codes.PROBABILITY)},
-        "beats": [_by_derivation(below(beat, codes.LVEF_BY_ULTRASOUND))[codes.MEDIAN[:2]] for beat in beats],
+        "beats": [_by_derivation(below(beat, codes.LVEF_BY_ULTRASOUND))[key_of(codes.MEDIAN)] for beat in beats],
         "abstained": _bracketed(said, "Abstained"),
         "failed": _bracketed(said, "Failed"),
         "qualifier": next((concept(item.get("NumericValueQualifierCodeSequence")) for item in lvef), None),
@@ -183,7 +184,7 @@ def _check_source(record: Record, source: Dataset) -> None:
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         if not source.get(keyword):
             raise UnreadableFile(f"the clip's header has no {keyword}")
-    clips, count = record.get("clips") or (), int(source.get("NumberOfFrames") or 0)
+    clips, count = record.get("clips") or [], int(source.get("NumberOfFrames") or 0)
     if len(clips) != 1 or not count:
         return
     read = clips[0]["frames"]
