@@ -5,12 +5,14 @@
     │   ├── MissingFile         no such file or folder
     │   ├── UnreadableFile      present, but damaged or not what its name says
     │   ├── UnsupportedFormat   readable, but not a format this package reads
+    │   ├── MismatchedSource    a result, and a clip that it cannot be of
     │   └── InvalidAttributes   age, sex, weight or height out of range
     ├── RefusedClip         readable, but ejection fraction must not be estimated from it
     │   ├── NotBMode            colour Doppler, M-mode, spectral Doppler
     │   ├── SingleFrame         a still image
     │   ├── ClipTooShort        under half a second
     │   └── NoFrameTime         nothing says how fast the heart moves
+    ├── Identifiable        a copy of a clip could still tell who the patient is
     ├── UnwritableFile      an output cannot be written: no room, no permission
     ├── InvalidConfig       a setting is unknown or out of range
     ├── InvalidCohort       a data set's folder or table is not as its layout says
@@ -76,6 +78,13 @@ class UnsupportedFormat(InputError):
     next_step = "Give an AVI, MP4, MOV, NIfTI, MHD or multi-frame ultrasound DICOM file."
 
 
+class MismatchedSource(InputError):
+    """A result and a DICOM clip that do not belong together."""
+
+    code = "mismatched-source"
+    next_step = "Give the DICOM clip that this result was made from."
+
+
 class InvalidAttributes(InputError):
     """An attribute of the patient is out of its range."""
 
@@ -115,6 +124,15 @@ class NoFrameTime(RefusedClip):
 
     code = "no-frame-time"
     next_step = "Give the frame rate: --frame-rate HZ on the command line, frame_rate_hz= in Python."
+
+
+class Identifiable(McsdrError):
+    """A copy of the clip could still tell who the patient is, so none is written."""
+
+    code = "identifiable"
+    next_step = (
+        "Blank the text in the picture with a tool that shows it to you, set Burned In Annotation to NO, try again."
+    )
 
 
 class UnwritableFile(McsdrError):

@@ -17,6 +17,9 @@ app = App(
 )
 COMMANDS = {
     "predict": "Estimate the posterior of ejection fraction for each clip.",
+    "sr": "Write a result as a DICOM structured report beside its clip.",
+    "fhir": "Print results as FHIR R4 Observations.",
+    "deidentify": "Copy ultrasound DICOM without names, identifiers, dates and text in the picture.",
     "evaluate": "Measure a model on a cohort: accuracy, CRPS, calibration.",
     "calibrate": "Recalibrate a model's posteriors on studies that it never saw.",
     "gate": "Teach a model which clips it must refuse.",

@@ -1,1 +1,1 @@
-"""Weights of other projects: reading their checkpoints safely, and what becomes of them here."""
+"""Other people's formats: answers out as DICOM SR and FHIR, clips out without identity, weights of others in."""

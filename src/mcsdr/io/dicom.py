@@ -33,7 +33,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from mcsdr.errors import McsdrError, NoFrameTime, NotBMode, SingleFrame, UnreadableFile, UnsupportedFormat
+from mcsdr.errors import McsdrError, MissingFile, NoFrameTime, NotBMode, SingleFrame, UnreadableFile, UnsupportedFormat
 from mcsdr.io.dicom_pixels import decode_frames
 from mcsdr.io.patches import Box
 from mcsdr.io.recording import (
@@ -73,7 +73,7 @@ def read_dicom(path: Path, *, frame_rate_hz: float | None = None) -> Recording:
         UnsupportedFormat: not an ultrasound clip, or compressed in a way that cannot be decoded here.
         SingleFrame, NotBMode, NoFrameTime: the header says that no ejection fraction can be estimated from it.
     """
-    with _one_error(path):
+    with one_error(path):
         dataset = _parse(path)
         _refuse_by_header(dataset, path)
         count = _integer(dataset, "NumberOfFrames")
@@ -95,6 +95,19 @@ def read_dicom(path: Path, *, frame_rate_hz: float | None = None) -> Recording:
             notices=missing + time_notices + heart_notices,
             r_wave_times_s=_r_wave_times(dataset) if frame_rate_hz is None else (),  # they are on the file's own clock
         )
+
+
+def open_dicom(path: Path) -> Dataset:
+    """The data set of any DICOM file, parsed but not judged; its values are decoded when they are asked for.
+
+    Raises:
+        MissingFile: no such file.
+        UnreadableFile: not DICOM, damaged, or larger than the limits.
+    """
+    if not path.is_file():
+        raise MissingFile("there is no such file", path=path)
+    with one_error(path):
+        return _parse(path)
 
 
 def frame_times(dataset: Dataset, count: int, given_hz: float | None, path: Path) -> tuple[Times, tuple[Notice, ...]]:
@@ -287,7 +300,7 @@ def _integer(dataset: Dataset, keyword: str, default: int = 0) -> int:
 
 
 @contextmanager
-def _one_error(path: Path) -> Iterator[None]:
+def one_error(path: Path) -> Iterator[None]:
     """Turn whatever the parser raises on a damaged file (seven kinds and more) into one error that names the file."""
     try:
         with warnings.catch_warnings():

@@ -1,0 +1,155 @@
+"""What a record of `mcsdr predict --json` says, as statistics and sentences that every format then writes its own way.
+
+    record --statistics--> Statistic(code, meaning, value, unit), …       record --remarks--> "Disclaimer: …", …
+
+Nothing here computes: a report's numbers are the record's numbers. Error messages and paths are left out, because a
+path may hold a name; code, cause and next step are enough.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+from mcsdr import DISCLAIMER, __version__
+from mcsdr.errors import InputError, MismatchedSource, MissingFile, UnreadableFile
+from mcsdr.interop.codes import (
+    FIFTH_PERCENTILE,
+    MEAN,
+    MEDIAN,
+    NINETY_FIFTH_PERCENTILE,
+    NO_UNITS,
+    PERCENT,
+    PROBABILITY,
+    STANDARD_DEVIATION,
+    Code,
+)
+from mcsdr.report import LIMIT_SOURCE
+
+Record = Mapping[str, Any]
+
+NEEDED = ("file", "error", "abstained", "median", "interval_90", "prob")
+INEQUALITIES = {"40-50": "40 % < EF < 50 %"}
+LIMITS = {"<52": "men", "<54": "women"}
+
+
+class Statistic(NamedTuple):
+    """One number: what kind of statistic, in words, its value and its unit."""
+
+    code: Code
+    meaning: str
+    value: float
+    unit: Code
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records that `mcsdr predict --json` printed into a file.
+
+    Raises:
+        MissingFile, UnreadableFile: there is no such file, or it holds something else.
+    """
+    step = "Give a file that `mcsdr predict CLIP --json` printed."
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MissingFile("there is no such file", path=path) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UnreadableFile("it is not JSON", path=path, next_step=step) from error
+    records = content if isinstance(content, list) else [content]
+    if not records or not all(isinstance(record, dict) and set(NEEDED) <= set(record) for record in records):
+        raise UnreadableFile("it holds something else than results", path=path, next_step=step)
+    return records
+
+
+def record_of(records: Sequence[dict[str, Any]], source: Path) -> dict[str, Any]:
+    """The record of one clip: the only one, or the one whose file has the clip's name.
+
+    Raises:
+        MismatchedSource: none has, or several have.
+    """
+    if len(records) == 1:
+        return records[0]
+    named = [record for record in records if PurePath(record["file"]).name == source.name]
+    if len(named) != 1:
+        cause = f"{len(named) or 'none'} of the {len(records)} results are of a file of this name"
+        raise MismatchedSource(cause, path=source)
+    return named[0]
+
+
+def statistics(record: Record) -> list[Statistic]:
+    """Median, mean, SD, the ends of the 90 % interval and the probabilities; none where the belief is withheld."""
+    if record["median"] is None:
+        return []
+    low, high = record["interval_90"]
+    return [
+        Statistic(MEDIAN, "Median of the posterior of EF", record["median"], PERCENT),
+        Statistic(MEAN, "Mean of the posterior of EF", record["mean"], PERCENT),
+        Statistic(STANDARD_DEVIATION, "Standard deviation of the posterior of EF", record["sd"], PERCENT),
+        *interval(low, high),
+        *(Statistic(PROBABILITY, f"P({inequality(key)})", p, NO_UNITS) for key, p in record["prob"].items()),
+    ]
+
+
+def interval(low: float, high: float) -> list[Statistic]:
+    """The two ends of a 90 % interval."""
+    return [
+        Statistic(FIFTH_PERCENTILE, "Lower end of the 90 % interval of EF (5th percentile)", low, PERCENT),
+        Statistic(NINETY_FIFTH_PERCENTILE, "Upper end of the 90 % interval of EF (95th percentile)", high, PERCENT),
+    ]
+
+
+def inequality(key: str) -> str:
+    """The inequality that a key of a record's probabilities stands for: "<=40" is EF ≤ 40 %."""
+    if key in LIMITS:
+        return f"EF < {key[1:]} %, lower limit of normal for {LIMITS[key]}, {LIMIT_SOURCE}"
+    sign = key.rstrip("0123456789.")
+    plain = f"EF {sign.replace('<=', '≤').replace('>=', '≥')} {key[len(sign) :]} %"
+    return INEQUALITIES.get(key, plain)
+
+
+def remarks(record: Record) -> list[str]:
+    """What must be said with the numbers, or instead of them; the disclaimer first."""
+    said = [f"Disclaimer: {record.get('disclaimer') or DISCLAIMER}"]
+    why = record["abstained"]
+    if why is not None:
+        if record["median"] is not None:
+            said.append("Given although the model abstained, because it was asked for; do not rely on it.")
+        said += [f"Abstained [{why['code']}]: {why['reason']}", f"Next step: {why['next_step']}"]
+    failed = record["error"]
+    if failed is not None:
+        said += [f"Failed [{failed['code']}]: {failed['cause']}", f"Next step: {failed['next_step']}"]
+    return said + [f"Notice [{notice['code']}]: {notice['text']}" for notice in record.get("notices") or ()]
+
+
+def version_of(record: Record) -> str:
+    """The version that made the record; a failure does not say, then it is the version that reports it."""
+    return str(record.get("version") or __version__)
+
+
+def parameters(record: Record) -> list[str]:
+    """What makes the answer repeatable: model, hash, seed, sampler, calibration, attributes; nothing of a failure."""
+    if record.get("model") is None:
+        return []
+    named = {key: record.get(key) for key in ("model", "model_sha256", "seed")}
+    named |= {f"sampler.{key}": value for key, value in (record.get("sampler") or {}).items() if key != "seed"}
+    named["calibration"] = "yes" if record.get("calibration") else "no"
+    named |= {f"attributes.{key}": value for key, value in (record.get("attributes") or {}).items()}
+    return [f"{key} = {value}" for key, value in named.items()]
+
+
+def checked(record: Record) -> Record:
+    """The record itself, where it has the keys that a report is made of, and finite numbers.
+
+    Raises:
+        InputError: it has not.
+    """
+    step = "Give a record of `mcsdr predict --json`."
+    lacking = [key for key in NEEDED if key not in record]
+    if lacking:
+        raise InputError(f"the result lacks {', '.join(lacking)}", next_step=step)
+    if not all(isinstance(number.value, int | float) and math.isfinite(number.value) for number in statistics(record)):
+        raise InputError("a number of the result is not one", next_step=step)
+    return record
