@@ -12,18 +12,22 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
-from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import Comprehensive3DSRStorage, UltrasoundMultiFrameImageStorage  # type: ignore[attr-defined]
+from pynetdicom.sop_class import Comprehensive3DSRStorage, UltrasoundMultiFrameImageStorage
+from starlette.testclient import TestClient
 
 import mcsdr
-from mcsdr.errors import InvalidConfig, UnreadableFile
+from mcsdr.errors import InvalidConfig, UnreadableFile, UnsupportedFormat
 from mcsdr.interop.structured_report import read_back
+from mcsdr.serve import create_app
 from mcsdr.serve.archive import CStore, NotTaken, Stow, archive_of, backoff_s
 from mcsdr.serve.mailroom import Mailroom
-from mcsdr.serve.node import Node, Postman
+from mcsdr.serve.node import Node
+from mcsdr.serve.postman import Postman
 from mcsdr.serve.sandbox import Reader
+from mcsdr.serve.stow import instances
 
 
 class Peer:
@@ -234,10 +238,40 @@ def test_an_archive_that_cannot_be_reached_says_so(tmp_path: Path) -> None:
         dataset = Dataset()
         dataset.SOPClassUID, dataset.SOPInstanceUID = Comprehensive3DSRStorage, generate_uid()
         dataset.StudyInstanceUID = dataset.SeriesInstanceUID = generate_uid()
-        dataset.save_as(report, implicit_vr=False, little_endian=True, enforce_file_format=True)
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.save_as(report, enforce_file_format=True)
         with pytest.raises(NotTaken):
             archive.send(report)
 
 
 def test_waiting_grows_and_ends() -> None:
     assert [backoff_s(n) for n in (1, 2, 3, 20)] == [1, 2, 4, 300]
+
+
+def multipart(parts: list[bytes]) -> tuple[bytes, str]:
+    fence = b"--fence\r\nContent-Type: application/dicom\r\n\r\n"
+    body = b"".join(fence + part + b"\r\n" for part in parts) + b"--fence--\r\n"
+    return body, 'multipart/related; type="application/dicom"; boundary=fence'
+
+
+def test_the_parts_of_a_body_are_what_was_sent(clip: Path) -> None:
+    parts = [clip.read_bytes(), b"\r\n--other\r\n\r\n--fenc", b""]
+    assert list(instances(*multipart(parts))) == parts
+    for kind in ("application/dicom", "multipart/related", "multipart/related; boundary=" + "x" * 100):
+        with pytest.raises(UnsupportedFormat):
+            list(instances(b"", kind))
+
+
+def test_what_comes_by_stow_is_reported_to_the_archive(tmp_path: Path, peer: Peer, clip: Path) -> None:
+    archive = CStore("ARCHIVE", "127.0.0.1", peer.port, "MCSDR")
+    app = create_app(reports=tmp_path / "reports", archive=archive)
+    with TestClient(app, base_url="http://127.0.0.1") as client:  # type: ignore[arg-type]
+        client.app.app.state.mailroom.quiet_s = 0.0  # type: ignore[attr-defined]
+        body, kind = multipart([clip.read_bytes(), b"no instance"])
+        answer = client.post("/dicom-web/studies", content=body, headers={"content-type": kind})
+        assert answer.status_code == 202
+        assert answer.json()["00081199"]["Value"][0]["00081155"]["Value"] == [dcmread(clip).SOPInstanceUID]
+        assert len(answer.json()["00081198"]["Value"]) == 1
+        assert client.post("/dicom-web/studies", content=b"", headers={"content-type": "text/plain"}).status_code == 422
+        wait_for(lambda: peer.kept)

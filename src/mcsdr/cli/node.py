@@ -53,7 +53,8 @@ def node(
     from mcsdr.model import load
     from mcsdr.serve.archive import archive_of
     from mcsdr.serve.mailroom import Mailroom
-    from mcsdr.serve.node import Node, Postman
+    from mcsdr.serve.node import Node
+    from mcsdr.serve.postman import Postman
     from mcsdr.serve.sandbox import Reader
 
     where, estimator, reader = archive_of(archive, stow, title), load(model), Reader()

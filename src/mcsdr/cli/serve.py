@@ -12,6 +12,9 @@ def serve(
     token_file: Path | None = None,
     model: str = "phantom-a4c",
     line: int = 16,
+    reports: Path | None = None,
+    archive: str | None = None,
+    stow: str | None = None,
 ) -> None:
     """Serve a page on which clips are dropped and posteriors read, and the same by HTTP; nothing leaves the machine.
 
@@ -27,11 +30,19 @@ def serve(
         A bundled model's name or a folder that `mcsdr train` wrote.
     line
         How many clips may wait; who comes later is asked to come again.
+    reports
+        Take DICOM clips in by STOW-RS too (POST /dicom-web/studies), and keep them and their reports in this folder,
+        which is made readable by its owner alone, until they are sent.
+    archive
+        Where those reports go by C-STORE, as TITLE@HOST:PORT.
+    stow
+        Where they go by STOW-RS, as http://HOST:PORT/dicom-web. With neither they stay in REPORTS/outbox.
     """
     import uvicorn
 
     from mcsdr.errors import InvalidConfig
     from mcsdr.serve.app import create_app
+    from mcsdr.serve.archive import archive_of
     from mcsdr.serve.guard import LOOPBACK
 
     token = None if token_file is None else _token(token_file)
@@ -40,7 +51,10 @@ def serve(
             f"others could reach the service at {host}, and anybody could use it.",
             next_step="Give --token-file with a secret in it, or leave --host at 127.0.0.1.",
         )
-    app = create_app(model, token=token, hosts=(*LOOPBACK, host), line=line)
+    where = archive_of(archive, stow, "MCSDR")
+    if where is not None and reports is None:
+        raise InvalidConfig("reports need a folder to wait in.", next_step="Give --reports FOLDER too.")
+    app = create_app(model, token=token, hosts=(*LOOPBACK, host), line=line, reports=reports, archive=where)
     config = uvicorn.Config(app, host=host, port=port, access_log=False, log_level="warning", server_header=False)
     server = uvicorn.Server(config)
     with config.bind_socket() as socket:

@@ -34,8 +34,12 @@ from mcsdr.model import BUNDLED, Model, load
 from mcsdr.posterior import prob_change
 from mcsdr.prediction import Prediction
 from mcsdr.serve import downloads
+from mcsdr.serve.archive import Archive
 from mcsdr.serve.desk import DONE, FINISHED, Desk, Job, LineIsFull
 from mcsdr.serve.guard import LOOPBACK, Guard
+from mcsdr.serve.mailroom import Mailroom
+from mcsdr.serve.postman import Postman
+from mcsdr.serve.stow import store
 from mcsdr.serve.views import Sheet, sheet, view
 from mcsdr.study import Attributes
 
@@ -75,6 +79,8 @@ def create_app(
     hosts: tuple[str, ...] = LOOPBACK,
     line: int = 16,
     most_bytes: int = MOST_BYTES,
+    reports: Path | None = None,
+    archive: Archive | None = None,
 ) -> Guard:
     """The service as an ASGI application.
 
@@ -84,14 +90,23 @@ def create_app(
         hosts: names that the service goes by.
         line: how many clips may wait.
         most_bytes: of a clip.
+        reports: folder of what comes by STOW-RS and goes to an archive (`mcsdr.serve.mailroom`); None takes nothing in.
+        archive: where reports go; None leaves them in the folder.
     """
     estimator = model if isinstance(model, Model) else load(model)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.desk = await asyncio.to_thread(Desk, estimator, line=line)
+        desk = app.state.desk = await asyncio.to_thread(Desk, estimator, line=line)
+        postman = None
+        if reports is not None:
+            app.state.mailroom = Mailroom(reports, estimator, desk.reader, say=lambda line: None)
+            postman = Postman(app.state.mailroom, archive)
+            postman.start()
         yield
-        await asyncio.to_thread(app.state.desk.close)
+        if postman is not None:
+            await asyncio.to_thread(postman.close)
+        await asyncio.to_thread(desk.close)
 
     app = FastAPI(
         title="mcsdr",
@@ -106,6 +121,8 @@ def create_app(
     _add_clips(app)
     _add_jobs(app)
     _add_files(app)
+    if reports is not None:
+        _add_stow(app)
     app.mount("/page", StaticFiles(directory=PAGE))
     return Guard(app, hosts=hosts, token=token, most_bytes=most_bytes)
 
@@ -291,6 +308,15 @@ def _add_files(app: FastAPI) -> None:
         content = await asyncio.to_thread(make.content, job)
         disposition = f'attachment; filename="ejection-fraction-{job.id}.{name.partition(".")[2]}"'
         return Response(content, media_type=make.media_type, headers={"content-disposition": disposition})
+
+
+def _add_stow(app: FastAPI) -> None:
+    @app.post("/dicom-web/studies")
+    async def stow(request: Request) -> JSONResponse:
+        """Take DICOM instances in (STOW-RS); a report on each clip that can be answered goes to the archive."""
+        body, kind = await request.body(), request.headers.get("content-type", "")
+        status, said = await asyncio.to_thread(store, app.state.mailroom, body, kind)
+        return JSONResponse(said, status, media_type="application/dicom+json")
 
 
 async def _sheet(job: Job, model: Model) -> Sheet:

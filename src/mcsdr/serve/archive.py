@@ -53,7 +53,7 @@ class CStore:
             NotTaken: no association, or another status than success or a warning.
         """
         from pynetdicom import AE
-        from pynetdicom.sop_class import Comprehensive3DSRStorage  # type: ignore[attr-defined]
+        from pynetdicom.sop_class import Comprehensive3DSRStorage
 
         peer = AE(ae_title=self.calling)
         peer.acse_timeout = peer.dimse_timeout = peer.network_timeout = peer.connection_timeout = TIMEOUT_S

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from mcsdr.errors import UnsupportedFormat
 from mcsdr.serve.desk import Job
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+OTHERS = "Take the answer as JSON, HTML, PDF or FHIR."
 
 
 class Download(NamedTuple):
@@ -28,7 +35,37 @@ def _html(job: Job) -> bytes:
     return render_report([job.result]).encode()
 
 
+def _source(job: Job) -> Dataset:
+    """The header of the DICOM clip that was read.
+
+    Raises:
+        UnsupportedFormat: the clip was no DICOM file.
+    """
+    from pydicom import dcmread
+
+    if not job.header:
+        raise UnsupportedFormat("a structured report refers to a DICOM clip, and this one was none", next_step=OTHERS)
+    return dcmread(io.BytesIO(job.header))
+
+
+def _report(job: Job) -> bytes:
+    from mcsdr.interop.structured_report import structured_report, to_bytes
+
+    assert job.result is not None
+    return to_bytes(structured_report(job.result.record(), _source(job)))
+
+
+def _observation(job: Job) -> bytes:
+    from mcsdr.interop.fhir import observation
+
+    assert job.result is not None
+    resource = observation(job.result.record(), _source(job) if job.header else None)
+    return json.dumps(resource, indent=2, ensure_ascii=False).encode()
+
+
 BY_NAME = {
     "result.json": Download("application/json", _json),
     "report.html": Download("text/html; charset=utf-8", _html),
+    "report.dcm": Download("application/dicom", _report),
+    "observation.json": Download("application/fhir+json", _observation),
 }
