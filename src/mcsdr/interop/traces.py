@@ -9,7 +9,7 @@ ones than four bytes stand everywhere by chance and are not looked for: the allo
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, MutableSequence
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -51,9 +51,7 @@ def _bytes_of(element: DataElement) -> Iterator[bytes]:
         yield str(element.value).strip().encode()
     if element.VR not in TEXT_VRS or element.value is None:
         return
-    values = (
-        [element.value] if isinstance(element.value, str) or not hasattr(element.value, "__iter__") else element.value
-    )
+    values = element.value if isinstance(element.value, MutableSequence) else [element.value]
     for value in values:
         if element.VR == "UI" and UID(str(value)).name != str(value):
             continue  # a name of the standard's own: a class, a syntax
