@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,17 @@ WHY = {
 }
 
 
-def clip_header() -> Dataset:
-    """The header of a real apical four-chamber clip."""
+@cache
+def _header() -> Dataset:
     return dcmread(get_testdata_file("examples_ybr_color.dcm"), stop_before_pixels=True)
+
+
+def clip_header() -> Dataset:
+    """The header of a real apical four-chamber clip; elements may be added, changed and taken away."""
+    header = Dataset()
+    header.update(_header())
+    header.file_meta = _header().file_meta
+    return header
 
 
 def answer(seed: int = 0, **changes: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tests.io.generated_clips import fan_loop, fan_mask, jpeg_ultrasound, region
 
 from mcsdr.errors import Identifiable, InvalidConfig, MissingFile, UnreadableFile, UnsupportedFormat
 from mcsdr.interop.deidentify import deidentified, deidentify
-from mcsdr.interop.traces import traces
+from mcsdr.interop.traces import stand_in_pixels, traces
 from mcsdr.io import read_study
 
 PLANTED = (b"Planted", b"PLANTED", b"19480229", b"M\xc3\xbcnchhausen", b"M\xfcnchhausen", b"4711", b"Heartford")
@@ -261,6 +261,16 @@ def test_traces_come_from_sequences_private_elements_and_binaries() -> None:
     for word in (b"Planted", "Münchhausen".encode(), b"Nested", b"PLANTED binary", b"PLANTED unknown", b"19480229"):
         assert word in found
     assert b"071Y" not in found
+
+
+def test_a_trace_is_found_at_every_place_of_a_picture() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, 20_003, dtype=np.uint8).tobytes()
+    told = [f"another word {k}".encode() for k in range(3000)]
+    assert not stand_in_pixels(told, noise)
+    for place in (0, 1, 9_005, len(noise) - 11):
+        assert stand_in_pixels([*told, b"Munchhausen"], noise[:place] + b"Munchhausen" + noise[place + 11 :])
+    assert not stand_in_pixels([b"00000000", b"Mun"], b"00000000000Munchhausen")  # a grey patch, a short word
+    assert not stand_in_pixels([], noise)
 
 
 def test_what_cannot_be_copied_is_told(tmp_path: Path) -> None:
