@@ -36,7 +36,7 @@ from mcsdr.files import write_atomically
 from mcsdr.interop import codes
 from mcsdr.interop.clean_pixels import Pictures, clean_pictures
 from mcsdr.interop.content_tree import coded, concept
-from mcsdr.interop.traces import SHORTEST, traces
+from mcsdr.interop.traces import SHORTEST, stand_in_pixels, traces
 from mcsdr.io.dicom import one_error, open_dicom
 from mcsdr.study import View
 
@@ -91,7 +91,6 @@ EMPTY = (
 )
 INTEGER_VRS = ("IS", "US", "UL", "SS", "SL")
 SEXES = ("F", "M", "O")
-TELLING = 8  # bytes that do not stand in a picture by chance
 
 
 @dataclass(frozen=True)
@@ -288,8 +287,7 @@ def _check_clean(content: bytes, told: frozenset[bytes], path: Path) -> None:
     header = content.replace(pixels, b"")
     for word in sorted(_own_words(reread), key=len, reverse=True):
         header = header.replace(word.encode(), b"")
-    in_header = any(trace in header for trace in told)
-    if in_header or any(len(trace) >= TELLING and len(set(trace)) > 3 and trace in pixels for trace in told):
+    if any(trace in header for trace in told) or stand_in_pixels(told, pixels):
         raise Identifiable("something that the original says of the patient was found in the copy", path=path)
 
 
