@@ -1,4 +1,4 @@
-"""What people see of an answer: a page (`html`), figures (`figures`) and a summary in the terminal (`terminal`).
+"""What people see of an answer: a page (`html`), sheets to file (`pdf`), figures (`figures`), a summary (`terminal`).
 
 All of them say the same words, which stand here once. A belief is shown as a headline, as 50 dots and as probabilities
 with their inequality, never as a bare mean. The dots are the quantiles y_i = F⁻¹((i − ½)/50), each 2 % of the belief,
@@ -26,6 +26,12 @@ Array = NDArray[np.float64]
 DOTS = 50
 CUTS = (30, 35, 40, 50)  # EF %: severe, device therapy, and the two bounds of the heart-failure categories
 LIMIT_SOURCE = "ASE/EACVI 2015"
+CATEGORY_SOURCE = "ESC 2021"
+HOW_TO_READ = (
+    "P(EF ≤ 40 %) = 30 % means: of 100 such clips in the population that the model was calibrated on, 30 had a "
+    "reported EF of at most 40 %. Reported EF is itself uncertain: two readers of the same clip commonly differ by "
+    "6 to 7 points."
+)
 # Okabe and Ito's palette, told apart with every common colour vision.
 BLUE, SKY, GREEN, ORANGE, VERMILION = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00"
 BIN_WIDTHS = (1.25, 2.5)  # both divide 30, 35, 40 and 50

@@ -22,6 +22,8 @@ from PIL import Image
 from mcsdr.files import write_atomically
 from mcsdr.report import (
     CATEGORIES,
+    CATEGORY_SOURCE,
+    HOW_TO_READ,
     Answer,
     Refusal,
     category_percents,
@@ -48,7 +50,7 @@ def render_report(results: Sequence[Answer | Refusal]) -> str:
         for name, result in zip(names, results, strict=True)
     ]
     records = [card["record"] for card in cards if "record" in card]
-    return _template().render(cards=cards, disclaimers=disclaimers(records), categories=CATEGORIES)
+    return _template().render(cards=cards, disclaimers=disclaimers(records))
 
 
 def write_report(path: str | Path, results: Sequence[Answer | Refusal]) -> None:
@@ -65,6 +67,11 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {
+        "categories": CATEGORIES,
+        "category_source": CATEGORY_SOURCE,
+        "how_to_read": HOW_TO_READ,
+    }
     environment.filters["glue"] = lambda text: str(text).replace(" %", "\u00a0%")  # no break before a per cent sign
     return environment.get_template("report.html.jinja")
 
