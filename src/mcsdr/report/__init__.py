@@ -231,7 +231,12 @@ def display_names(paths: Sequence[str]) -> list[str]:
         name if names.count(name) == 1 else "/".join(PurePath(path).parts[-2:])
         for name, path in zip(names, paths, strict=True)
     ]
-    return ["".join(c if c.isprintable() else "\ufffd" for c in name) for name in told_apart]
+    return [printable(name) for name in told_apart]
+
+
+def printable(text: str) -> str:
+    """The text on one line, each character that cannot be printed replaced by "\ufffd"."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _whole(value: int) -> str:

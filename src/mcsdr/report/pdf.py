@@ -325,7 +325,7 @@ def _pictures(sheet: Sheet, y: float, floor: float, study: Study) -> None:
     shown, width = pictures(Study(clips=study.clips[:1])), (COLUMN - 5) / 2
     left_out = sum(len(pictures(Study(clips=(clip,)))) for clip in study.clips[1:])
     captions = [picture.caption for picture in shown]
-    captions[-1] += f" {MORE.format(left_out).capitalize()}." if left_out else ""
+    captions[-1] += f" A{MORE.format(left_out)[1:]}." if left_out else ""
     deepest = max(len(wrapped(caption, width, TINY)) for caption in captions) * line_height(TINY) + 1
     height = min(floor - y - deepest, *(width * p.image.height / p.image.width for p in shown))
     for place, (picture, caption) in enumerate(zip(shown, captions, strict=True)):

@@ -15,7 +15,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, get_font
 from matplotlib.patches import Circle, Polygon, Rectangle
-from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -50,13 +49,16 @@ def settable(text: str, bold: bool = False) -> str:
 
 
 def width_of(text: str, points: float, bold: bool = False) -> float:
-    """How wide a line is, in mm."""
-    if not text:
-        return 0.0
-    font = typeface(bold).copy()
-    font.set_size(points)
-    width: float = text_to_path.get_text_width_height_descent(settable(text, bold), font, False)[0]
-    return width * POINT
+    """How wide a line is, in mm, as the sum of its letters' advances; kerning makes it a little less."""
+    return sum(_advance(c, bold) for c in settable(text, bold)) * points * POINT
+
+
+@cache
+def _advance(letter: str, bold: bool) -> float:
+    """The width of a letter in sizes of the type."""
+    font = get_font(str(_file(bold)))
+    font.set_size(100, 72)
+    return float(font.load_char(ord(letter)).linearHoriAdvance) / 65536 / 100
 
 
 def line_height(points: float) -> float:
@@ -157,7 +159,7 @@ class Sheet:
 
     def disc(self, x: float, y: float, radius: float, colour: str, *, edge: str | None = None) -> None:
         """A filled circle."""
-        self.axes.add_patch(Circle((x, y), radius, facecolor=colour, edgecolor=edge or colour, linewidth=0.3))
+        self.axes.add_artist(Circle((x, y), radius, facecolor=colour, edgecolor=edge or colour, linewidth=0.3))
 
     def shape(self, x: NDArray[np.float64], y: NDArray[np.float64], colour: str) -> None:
         """A filled polygon."""
