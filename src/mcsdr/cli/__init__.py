@@ -17,6 +17,7 @@ app = App(
 )
 COMMANDS = {
     "predict": "Estimate the posterior of ejection fraction for each clip.",
+    "batch": "Answer every clip of a folder or a list, one row each, and go on where it stopped.",
     "evaluate": "Measure a model on a cohort: accuracy, CRPS, calibration.",
     "calibrate": "Recalibrate a model's posteriors on studies that it never saw.",
     "gate": "Teach a model which clips it must refuse.",
