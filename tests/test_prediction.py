@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from mcsdr.study import Attributes, Study
 REQUIRED = {
     "file", "error", "abstained", "median", "mean", "sd", "interval_90", "quantiles", "prob", "modes",
     "beats", "beat_spread",
-    "model", "model_sha256", "version", "sampler",
+    "model", "model_sha256", "version", "sampler", "input_sha256",
 }  # fmt: skip
 
 
@@ -81,6 +82,16 @@ def test_record_is_complete_and_consistent(model: Model, clip_file: Path) -> Non
     assert "Research use only" in record["disclaimer"]
     assert record["sampler"]["evaluations"] == 8
     assert json.loads(json.dumps(record)) == record
+
+
+def test_the_record_names_the_bytes_that_were_read(model: Model, clip_file: Path, studies: list[Study]) -> None:
+    damaged = clip_file.with_name("damaged.avi")
+    damaged.write_bytes(b"not a video")
+    for result in predict([clip_file, damaged], model):
+        assert result.record()["input_sha256"] == hashlib.sha256(Path(result.path).read_bytes()).hexdigest()
+    (missing,) = predict([clip_file.with_name("none.avi")], model)
+    assert missing.record()["input_sha256"] is None
+    assert answer("x", studies[0], model).record()["input_sha256"] is None
 
 
 def test_same_file_same_record(model: Model, clip_file: Path) -> None:

@@ -19,6 +19,8 @@
     │   ├── BadRow              one row of it cannot be used
     │   ├── TooManyBadRows      more rows than allowed cannot be used
     │   └── PatientInTwoSplits  what is tested on would have been learnt from
+    ├── ChangedRun          a table was begun with another model, other settings or other inputs
+    ├── LostWorker          a process that answered clips died
     ├── TrainingDiverged    the loss is no longer a number
     └── InvalidModel        a model folder is missing a part, or a part was changed
 
@@ -175,6 +177,22 @@ class PatientInTwoSplits(InvalidCohort):
 
     code = "patient-in-two-splits"
     next_step = "Give all studies of a patient the same split; `mcsdr check` names every such patient."
+
+
+class ChangedRun(McsdrError):
+    """A table was begun with another model, other settings or other inputs; no row is added to it."""
+
+    code = "changed-run"
+    next_step = "Begin anew with --restart, name another table, or go back to the settings that it was begun with."
+
+
+class LostWorker(McsdrError):
+    """A process that answered clips died."""
+
+    code = "lost-worker"
+    next_step = (
+        "Run the command again with --workers 1: it goes on where it stopped, and ends at the clip that is to blame."
+    )
 
 
 class TrainingDiverged(McsdrError):

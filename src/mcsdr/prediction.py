@@ -7,6 +7,7 @@ all the same, and then it is marked. A clip longer than one window is read by al
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -52,6 +53,7 @@ class Prediction:
         abstained: why the posterior should not be relied on, where it should not.
         anyway: whether the posterior is asked for all the same.
         beats: what each beat of a longer clip says by itself; empty where one window was read.
+        input_sha256: of the file that was read; None where the study came from no file.
     """
 
     path: str
@@ -64,6 +66,7 @@ class Prediction:
     abstained: Abstention | None = None
     anyway: bool = False
     beats: tuple[BeatAnswer, ...] = ()
+    input_sha256: str | None = None
 
     @property
     def withheld(self) -> bool:
@@ -79,6 +82,7 @@ class Prediction:
         why = self.abstained
         return {
             "file": self.path,
+            "input_sha256": self.input_sha256,
             "error": None,
             "abstained": None if why is None else why.record(),
             **(dict.fromkeys(BELIEFS) if self.withheld else self._beliefs()),
@@ -137,11 +141,13 @@ class Failure:
 
     path: str
     error: McsdrError
+    input_sha256: str | None = None  # where the file could be opened at all
 
     def record(self) -> dict[str, Any]:
         """The same keys as an answer, all empty but the error."""
         error = {**self.error.record(), "message": str(self.error)}
-        return {"file": self.path, "error": error, **dict.fromkeys(("abstained", *BELIEFS))}
+        name = {"file": self.path, "input_sha256": self.input_sha256}
+        return {**name, "error": error, **dict.fromkeys(("abstained", *BELIEFS))}
 
 
 def provenance(model: Model, sampler: SamplerSettings) -> dict[str, Any]:
@@ -194,13 +200,62 @@ def predict(
             yield Failure(str(path), error)
             continue
         for file in files:
-            try:
-                started = time.perf_counter()
-                study = read_study(file, age=age, sex=sex, weight=weight, height=height, frame_rate_hz=frame_rate_hz)
-                took = time.perf_counter() - started
-                yield answer(str(file), study, model, sampler, took, threshold=threshold, anyway=anyway)
-            except McsdrError as error:
-                yield Failure(str(file), error)
+            yield answer_file(
+                file,
+                model,
+                age=age,
+                sex=sex,
+                weight=weight,
+                height=height,
+                frame_rate_hz=frame_rate_hz,
+                sampler=sampler,
+                threshold=threshold,
+                anyway=anyway,
+            )
+
+
+def answer_file(
+    file: str | Path,
+    model: Model,
+    *,
+    sampler: SamplerSettings | None = None,
+    threshold: float | None = None,
+    anyway: bool = False,
+    **known: Any,
+) -> Prediction | Failure:
+    """Answer one clip.
+
+    Arguments:
+        file: the clip; a folder is a failure.
+        model, sampler: as for `predict`.
+        threshold, anyway: as for `answer`.
+        known: what `read_study` may be told: age, sex, weight, height, frame_rate_hz.
+
+    Raises:
+        InvalidConfig: the threshold is no ejection fraction.
+    """
+    gates.checked_threshold(threshold)
+    started, sha256 = time.perf_counter(), input_sha256(file)
+    try:
+        study = read_study(file, **known)
+        took = time.perf_counter() - started
+        return answer(str(file), study, model, sampler, took, threshold=threshold, anyway=anyway, input_sha256=sha256)
+    except McsdrError as error:
+        return Failure(str(file), error, sha256)
+
+
+def input_sha256(file: str | Path) -> str | None:
+    """SHA-256 of a file's bytes, read in pieces; None where there are none to read.
+
+    Of a MetaImage it is the header's: the voxels that it points to are another file.
+    """
+    if not Path(file).is_file():
+        return None
+    try:
+        with Path(file).open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -210,6 +265,7 @@ class Encoded:
     Attributes:
         starts_s: of each group of tokens when its beat starts, None if it is none; empty where one window is read.
         seconds: "read" and "encode".
+        input_sha256: of the file that the study was read from, if any.
     """
 
     path: str
@@ -217,13 +273,17 @@ class Encoded:
     video: VideoTokens
     starts_s: tuple[float | None, ...]
     seconds: dict[str, float]
+    input_sha256: str | None = None
 
 
-def encode(path: str, study: Study, model: Model, read_seconds: float = math.nan) -> Encoded:
+def encode(
+    path: str, study: Study, model: Model, read_seconds: float = math.nan, input_sha256: str | None = None
+) -> Encoded:
     """Encode the clips of one study, by all their beats where they are longer than one window."""
     started = time.perf_counter()
     video, starts_s = _encode(study, model)
-    return Encoded(path, study, video, tuple(starts_s), {"read": read_seconds, "encode": time.perf_counter() - started})
+    seconds = {"read": read_seconds, "encode": time.perf_counter() - started}
+    return Encoded(path, study, video, tuple(starts_s), seconds, input_sha256)
 
 
 def answer(
@@ -235,6 +295,7 @@ def answer(
     *,
     threshold: float | None = None,
     anyway: bool = False,
+    input_sha256: str | None = None,
 ) -> Prediction:
     """The posterior of one study with everything that must be said with it.
 
@@ -242,9 +303,10 @@ def answer(
         path: what to call it.
         threshold: an EF in per cent; abstain where the posterior does not tell on which side of it EF lies.
         anyway: give the posterior also where the model abstains; it is marked.
+        input_sha256: of the file that the study was read from, if any.
     """
     gates.checked_threshold(threshold)
-    encoded = encode(path, study, model, read_seconds)
+    encoded = encode(path, study, model, read_seconds, input_sha256)
     return conclude(encoded, model, sampler, threshold=threshold, anyway=anyway)
 
 
@@ -290,6 +352,7 @@ def conclude(
         abstained=why[0] if why else None,
         anyway=anyway,
         beats=tuple(BeatAnswer(start, each[g]) for g, start in enumerate(encoded.starts_s) if start is not None),
+        input_sha256=encoded.input_sha256,
     )
 
 

@@ -38,10 +38,21 @@ def test_predict_json_csv_and_report(folder: Path) -> None:
     with (folder / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert float(rows[0]["median"]) == answered["median"]
-    assert rows[1]["error"]
+    assert rows[1]["error"] == "missing-file"
+    assert rows[1]["next_step"] == failed["error"]["next_step"]
     page = (folder / "out.html").read_text()
     assert f"{answered['median']:.0f}" in page
     assert "Research use only" in page
+
+
+def test_the_suffix_says_what_kind_of_report(folder: Path) -> None:
+    inputs = (folder / "clip.avi", "--model", folder / "model")
+    mcsdr("predict", *inputs, "--report", folder / "out.PDF")
+    assert (folder / "out.PDF").read_bytes().startswith(b"%PDF-")
+    shown = mcsdr("predict", *inputs[:1], "--model", "no-such-model", "--report", folder / "out.docx", check=2).stderr
+    assert "out.docx" in shown  # before the model is looked for
+    assert "ends in .html or .pdf" in " ".join(shown.split())
+    assert not (folder / "out.docx").exists()
 
 
 def test_to_abstain_is_no_failure(folder: Path) -> None:

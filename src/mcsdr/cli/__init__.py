@@ -17,6 +17,7 @@ app = App(
 )
 COMMANDS = {
     "predict": "Estimate the posterior of ejection fraction for each clip.",
+    "batch": "Answer every clip of a folder or a list, one row each, and go on where it stopped.",
     "sr": "Write a result as a DICOM structured report beside its clip.",
     "fhir": "Print results as FHIR R4 Observations.",
     "deidentify": "Copy ultrasound DICOM without names, identifiers, dates and text in the picture.",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+
+from mcsdr.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from mcsdr.prediction import Failure, Prediction
@@ -67,7 +71,7 @@ def predict(
     csv_
         Write one row per input.
     report
-        Write a self-contained HTML page.
+        Write a report to give away: a self-contained page (.html) or sheets of A4 (.pdf), by the file's suffix.
     timings
         Print where the time went, from the start of the process.
     """
@@ -77,6 +81,7 @@ def predict(
     from mcsdr.prediction import Failure
     from mcsdr.prediction import predict as answers
 
+    write = None if report is None else _writer(report)
     watch = Stopwatch()
     watch.lap("import")
     estimator = load(model)
@@ -98,19 +103,42 @@ def predict(
     for result in results:
         if not isinstance(result, Failure):
             watch.add(result.seconds)
-    _deliver(results, as_json=json_, table=csv_, page=report)
+    _deliver(results, as_json=json_, table=csv_)
+    if write is not None:
+        write(results)
     if timings:
         watch.print(sys.stderr)
     if any(isinstance(result, Failure) for result in results):
         sys.exit(1)
 
 
-def _deliver(results: list[Prediction | Failure], *, as_json: bool, table: Path | None, page: Path | None) -> None:
-    """Print the answers, as words or as JSON, and write what was asked for."""
+def _writer(report: Path) -> Callable[[Sequence[Prediction | Failure]], None]:
+    """What writes the report, by the file's suffix; asked before any work is done."""
+    match report.suffix.lower():
+        case ".html" | ".htm":
+            from mcsdr.report.html import write_report
+
+            return partial(write_report, report)
+        case ".pdf":
+            from mcsdr.report.pdf import write_pdf
+
+            return partial(write_pdf, report)
+        case suffix:
+            named = f"its name ends in {suffix}" if suffix else "its name has no suffix"
+            raise InvalidConfig(
+                f"{named}, which is no kind of report.",
+                path=report,
+                next_step="Name a file that ends in .html or .pdf.",
+            )
+
+
+def _deliver(results: Sequence[Prediction | Failure], *, as_json: bool, table: Path | None) -> None:
+    """Print the answers, as words or as JSON, and write the table if one was asked for."""
     from rich.console import Console
 
-    from mcsdr.report.html import write_report
+    from mcsdr.files import write_table
     from mcsdr.report.terminal import print_results
+    from mcsdr.rows import COLUMNS, row_of
 
     if as_json:
         json.dump([result.record() for result in results], sys.stdout, indent=2)
@@ -118,26 +146,4 @@ def _deliver(results: list[Prediction | Failure], *, as_json: bool, table: Path 
     else:
         print_results(Console(), results)
     if table is not None:
-        _write_csv(table, [result.record() for result in results])
-    if page is not None:
-        write_report(page, results)
-
-
-def _write_csv(path: Path, records: list[dict[str, Any]]) -> None:
-    """One row per input, quantiles and probabilities as columns of their own."""
-    from mcsdr.files import write_table
-
-    plain = ("file", "median", "mean", "sd", "model", "model_sha256", "version", "seed")
-    rows = []
-    for record in records:
-        row = {name: record.get(name) for name in plain}
-        row["low_90"], row["high_90"] = record["interval_90"] or (None, None)
-        row |= {f"q{level}": value for level, value in (record["quantiles"] or {}).items()}
-        row |= {f"P(EF{cut})": value for cut, value in (record["prob"] or {}).items()}
-        row |= {"beats": len(record["beats"] or ()) or None, "beat_spread": record["beat_spread"]}
-        why = record["abstained"] or {}
-        row |= {"abstained": why.get("code"), "reason": why.get("reason"), "next_step": why.get("next_step")}
-        row["error"] = (record["error"] or {}).get("message")
-        rows.append(row)
-    columns = [*dict.fromkeys(name for row in rows for name in row if name != "error"), "error"]
-    write_table(path, columns, ([row.get(name) for name in columns] for row in rows))
+        write_table(table, COLUMNS, (row_of(result.record()).values() for result in results))

@@ -1,4 +1,4 @@
-"""What people see of an answer: a page (`html`), figures (`figures`) and a summary in the terminal (`terminal`).
+"""What people see of an answer: a page (`html`), sheets to file (`pdf`), figures (`figures`), a summary (`terminal`).
 
 All of them say the same words, which stand here once. A belief is shown as a headline, as 50 dots and as probabilities
 with their inequality, never as a bare mean. The dots are the quantiles y_i = F⁻¹((i − ½)/50), each 2 % of the belief,
@@ -26,6 +26,12 @@ Array = NDArray[np.float64]
 DOTS = 50
 CUTS = (30, 35, 40, 50)  # EF %: severe, device therapy, and the two bounds of the heart-failure categories
 LIMIT_SOURCE = "ASE/EACVI 2015"
+CATEGORY_SOURCE = "ESC 2021"
+HOW_TO_READ = (
+    "P(EF ≤ 40 %) = 30 % means: of 100 such clips in the population that the model was calibrated on, 30 had a "
+    "reported EF of at most 40 %. Reported EF is itself uncertain: two readers of the same clip commonly differ by "
+    "6 to 7 points."
+)
 # Okabe and Ito's palette, told apart with every common colour vision.
 BLUE, SKY, GREEN, ORANGE, VERMILION = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00"
 BIN_WIDTHS = (1.25, 2.5)  # both divide 30, 35, 40 and 50
@@ -53,6 +59,8 @@ class Refusal(Protocol):
     def path(self) -> str: ...
     @property
     def error(self) -> McsdrError: ...
+    @property
+    def input_sha256(self) -> str | None: ...
 
 
 class Category(NamedTuple):
@@ -223,7 +231,12 @@ def display_names(paths: Sequence[str]) -> list[str]:
         name if names.count(name) == 1 else "/".join(PurePath(path).parts[-2:])
         for name, path in zip(names, paths, strict=True)
     ]
-    return ["".join(c if c.isprintable() else "\ufffd" for c in name) for name in told_apart]
+    return [printable(name) for name in told_apart]
+
+
+def printable(text: str) -> str:
+    """The text on one line, each character that cannot be printed replaced by "\ufffd"."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _whole(value: int) -> str:

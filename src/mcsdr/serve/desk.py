@@ -26,7 +26,7 @@ from typing import Any
 
 from mcsdr.errors import McsdrError
 from mcsdr.model import Model
-from mcsdr.prediction import Encoded, Failure, Prediction, conclude, encode
+from mcsdr.prediction import Encoded, Failure, Prediction, conclude, encode, input_sha256
 from mcsdr.serve.sandbox import Reader
 from mcsdr.study import Attributes
 
@@ -220,6 +220,7 @@ class Desk:
 
     def _answer(self, job: Job) -> None:
         """Read, encode and conclude; every failure is an answer."""
+        sha256 = input_sha256(job.upload)
         try:
             job.state = READING
             started = time.perf_counter()
@@ -232,16 +233,17 @@ class Desk:
             if job.state == CANCELLED:
                 return
             job.state = ENCODING
-            job.encoded = encode(job.name, read.study, self.model, time.perf_counter() - started)
+            took = time.perf_counter() - started
+            job.encoded = encode(job.name, read.study, self.model, took, sha256)
             job.result = conclude(job.encoded, self.model, threshold=job.threshold, anyway=job.anyway)
             self._finish(job, DONE)
         except McsdrError as error:
             error.path = None  # the server's own name for it helps nobody
-            job.result = Failure(job.name, error)
+            job.result = Failure(job.name, error, sha256)
             self._finish(job, FAILED)
         except Exception as error:  # a fault of ours must not stop the line
             kind = type(error).__name__
-            job.result = Failure(job.name, McsdrError(f"the server failed on this clip ({kind})."))
+            job.result = Failure(job.name, McsdrError(f"the server failed on this clip ({kind})."), sha256)
             self._finish(job, FAILED)
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Callable
@@ -28,11 +29,28 @@ def _json(job: Job) -> bytes:
     return json.dumps(job.result.record(), indent=2, ensure_ascii=False).encode()
 
 
+def _csv(job: Job) -> bytes:
+    from mcsdr.rows import COLUMNS, row_of
+
+    assert job.result is not None
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([COLUMNS, row_of(job.result.record()).values()])
+    return text.getvalue().encode()
+
+
 def _html(job: Job) -> bytes:
     from mcsdr.report.html import render_report
 
     assert job.result is not None
     return render_report([job.result]).encode()
+
+
+def _pdf(job: Job) -> bytes:
+    from mcsdr.report.pdf import render_pdf
+
+    assert job.result is not None
+    return render_pdf([job.result])
 
 
 def _source(job: Job) -> Dataset:
@@ -65,7 +83,9 @@ def _observation(job: Job) -> bytes:
 
 BY_NAME = {
     "result.json": Download("application/json", _json),
+    "result.csv": Download("text/csv; charset=utf-8", _csv),
     "report.html": Download("text/html; charset=utf-8", _html),
+    "report.pdf": Download("application/pdf", _pdf),
     "report.dcm": Download("application/dicom", _report),
     "observation.json": Download("application/fhir+json", _observation),
 }

@@ -32,7 +32,7 @@ from mcsdr.errors import McsdrError, UnreadableFile
 from mcsdr.files import write_atomically
 from mcsdr.interop.structured_report import structured_report, to_bytes
 from mcsdr.model import Model
-from mcsdr.prediction import Failure, Prediction, answer
+from mcsdr.prediction import Failure, Prediction, answer, input_sha256
 from mcsdr.serve.sandbox import Reader
 
 QUIET_S = 5.0  # without anything new, and a study is complete
@@ -136,6 +136,7 @@ class Mailroom:
     def _looked_at(self, files: list[Path]) -> Iterator[Looked]:
         """Every clip that can be reported on: answers, abstentions, and clips that could not be read."""
         for file in files:
+            sha256 = input_sha256(file)
             try:
                 header = dcmread(file, stop_before_pixels=True)
             except Exception:
@@ -143,13 +144,13 @@ class Mailroom:
                 continue
             try:
                 read = self.reader.read(file, {})
-                result: Prediction | Failure = answer(file.name, read.study, self.model)
+                result: Prediction | Failure = answer(file.name, read.study, self.model, input_sha256=sha256)
             except McsdrError as error:
                 error.path = None
                 self.say(f"instance {file.name[:8]}: {error.code}")
                 if int(header.get("NumberOfFrames") or 1) <= 1:
                     continue
-                result = Failure(file.name, error)
+                result = Failure(file.name, error, sha256)
             yield Looked(result, header)
 
     def _written(self, looked: Looked) -> Path:

@@ -35,7 +35,7 @@ from mcsdr.report import (
     svg,
     thresholds,
 )
-from mcsdr.report.html import _reasons as reasons
+from mcsdr.report.basis import known_of, reasons
 from mcsdr.study import Clip, Study, View
 
 STEP = 0.5  # EF points between two stands of the threshold
@@ -54,7 +54,7 @@ def view(result: Prediction | Failure) -> dict[str, Any]:
         "name": name,
         "record": record,
         "checks": checks(result),
-        "reasons": reasons(result.study),
+        "reasons": known_of(result.study) if is_withheld(record) else reasons(result.study, record),
         "notices": further_notices(record),
     }
     if is_withheld(record):

@@ -1,0 +1,359 @@
+"""Many clips to one table, a row at a time: a run that was killed goes on where it stopped.
+
+    SOURCE --inputs_of--> inputs --answer_file, in order--> rows --each appended and flushed--> OUT.csv
+
+OUT.csv.run.json holds what the rows depend on: model, sampling, threshold, version, and a fingerprint of the inputs. A
+run goes on only where all of it is unchanged. A last line without its line feed was torn by the kill and is taken away;
+of the others each says the input's place, which is checked. Nothing of an answer is kept but its row, so that ten
+thousand inputs take the memory of one.
+
+Folders may name people: a row names its file without them unless they are asked for, and says the input's place, its
+id where the source gives one, and the SHA-256 of its bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import json
+import multiprocessing
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+from mcsdr.diffusion.sampler import SamplerSettings
+from mcsdr.errors import (
+    ChangedRun,
+    InvalidAttributes,
+    InvalidConfig,
+    LostWorker,
+    McsdrError,
+    MissingFile,
+    UnreadableFile,
+    UnsupportedFormat,
+    UnwritableFile,
+)
+from mcsdr.files import write_atomically
+from mcsdr.gates import checked_threshold
+from mcsdr.io import find_clips
+from mcsdr.model import Model, load
+from mcsdr.prediction import Failure, Prediction, answer_file, provenance
+from mcsdr.rows import COLUMNS, row_of, safe
+
+HEADER = ("row", "id", *COLUMNS)
+KNOWN = {"age": "age", "sex": "sex", "weight": "weight", "height": "height", "frame_rate": "frame_rate_hz"}
+AHEAD = 2  # inputs that wait for each worker
+
+
+class Input(NamedTuple):
+    """One input: where it lies, what the source calls it, its id, and what is known of the patient, as written."""
+
+    path: Path
+    file: str
+    id: str = ""
+    known: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How the inputs are answered.
+
+    Attributes:
+        model: a bundled model's name or a folder.
+        sampler: another way of sampling than the model's own.
+        threshold, anyway: as for `prediction.answer`.
+        folders: whether a row names its file as the source does, folders and all.
+    """
+
+    model: str
+    sampler: SamplerSettings | None = None
+    threshold: float | None = None
+    anyway: bool = False
+    folders: bool = False
+
+
+@dataclass
+class Tally:
+    """What became of the inputs so far; of all but the answered the codes are counted."""
+
+    answered: int = 0
+    insisted: Counter[str] = field(default_factory=Counter)
+    abstained: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count one row, as it was made or as it was read."""
+        if row["error"]:
+            self.failed[row["error"]] += 1
+        elif not row["abstained"]:
+            self.answered += 1
+        else:
+            shown = row["median"] not in (None, "")
+            (self.insisted if shown else self.abstained)[row["abstained"]] += 1
+
+    @property
+    def rows(self) -> int:
+        """How many inputs were counted."""
+        return self.answered + sum(counts.total() for counts in (self.insisted, self.abstained, self.failed))
+
+
+def run(
+    inputs: Sequence[Input],
+    out: str | Path,
+    asked: Asked,
+    *,
+    workers: int = 1,
+    restart: bool = False,
+    said: Callable[[int], None] | None = None,
+) -> Tally:
+    """Answer every input and append its row, from the first that has none.
+
+    Arguments:
+        inputs: of `inputs_of`.
+        out: the table; OUT.csv.run.json stands beside it.
+        workers: processes that answer; the rows are the same and in the same order.
+        restart: begin anew, over what an earlier run wrote.
+        said: told how many rows there are, once at the start and after each.
+
+    Raises:
+        ChangedRun: the table is of other inputs, another model or other settings, or of no batch.
+        InvalidConfig, InvalidModel, UnwritableFile, LostWorker.
+    """
+    checked_threshold(asked.threshold)
+    if workers < 1:
+        raise InvalidConfig(f"the number of workers is {workers}.", next_step="Give at least one: --workers 1.")
+    out, model = Path(out), load(asked.model)
+    tally = _begun(out, inputs, asked, _settings(model, inputs, asked), restart)
+    told = said or (lambda rows: None)
+    told(tally.rows)
+    if tally.rows == len(inputs):
+        return tally
+    places = range(tally.rows, len(inputs))
+    one = (_row(place, inputs[place], asked, model) for place in places)
+    with _typed(out):
+        table = out.open("ab", buffering=0)  # whole rows reach the file, and nothing is left to fail at the close
+    with table:
+        for row in one if workers == 1 else _pooled(places, inputs, asked, workers):
+            line = _line(row[name] for name in HEADER)
+            with _typed(out):
+                if table.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, "no room for another row")
+            tally.add(row)
+            told(tally.rows)
+    return tally
+
+
+@contextmanager
+def _typed(out: Path) -> Iterator[None]:
+    """What fails inside is the table's fault."""
+    try:
+        yield
+    except OSError as error:
+        raise UnwritableFile(f"it cannot be written: {error.strerror}.", path=out) from error
+
+
+# --- where the inputs come from --------------------------------------------------------------------------------------
+
+
+def inputs_of(source: str | Path) -> list[Input]:
+    """The inputs of a folder, as `find_clips` orders them, or of a CSV file with a column `file`, a row each.
+
+    A CSV's paths are relative to its folder, or absolute; its optional columns are id, age, sex, weight, height and
+    frame_rate, any others are passed over.
+
+    Raises:
+        MissingFile, UnreadableFile, UnsupportedFormat: the source cannot be used; a missing clip is no such error.
+    """
+    source = Path(source)
+    if source.is_dir():
+        inputs = [Input(path, path.relative_to(source).as_posix()) for path in find_clips(source)]
+        if not inputs:
+            raise MissingFile("the folder holds no clip", path=source, next_step="Give a folder of clips, or a CSV.")
+        return inputs
+    if not source.exists():
+        raise MissingFile("there is no such file or folder", path=source)
+    if source.suffix.lower() != ".csv":
+        step = "Give a folder of clips or a .csv file; `mcsdr predict` answers single clips."
+        raise UnsupportedFormat("it is neither a folder nor a table", path=source, next_step=step)
+    try:
+        with source.open(newline="", encoding="utf-8-sig") as table:
+            return _inputs_of_rows(source, csv.DictReader(table, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        step = "Save it again as comma-separated text in UTF-8."
+        raise UnreadableFile(f"it is no readable table ({error})", path=source, next_step=step) from None
+
+
+def _inputs_of_rows(source: Path, rows: csv.DictReader[str]) -> list[Input]:
+    if "file" not in (rows.fieldnames or ()):
+        step = "Give it a header with a column 'file', and one row for each clip."
+        raise UnreadableFile("it has no column 'file'", path=source, next_step=step)
+    inputs = []
+    for row in rows:
+        file = (row["file"] or "").strip()
+        known = tuple((name, text.strip()) for name in KNOWN if (text := row.get(name)) and text.strip())
+        inputs.append(Input(source.parent / file, file, (row.get("id") or "").strip(), known))
+    if not inputs:
+        raise MissingFile("the table has no row", path=source, next_step="Give one row for each clip.")
+    return inputs
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def answer_input(wanted: Input, asked: Asked, model: Model) -> Prediction | Failure:
+    """The answer to one input, or why there is none; what is known stands above what the file says."""
+    try:
+        if not wanted.file:
+            raise MissingFile("the row names no file", next_step="Fill the cell of the column 'file'.")
+        known = {KNOWN[name]: text if name == "sex" else _number(name, text) for name, text in wanted.known}
+    except McsdrError as error:
+        return Failure(wanted.file, error)
+    return answer_file(
+        wanted.path, model, sampler=asked.sampler, threshold=asked.threshold, anyway=asked.anyway, **known
+    )
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidAttributes(f"{name} is {text!r}; it must be a number.") from None
+
+
+def _row(place: int, wanted: Input, asked: Asked, model: Model) -> dict[str, Any]:
+    record = answer_input(wanted, asked, model).record() | {"file": _called(wanted, asked)}
+    return {"row": place + 1, "id": safe(wanted.id) or None, **row_of(record)}
+
+
+def _called(wanted: Input, asked: Asked) -> str:
+    return wanted.file if asked.folders else PurePath(wanted.file).name
+
+
+def _line(cells: Any) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()
+
+
+# --- several processes -----------------------------------------------------------------------------------------------
+
+
+def _pooled(places: range, inputs: Sequence[Input], asked: Asked, workers: int) -> Iterator[dict[str, Any]]:
+    """The rows in order; few inputs are ahead of the row that is waited for."""
+    waiting: deque[Future[dict[str, Any]]] = deque()
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker)
+    try:
+        for place in places:
+            waiting.append(pool.submit(_row_of_worker, place, inputs[place], asked))
+            if len(waiting) == AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise LostWorker("a worker died, of a lack of memory or of a clip that no reader survives.") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """One thread each; whoever interrupts the run interrupts the parent."""
+    import torch
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _row_of_worker(place: int, wanted: Input, asked: Asked) -> dict[str, Any]:
+    return _row(place, wanted, asked, _loaded(asked.model))
+
+
+@cache
+def _loaded(name: str) -> Model:
+    """The model of a worker, which answers with one all its life."""
+    return load(name)
+
+
+# --- going on --------------------------------------------------------------------------------------------------------
+
+
+def _settings(model: Model, inputs: Sequence[Input], asked: Asked) -> dict[str, Any]:
+    """What the rows depend on, as it stands in OUT.csv.run.json."""
+    digest = hashlib.sha256()
+    for wanted in inputs:
+        digest.update(json.dumps([wanted.file, wanted.id, wanted.known]).encode() + b"\n")
+    settings = {
+        **provenance(model, asked.sampler or model.sampler),
+        "threshold": asked.threshold,
+        "answer_anyway": asked.anyway,
+        "folders": asked.folders,
+        "columns": list(HEADER),
+        "inputs": len(inputs),
+        "inputs_sha256": digest.hexdigest(),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(settings))  # as it reads back
+    return plain
+
+
+def _begun(out: Path, inputs: Sequence[Input], asked: Asked, settings: dict[str, Any], restart: bool) -> Tally:
+    """The rows that stand already, counted, after what a kill tore is taken away; a new table has none."""
+    beside = out.with_name(f"{out.name}.run.json")
+    if out.exists() and not beside.exists():
+        step = "Name another table, or move this one away."
+        raise ChangedRun(f"it stands there, and {beside.name} does not: no batch wrote it.", path=out, next_step=step)
+    if restart or not out.exists():
+        with _typed(out):
+            out.unlink(missing_ok=True)  # first, so that no table ever stands beside the settings of another
+        write_atomically(beside, json.dumps(settings, indent=2).encode())
+        write_atomically(out, _line(HEADER))
+        return Tally()
+    changed = _changes(beside, settings)
+    if changed:
+        raise ChangedRun(f"it was begun with other settings: {changed}.", path=out)
+    with _typed(out):
+        return _repaired(out, inputs, asked)
+
+
+def _changes(beside: Path, settings: dict[str, Any]) -> str:
+    """What differs from the run that began the table, in words; empty where nothing does."""
+    try:
+        before = json.loads(beside.read_text())
+    except (OSError, ValueError):
+        before = None
+    if not isinstance(before, dict):
+        return f"{beside.name} cannot be read"
+    names = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+    return ", ".join("the list of inputs" if name == "inputs_sha256" else name for name in names)
+
+
+def _repaired(out: Path, inputs: Sequence[Input], asked: Asked) -> Tally:
+    """Cut the table after its last whole line and count what stands before it."""
+    tally, end = Tally(), 0
+    with out.open("r+b") as table:
+        for place, line in enumerate(table, -1):
+            if not line.endswith(b"\n"):
+                break
+            cells = next(csv.reader([line.decode(errors="replace")]), [])
+            row = dict(zip(HEADER, cells, strict=False))
+            if place >= 0:
+                expected = None if place >= len(inputs) else (str(place + 1), safe(_called(inputs[place], asked)))
+                if len(cells) != len(HEADER) or (row["row"], row["file"]) != expected:
+                    raise ChangedRun(f"line {place + 2} is not the row of input {place + 1}: it was edited.", path=out)
+                tally.add(row)
+            elif tuple(cells) != HEADER:
+                raise ChangedRun("its first line is not the header that a batch writes.", path=out)
+            end += len(line)
+        table.truncate(end)
+        table.seek(end)
+        if not end:
+            table.write(_line(HEADER))
+    return tally

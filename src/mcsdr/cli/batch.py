@@ -1,0 +1,103 @@
+"""`mcsdr batch`: many clips in, one table out, a row at a time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from mcsdr.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from mcsdr.batch import Tally
+
+
+def batch(
+    source: Annotated[Path, Parameter(help="A folder of clips, or a CSV file with a column `file`.")],
+    out: Annotated[Path, Parameter(help="The table to write, or to go on with.")],
+    /,
+    *,
+    model: str = "phantom-a4c",
+    sampler: Literal["exact", "paper", "ddpm"] | None = None,
+    seed: int = 0,
+    threshold: float | None = None,
+    answer_anyway: Annotated[bool, Parameter(negative="")] = False,
+    workers: int = 1,
+    folders: Annotated[bool, Parameter(negative="")] = False,
+    restart: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Answer every clip of a folder or a list, one row each; a run that was stopped goes on where it stopped.
+
+    The rows stand in the order of the inputs, what failed and what the model abstains from among them; the exit status
+    is 1 if any failed. A CSV's paths are relative to its folder or absolute. Its optional columns are id, age (years),
+    sex (F or M), weight (kg), height (cm) and frame_rate (per second); what they say stands above what a DICOM file
+    says.
+
+    The columns of the table are fixed: row, id, file, median, mean, sd, low_90 and high_90, the quantiles q0.025 to
+    q0.975, the probabilities P(EF<=30) to P(EF<54), beats, beat_spread, abstained and error (codes), reason,
+    next_step, notices, input_sha256, model, model_sha256, version, seed, disclaimer. What a row lacks is empty.
+
+    OUT.run.json beside the table says what it depends on. With another model, other settings or another list of inputs
+    the command refuses to go on.
+
+    Parameters
+    ----------
+    model
+        A bundled model's name or a folder that `mcsdr train` wrote.
+    sampler
+        exact: 23 quantile trajectories; paper: DDIM, 10 steps, 40 random trajectories; ddpm: 1000 ancestral steps. The
+        model's own, which is exact, unless given.
+    seed
+        Of the random trajectories of `paper` and `ddpm`; `exact` draws nothing.
+    threshold
+        An ejection fraction in per cent, such as 40: abstain where P(EF ≤ threshold) is between 0.1 and 0.9.
+    answer_anyway
+        Give the posterior also where the model abstains; it is marked.
+    workers
+        Processes that answer side by side, each with the model in memory.
+    folders
+        Name each file as the source does, with its folders, which may name people.
+    restart
+        Begin anew, over the table of an earlier batch.
+    """
+    from mcsdr.batch import Asked, inputs_of, run
+    from mcsdr.diffusion.sampler import preset
+
+    if out.exists() and source.exists() and out.samefile(source):
+        raise InvalidConfig("the table would be written over the list.", path=out, next_step="Name another table.")
+    inputs = inputs_of(source)
+    asked = Asked(str(model), preset(sampler, seed) if sampler else None, threshold, answer_anyway, folders)
+    with _progress(len(inputs)) as said:
+        tally = run(inputs, out, asked, workers=workers, restart=restart, said=said)
+    _print(tally, out)
+    if tally.failed:
+        sys.exit(1)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error that is told how many rows there are."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("clips"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("clips", total=total)
+        yield lambda rows: bar.update(task, completed=rows)
+
+
+def _print(tally: Tally, out: Path) -> None:
+    """What became of the inputs, each kind with its codes."""
+    from mcsdr import DISCLAIMER
+
+    print(f"{tally.rows} rows in {out.name}: {tally.answered} answered")
+    for kind in ("insisted", "abstained", "failed"):
+        codes = getattr(tally, kind)
+        if codes:
+            each = ", ".join(f"{code} {count}" for code, count in sorted(codes.items()))
+            print(f"{codes.total():>6} {'answered anyway' if kind == 'insisted' else kind}: {each}")
+    print(DISCLAIMER)
