@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 CLIP    = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("examples_ybr_color.dcm"))')
 
-.PHONY: demo test lint test-slow figures tables benchmarks bundle picture clean
+.PHONY: demo test lint test-slow test-page test-orthanc figures tables benchmarks bundle picture clean
 
 demo: .venv/.ready                 ## set up, and read a real apical four-chamber DICOM
 	$(BIN)/mcsdr predict "$(CLIP)" --report out/demo.html
@@ -17,6 +17,13 @@ lint: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+test-page: .venv/.ready            ## the page in a real browser; needs Debian's chromium, and npm for axe-core
+	mkdir -p out/axe && npm pack --silent --pack-destination out/axe axe-core@4 && tar -xzf out/axe/axe-core-*.tgz -C out/axe
+	$(BIN)/python -m pytest -m browser tests/integration
+
+test-orthanc: .venv/.ready         ## a report through a real archive; needs Debian's orthanc and orthanc-dicomweb
+	$(BIN)/python -m pytest -m orthanc tests/integration
 
 test-slow: .venv/.ready            ## the longer studies
 	$(BIN)/python -m pytest -m slow

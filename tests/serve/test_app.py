@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 from collections.abc import Iterator
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
+from pypdf import PdfReader
 from starlette.testclient import TestClient
 
 import mcsdr
+from mcsdr.interop.structured_report import read_back
 from mcsdr.prediction import Prediction, predict
 from mcsdr.serve import create_app
 from mcsdr.serve.desk import Desk
@@ -106,6 +111,15 @@ def test_downloads_say_the_same(client: TestClient, job: str) -> None:
     page = client.get(f"/api/v1/jobs/{job}/report.html")
     assert f"{record['median']:.0f} %" in page.text.replace("\xa0", " ")
     assert "attachment" in page.headers["content-disposition"]
+    pdf = PdfReader(BytesIO(client.get(f"/api/v1/jobs/{job}/report.pdf").content))
+    assert f"{record['median']:.0f} %" in pdf.pages[0].extract_text().replace("\xa0", " ")
+    assert (
+        read_back(dcmread(BytesIO(client.get(f"/api/v1/jobs/{job}/report.dcm").content)))["median"] == record["median"]
+    )
+    observation = client.get(f"/api/v1/jobs/{job}/observation.json").json()
+    assert observation["valueQuantity"]["value"] == record["median"]
+    (row,) = csv.DictReader(StringIO(client.get(f"/api/v1/jobs/{job}/result.csv").text))
+    assert float(row["median"]) == record["median"]
     missing = client.get(f"/api/v1/jobs/{job}/passwd")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "no-such-file")
 
