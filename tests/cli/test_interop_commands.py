@@ -72,12 +72,21 @@ def test_sr_refuses_a_result_of_another_clip_by_name(tmp_path: Path) -> None:
     other.save_as(tmp_path / "other.dcm", enforce_file_format=True)
     with pytest.raises(MismatchedSource) as refused:
         run("sr", results(tmp_path, answer()), tmp_path / "other.dcm", tmp_path / "report.dcm")
+    with pytest.raises(MismatchedSource):
+        run("fhir", results(tmp_path, answer()), tmp_path / "other.dcm")
     assert "other.dcm" in str(refused.value)
     assert "lanted" not in str(refused.value)
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path, clip: Path) -> None:
-    for content in ("", "[]", "[1]", '{"median": 1}', "\udcff"):
+    broken = [
+        answer(prob={"<=30": None}),
+        answer(abstained="yes"),
+        answer(3, clips=[]),
+        answer(beats=[{}]),
+        answer(file=1),
+    ]
+    for content in ("", "[]", "[1]", '{"median": 1}', "\udcff", *map(json.dumps, broken)):
         (tmp_path / "bad.json").write_text(content, errors="surrogateescape")
         with pytest.raises(UnreadableFile):
             run("sr", tmp_path / "bad.json", clip, tmp_path / "report.dcm")

@@ -166,6 +166,21 @@ def test_compressed_pictures_become_plain_ones(tmp_path: Path, syntax: str, colo
     assert np.abs(difference).mean() < (8 if syntax == "jpeg" else 1)
 
 
+@pytest.mark.parametrize(
+    ("tags", "pointer"),
+    [
+        ({}, "FrameTime"),
+        ({"FrameTime": None, "CineRate": 25}, "FrameTime"),
+        ({"FrameTime": None, "FrameTimeVector": [0.0, *[40.0] * 19]}, "FrameTimeVector"),
+    ],
+)
+def test_a_loop_keeps_its_time_and_points_to_it(tmp_path: Path, tags: dict[str, Any], pointer: str) -> None:
+    copy = copied(planted(fan_loop(20), **tags), tmp_path)
+    assert copy.FrameIncrementPointer == copy[pointer].tag
+    before, after = read_study(tmp_path / "clip.dcm").clips[0], read_study(tmp_path / "copy.dcm").clips[0]
+    assert after.frame_times_s == pytest.approx(before.frame_times_s)
+
+
 def test_a_still_and_colour_doppler_can_be_copied(tmp_path: Path) -> None:
     clip = planted(screen_loop(1))
     clip.SOPClassUID = clip.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.6.1"

@@ -24,6 +24,7 @@ def fhir(result: Path, source: Path | None = None, /, *, out: Path | None = None
     subject
         Reference to the patient on your server, such as Patient/17.
     """
+    from mcsdr.errors import InputError
     from mcsdr.files import write_atomically
     from mcsdr.interop.fhir import bundle, observation
     from mcsdr.interop.record import read_records, record_of
@@ -32,9 +33,12 @@ def fhir(result: Path, source: Path | None = None, /, *, out: Path | None = None
     if source is not None:
         from mcsdr.io.dicom import one_error, open_dicom
 
-        header = open_dicom(source)
-        with one_error(source):
-            observations = [observation(record_of(records, source), header, subject=subject)]
+        record, header = record_of(records, source), open_dicom(source)
+        try:
+            with one_error(source):
+                observations = [observation(record, header, subject=subject)]
+        except InputError as error:
+            raise type(error)(error.cause, path=error.path or source, next_step=error.next_step) from None
     else:
         observations = [observation(record, subject=subject) for record in records]
     resource = observations[0] if len(observations) == 1 else bundle(observations)

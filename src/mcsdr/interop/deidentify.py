@@ -55,6 +55,7 @@ NUMBERS = (
     "PatientSize",
     "PatientWeight",
     "InstanceNumber",
+    "SeriesNumber",
     "UltrasoundColorDataPresent",
 )
 OF_REGIONS = (
@@ -86,7 +87,9 @@ EMPTY = (
     "AccessionNumber",
     "ReferringPhysicianName",
     "SeriesNumber",
+    "InstanceNumber",
     "PatientOrientation",
+    "Laterality",
     "Manufacturer",
 )
 INTEGER_VRS = ("IS", "US", "UL", "SS", "SL")
@@ -169,7 +172,11 @@ def _header(original: Dataset, salt: str) -> Dataset:
     if age:
         copy.PatientAge = age
     _copy_numbers(original, copy, NUMBERS)
-    copy.SequenceOfUltrasoundRegions = [_region(item) for item in original.get("SequenceOfUltrasoundRegions") or ()]
+    regions = [_region(item) for item in original.get("SequenceOfUltrasoundRegions") or ()]
+    if regions:
+        copy.SequenceOfUltrasoundRegions = regions
+    if "FrameOfReferenceUID" in copy:
+        copy.PositionReferenceIndicator = ""
     _put_view(original, copy)
     copy.PatientIdentityRemoved = "YES"
     copy.DeidentificationMethod = f"mcsdr {__version__}: allow-list, new UIDs, blanked outside the sector"
@@ -210,10 +217,13 @@ def _numbers(value: Any, vr: str) -> list[Any]:
 
 
 def _put_frame_times(original: Dataset, copy: Dataset, count: int) -> None:
-    """The frame time vector where it fits the frames, and the pointer to whatever says the time."""
+    """The frame time vector where it fits the frames, and the pointer that a loop needs to what says its time."""
     vector = _numbers(original.get("FrameTimeVector"), "DS")
     if len(vector) == count > 1:
         copy.FrameTimeVector = vector
+    rate = float(copy.get("CineRate") or copy.get("RecommendedDisplayFrameRate") or 0)
+    if "FrameTime" not in copy and "FrameTimeVector" not in copy and rate > 0:
+        copy.FrameTime = float(f"{1000 / rate:.10g}")
     for keyword in ("FrameTime", "FrameTimeVector"):
         if keyword in copy:
             copy.FrameIncrementPointer = copy[keyword].tag

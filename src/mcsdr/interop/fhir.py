@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 
 from mcsdr.interop import codes
 from mcsdr.interop.codes import Code
-from mcsdr.interop.record import Record, Statistic, checked, parameters, remarks, statistics, version_of
+from mcsdr.interop.record import Record, Statistic, check_source, checked, parameters, remarks, statistics, version_of
 from mcsdr.interop.uids import report_uid
 
 SYSTEMS = {
@@ -45,8 +45,11 @@ def observation(record: Record, source: Dataset | None = None, *, subject: str |
 
     Raises:
         InputError: the record is not one.
+        UnreadableFile, MismatchedSource: the header lacks a UID, or is of another clip.
     """
     said = statistics(checked(record))
+    if source is not None:
+        check_source(record, source)
     resource: Resource = {
         "resourceType": "Observation",
         "contained": [_device(record)],

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mcsdr import DISCLAIMER, __version__
 from mcsdr.errors import InputError, MismatchedSource, MissingFile, UnreadableFile
@@ -29,9 +29,13 @@ from mcsdr.interop.codes import (
 )
 from mcsdr.report import LIMIT_SOURCE
 
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
 Record = Mapping[str, Any]
 
 NEEDED = ("file", "error", "abstained", "median", "interval_90", "prob")
+MISSING_FRAMES = 0.05  # of a clip's frames may not have been decoded; more is another clip
 INEQUALITIES = {"40-50": "40 % < EF < 50 %"}
 LIMITS = {"<52": "men", "<54": "women"}
 
@@ -59,9 +63,12 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError, RecursionError) as error:
         raise UnreadableFile("it is not JSON", path=path, next_step=step) from error
     records = content if isinstance(content, list) else [content]
-    if not records or not all(isinstance(record, dict) and set(NEEDED) <= set(record) for record in records):
+    if not records or not all(isinstance(record, dict) for record in records):
         raise UnreadableFile("it holds something else than results", path=path, next_step=step)
-    return records
+    try:
+        return [dict(checked(record)) for record in records]
+    except InputError as error:
+        raise UnreadableFile(error.cause, path=path, next_step=step) from error
 
 
 def record_of(records: Sequence[dict[str, Any]], source: Path) -> dict[str, Any]:
@@ -141,7 +148,7 @@ def parameters(record: Record) -> list[str]:
 
 
 def checked(record: Record) -> Record:
-    """The record itself, where it has the keys that a report is made of, and finite numbers.
+    """The record itself, where it has all that a report is made of, and finite numbers.
 
     Raises:
         InputError: it has not.
@@ -150,6 +157,33 @@ def checked(record: Record) -> Record:
     lacking = [key for key in NEEDED if key not in record]
     if lacking:
         raise InputError(f"the result lacks {', '.join(lacking)}", next_step=step)
-    if not all(isinstance(number.value, int | float) and math.isfinite(number.value) for number in statistics(record)):
+    try:
+        remarks(record), parameters(record)
+        clips = [(clip["frames"] + 0, clip["frame_rate_hz"] + 0.0) for clip in record.get("clips") or ()]
+        beats = record.get("beats") or ()
+        values = [number.value for number in statistics(record)]
+        values += [value for beat in beats for value in (beat["start_s"], beat["median"], *beat["interval_90"])]
+        sound = all(math.isfinite(value) for value in (*values, *(value for clip in clips for value in clip)))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError("the result is not as it was printed", next_step=step) from error
+    if not sound or not isinstance(record["file"], str) or (beats and not clips):
         raise InputError("a number of the result is not one", next_step=step)
     return record
+
+
+def check_source(record: Record, source: Dataset) -> None:
+    """Whether a header can be the one of the clip that a record was made from.
+
+    Raises:
+        UnreadableFile: it lacks a UID.
+        MismatchedSource: the clip has another number of frames.
+    """
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        if not source.get(keyword):
+            raise UnreadableFile(f"the clip's header has no {keyword}")
+    clips, count = record.get("clips") or [], int(source.get("NumberOfFrames") or 0)
+    if len(clips) != 1 or not count:
+        return
+    read = clips[0]["frames"]
+    if not (1 - MISSING_FRAMES) * count - 1 <= read <= count:
+        raise MismatchedSource(f"the result is of a clip of {read} frames, and this one has {count}")

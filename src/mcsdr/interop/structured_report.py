@@ -28,7 +28,6 @@ from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
-from mcsdr.errors import MismatchedSource, UnreadableFile
 from mcsdr.interop import codes
 from mcsdr.interop.content_tree import (
     CONTAINS,
@@ -48,7 +47,17 @@ from mcsdr.interop.content_tree import (
     uid_reference,
     value_of,
 )
-from mcsdr.interop.record import Record, Statistic, checked, interval, parameters, remarks, statistics, version_of
+from mcsdr.interop.record import (
+    Record,
+    Statistic,
+    check_source,
+    checked,
+    interval,
+    parameters,
+    remarks,
+    statistics,
+    version_of,
+)
 from mcsdr.interop.uids import derived_uid, report_uid
 from mcsdr.study import View
 
@@ -56,7 +65,6 @@ MAKER = "mcsdr"
 SERIES_NUMBER = 9001  # far from those that machines give
 SERIES_DESCRIPTION = "LVEF posterior, research use only"
 WHOLE_CLIP = "LVEF"
-MISSING_FRAMES = 0.05  # of a clip's frames may not have been decoded; more is another clip
 # What makes the report file under the clip's patient and study (Patient, General Study and Patient Study modules).
 PATIENT = (
     "PatientName",
@@ -115,7 +123,7 @@ def structured_report(
         MismatchedSource: the clip has another number of frames than the record's.
     """
     checked(record)
-    _check_source(record, source)
+    check_source(record, source)
     report = Dataset()
     _copy_patient_and_study(report, source)
     _describe_series(report, record, source)
@@ -178,18 +186,6 @@ def read_back(report: Dataset) -> dict[str, Any]:
 
 
 # --- the header ------------------------------------------------------------------------------------------------------
-
-
-def _check_source(record: Record, source: Dataset) -> None:
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        if not source.get(keyword):
-            raise UnreadableFile(f"the clip's header has no {keyword}")
-    clips, count = record.get("clips") or [], int(source.get("NumberOfFrames") or 0)
-    if len(clips) != 1 or not count:
-        return
-    read = clips[0]["frames"]
-    if not (1 - MISSING_FRAMES) * count - 1 <= read <= count:
-        raise MismatchedSource(f"the result is of a clip of {read} frames, and this one has {count}")
 
 
 def _copy_patient_and_study(report: Dataset, source: Dataset) -> None:
