@@ -19,7 +19,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from pypdf import PdfReader
-from tests.report.standins import posterior_of, prediction
+from tests.report.standins import MODEL, posterior_of, prediction
 
 import mcsdr
 from mcsdr import DISCLAIMER
@@ -78,6 +78,13 @@ def every(
     failure: Failure,
     crowded: Prediction,
 ) -> dict[str, Prediction | Failure]:
+    full = replace(
+        beating,
+        path="full.avi",
+        abstained=Abstention("wide-interval", "This clip says little of the ejection fraction. " * 18, "Ask a reader."),
+        anyway=True,
+        model=type(MODEL)(card=MODEL.card.model_copy(update={"name": "model " * 40}), sha256="5e" * 32),
+    )
     nothing = prediction("none.avi", answer.study.without("video"), posterior_of((1, 30, 18)))
     twice = replace(answer, path="twice.avi", study=replace(answer.study, clips=answer.study.clips * 2))
     return {
@@ -90,6 +97,7 @@ def every(
         "crowded": crowded,
         "nothing": nothing,
         "twice": twice,
+        "full": full,
     }
 
 
@@ -163,6 +171,8 @@ def test_what_does_not_fit_is_counted(seen: dict[str, str]) -> None:
     assert 0 < shown < 14
     assert f"And {14 - shown} notices more, in the HTML report: notice-{shown}" in seen["crowded"]
     assert "And 2 more in the HTML report." in seen["twice"]  # pictures
+    assert "There is no room for the pictures here; they are in the HTML report." in seen["full"]
+    assert "more in the HTML report" in seen["full"]  # reasons
 
 
 def test_every_page_says_what_it_is_for(every: dict[str, Prediction | Failure], seen: dict[str, str]) -> None:
@@ -218,7 +228,7 @@ def test_pictures_keep_clear_of_words(every: dict[str, Prediction | Failure]) ->
     for figure in pages(list(every.values())):
         for image in figure.axes[0].get_images():
             left, right, bottom, top = image.get_extent()
-            assert bottom - top >= 20
+            assert bottom - top >= 10
             for line, edges in boxes(figure):
                 beside = edges[1] <= left or right <= edges[0]
                 assert beside or edges[3] <= top or bottom <= edges[2], line

@@ -54,7 +54,8 @@ ASIDE = LEFT + COLUMN + GUTTER  # where the right column begins
 BOTTOM = HEIGHT - 22.0  # above the foot
 TINY, SMALL, BODY = 6.5, 7.0, 8.0  # points
 GAP = 5.0  # mm between blocks
-LEAST_PICTURES = 40.0  # mm
+LEAST_PICTURES = 40.0  # mm that notices leave to the pictures and their captions
+SMALLEST = 10.0  # mm: a picture less high shows nothing
 WARN = "#fff3d6"
 MORE = "and {} more in the HTML report"
 LONG = ("File", "SHA-256 of the file", "SHA-256 of the weights")  # take a line each
@@ -328,6 +329,11 @@ def _pictures(sheet: Sheet, y: float, floor: float, study: Study) -> None:
     captions[-1] += f" A{MORE.format(left_out)[1:]}." if left_out else ""
     deepest = max(len(wrapped(caption, width, TINY)) for caption in captions) * line_height(TINY) + 1
     height = min(floor - y - deepest, *(width * p.image.height / p.image.width for p in shown))
+    if height < SMALLEST:
+        sheet.paragraph(
+            LEFT, y, COLUMN, "There is no room for the pictures here; they are in the HTML report.", SMALL, colour=SOFT
+        )
+        return
     for place, (picture, caption) in enumerate(zip(shown, captions, strict=True)):
         x = LEFT + place * (width + 5)
         sheet.picture(picture.image, x, y, height)
@@ -377,8 +383,9 @@ def _provenance(sheet: Sheet, rows: Rows) -> None:
 
 
 def _fact(sheet: Sheet, x: float, y: float, name: str, text: str) -> None:
+    room = (RIGHT if name in LONG or x > LEFT else ASIDE - 2) - x - 38
     sheet.word(x, y + 2.6, name, SMALL, colour=SOFT)
-    sheet.word(x + 38, y + 2.6, text, SMALL)
+    sheet.word(x + 38, y + 2.6, shortened(text, room, SMALL), SMALL)
 
 
 def _whole_name(name: str) -> str:
