@@ -103,9 +103,9 @@ def predict(
     for result in results:
         if not isinstance(result, Failure):
             watch.add(result.seconds)
-    _deliver(results, as_json=json_, table=csv_)
-    if write is not None:
+    if write is not None:  # files first: whoever reads the words, `head` say, may have had enough of them
         write(results)
+    _deliver(results, as_json=json_, table=csv_)
     if timings:
         watch.print(sys.stderr)
     if any(isinstance(result, Failure) for result in results):
@@ -133,17 +133,17 @@ def _writer(report: Path) -> Callable[[Sequence[Prediction | Failure]], None]:
 
 
 def _deliver(results: Sequence[Prediction | Failure], *, as_json: bool, table: Path | None) -> None:
-    """Print the answers, as words or as JSON, and write the table if one was asked for."""
+    """Write the table if one was asked for, and print the answers, as words or as JSON."""
     from rich.console import Console
 
     from mcsdr.files import write_table
     from mcsdr.report.terminal import print_results
     from mcsdr.rows import COLUMNS, row_of
 
+    if table is not None:
+        write_table(table, COLUMNS, (row_of(result.record()).values() for result in results))
     if as_json:
         json.dump([result.record() for result in results], sys.stdout, indent=2)
         print()
     else:
         print_results(Console(), results)
-    if table is not None:
-        write_table(table, COLUMNS, (row_of(result.record()).values() for result in results))

@@ -270,7 +270,7 @@ async function download(exam, name, button) {
 // --- two exams ---
 
 function offerComparison() {
-  const answered = [...exams.values()].filter((exam) => exam.view?.kind === "answer").reverse();
+  const answered = [...exams.values()].filter((exam) => exam.view?.kind === "answer");
   document.getElementById("compare").hidden = answered.length < 2;
   for (const [place, id] of ["before", "after"].entries()) { // the first and the last, until somebody chooses
     const select = document.getElementById(id), chosen = select.value;
