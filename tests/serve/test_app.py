@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from io import BytesIO, StringIO
@@ -244,3 +247,24 @@ def test_the_page_asks_nobody_else(client: TestClient) -> None:
 def test_the_interface_is_described(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert {"/api/v1/clips", "/api/v1/jobs/{job_id}", "/api/v1/change", "/health"} <= paths.keys()
+
+
+def test_the_ten_lines_of_the_guide_run(real_clip: Path, tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "service.md").read_text()
+    source = re.search(r"```python\n(import json.*?)```", guide, re.DOTALL)
+    assert source is not None
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mcsdr", "serve", "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[3].rstrip("/")
+        script = tmp_path / "client.py"
+        script.write_text(source[1].replace("http://127.0.0.1:8765", address))
+        run = subprocess.run(
+            [sys.executable, script, real_clip], capture_output=True, text=True, check=True, timeout=120
+        )
+        assert run.stdout.startswith(("(", "{'code'"))
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
