@@ -75,7 +75,11 @@ def main() -> None:
         for name, (appearance, hidden) in COLUMNS.items()
     }
     tables = {name: figures(result) for name, result in results.items()}
-    model.card.figures["test"] = {"n": TEST_N, "seed": TEST_SEED, "estimate and 95 % interval": tables}
+    first = f"phantom:100:{TEST_SEED}:varied"
+    model.card.figures["test"] = {
+        **{"n": TEST_N, "seed": TEST_SEED, "first hundred": first},
+        "estimate and 95 % interval": tables,
+    }
     rows = []
     for measure in results["video and attributes"].measures:
         cells = [result[measure.name] for result in results.values()]

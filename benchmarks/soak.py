@@ -189,12 +189,12 @@ def main() -> None:
         times = health(base, options.health_clients)
         print(f"/health under {options.health_clients} clients: median {statistics.median(times):.0f} ms, "
               f"worst {max(times):.0f} ms")  # fmt: skip
-        left = [file for folder in Path(tempfile.gettempdir()).glob("mcsdr-*") for file in folder.iterdir()]
+        left = [file for folder in Path(tempfile.gettempdir()).glob("mcsdr-desk-*") for file in folder.iterdir()]
         print(f"files left in the server's folder: {len(left)}")
     finally:
         server.terminate()
         server.wait(timeout=60)
-    print(f"folders left after it ended: {len(list(Path(tempfile.gettempdir()).glob('mcsdr-*')))}")
+    print(f"folders left after it ended: {len(list(Path(tempfile.gettempdir()).glob('mcsdr-desk-*')))}")
 
 
 if __name__ == "__main__":

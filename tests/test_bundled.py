@@ -11,6 +11,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 import mcsdr
+from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.evaluation import evaluate
 from mcsdr.model import find
 from mcsdr.phantom.cohort import PhantomCohort
@@ -34,7 +35,7 @@ def test_size_and_words(bundled: mcsdr.Model) -> None:
 def test_fresh_phantoms_are_read_as_the_card_says(bundled: mcsdr.Model) -> None:
     """A tenth of the card's cohort must lie within four standard errors of the card's own figures."""
     stated = bundled.card.figures["test"]["estimate and 95 % interval"]["video and attributes"]
-    result = evaluate(bundled, PhantomCohort(100, bundled.card.figures["test"]["seed"]))
+    result = evaluate(bundled, list(open_cohort(CohortSpec.parse(bundled.card.figures["test"]["first hundred"]))))
     for name in ("MAE to true EF", "CRPS", "coverage 90%"):
         estimate, lower, upper = stated[name]
         standard_error = (upper - lower) / 3.92 * np.sqrt(10)

@@ -19,12 +19,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import highdicom
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
-from mcsdr.interop.structured_report import read_back
+from mcsdr.interop.structured_report import read_back, structured_report, to_bytes
+from tests.interop.records import answer, clip_header
 
 pytestmark = [
     pytest.mark.orthanc,
@@ -170,6 +172,25 @@ def same_as_json(orthanc: Orthanc, instance: str, folder: Path) -> None:
     assert said["median"] == record["median"]
     assert list(said["interval_90"]) == record["interval_90"]
     assert list(said["prob"].values()) == list(record["prob"].values())
+
+
+def test_two_hundred_reports_come_back_the_same(orthanc: Orthanc) -> None:
+    """Through Orthanc, and read by pydicom and by highdicom: the numbers are the records'."""
+    for seed in range(200):
+        record = answer(seed)
+        stored = orthanc.ask("/instances", to_bytes(structured_report(record, clip_header())))
+        content = orthanc.file(stored["ID"])
+        said = read_back(dcmread(BytesIO(content)))
+        assert (said["median"], said["sd"], said["interval_90"]) == (
+            record["median"],
+            record["sd"],
+            record["interval_90"],
+        )
+        assert list(said["prob"].values()) == list(record["prob"].values())
+        group, *_ = highdicom.sr.srread(BytesIO(content)).content.get_image_measurement_groups()
+        measured = [one.value for one in group.get_measurements()]
+        assert measured[0] == record["median"]
+        assert measured[5:] == list(record["prob"].values())
 
 
 def test_there_and_back_by_c_store(orthanc: Orthanc, port: int, exam: Path, tmp_path: Path) -> None:

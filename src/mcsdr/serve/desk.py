@@ -11,6 +11,7 @@ can change without encoding again.
 
 from __future__ import annotations
 
+import os
 import queue
 import secrets
 import shutil
@@ -34,6 +35,7 @@ WAITING, READING, ENCODING, DONE, FAILED, CANCELLED = "waiting", "reading", "enc
 FINISHED = (DONE, FAILED, CANCELLED)
 KEPT_BYTES = 384 * 2**20  # of frames, in answers that are kept
 KEPT_JOBS = 200
+FOLDER = "mcsdr-desk-"  # begins the name of a folder of uploads; the number of its process follows
 USUAL_S = 2.0  # for one clip, until some have been answered
 
 
@@ -99,7 +101,8 @@ class Desk:
     ) -> None:
         self.model, self.line, self.kept_bytes, self.kept_jobs = model, line, kept_bytes, kept_jobs
         self.reader = reader or Reader()
-        self.folder = Path(tempfile.mkdtemp(prefix="mcsdr-"))
+        _remove_orphans(Path(tempfile.gettempdir()))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._lock = threading.Lock()
         self._queue: queue.Queue[Job | None] = queue.Queue()
@@ -252,3 +255,21 @@ class Desk:
             job.state = state
         with suppress(OSError):
             job.upload.unlink(missing_ok=True)
+
+
+def _remove_orphans(place: Path) -> None:
+    """Remove what processes of this user left that were killed: uploads of patients must not outlive the service."""
+    for folder in place.glob(f"{FOLDER}*-*"):
+        process = folder.name.removeprefix(FOLDER).partition("-")[0]
+        if process.isdigit() and folder.stat().st_uid == os.getuid() and not _lives(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
