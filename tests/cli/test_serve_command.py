@@ -25,6 +25,6 @@ def test_another_address_needs_a_token(tmp_path: Path) -> None:
 def test_an_archive_needs_a_folder_and_a_form(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match="a folder to wait in"):
         serve(archive="A@localhost:104")
-    with pytest.raises(InvalidConfig, match="TITLE@HOST:PORT|no archive"):
+    with pytest.raises(InvalidConfig, match="no archive"):
         node(tmp_path / "node", archive="localhost")
     assert not (tmp_path / "node").exists()

@@ -58,10 +58,9 @@ def test_damaged_files_fail_one_by_one(desk: Desk, real_clip: Path) -> None:
 
 
 def test_a_full_line_takes_nothing_and_keeps_nothing(desk: Desk, real_clip: Path) -> None:
-    jobs = []
+    jobs = [submitted(desk, real_clip.read_bytes()) for _ in range(desk.line)]
     with pytest.raises(LineIsFull) as full:
-        for _ in range(10):
-            jobs.append(submitted(desk, real_clip.read_bytes()))
+        desk.place()
     assert full.value.retry_s >= 1
     for job in jobs:
         desk.cancel(job.id)
