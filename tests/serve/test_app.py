@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 import mcsdr
 from mcsdr.interop.structured_report import read_back
 from mcsdr.prediction import Prediction, predict
+from mcsdr.report import SOCIETIES, bands_of
 from mcsdr.serve import create_app
 from mcsdr.serve.desk import Desk
 
@@ -98,6 +99,21 @@ def test_what_the_page_draws_says_what_the_record_says(client: TestClient, job: 
     assert [c["p"] for c in view["categories"]] == [prob["<=40"], prob["40-50"], prob[">=50"]]
     assert {row["name"] for row in view["checks"]} == {"View", "Frame rate", "Beats", "Sector", "Picture"}
     assert "<svg" in view["dotplot"]
+
+
+def test_bands_are_the_societys_and_by_sex_where_it_has_them_by_sex(client: TestClient, job: str) -> None:
+    client.patch(f"/api/v1/jobs/{job}", json={"sex": "F"})
+    bands = client.get(f"/api/v1/jobs/{job}/view").json()["bands"]
+    assert bands["ASE/EACVI 2015"][-1][:2] == ["normal", "EF ≥ 54 %"]
+    assert [len(rows) for rows in bands.values()] == [4, 4]
+    client.patch(f"/api/v1/jobs/{job}", json={})
+    assert client.get(f"/api/v1/jobs/{job}/view").json()["bands"]["ASE/EACVI 2015"] == []
+
+
+@pytest.mark.parametrize(("society", "sex"), [(name, sex) for name, rows in SOCIETIES.items() for sex in rows])
+def test_bands_leave_no_gap_and_do_not_overlap(society: str, sex: str | None) -> None:
+    bands = bands_of(society, sex)
+    assert [bands[0].low, *(band.high for band in bands)] == [*(band.low for band in bands), 100]
 
 
 def test_the_sheet_holds_all_frames(client: TestClient, job: str) -> None:

@@ -81,6 +81,44 @@ CATEGORIES = (
 )
 
 
+class Band(NamedTuple):
+    """One band of a society, from `low` to `high` in EF %; its inequality says which ends belong to it."""
+
+    name: str
+    inequality: str
+    low: float
+    high: float
+
+
+# Lang et al., J Am Soc Echocardiogr 28:1 (2015), by sex; Harkness et al., Echo Res Pract 7:G1 (2020). EF is continuous,
+# so the societies' whole numbers 41–51 are read as 40 < EF < 52.
+SOCIETIES: dict[str, dict[str | None, tuple[Band, ...]]] = {
+    LIMIT_SOURCE: {
+        sex: (
+            Band("severely reduced", "EF < 30 %", 0, 30),
+            Band("moderately reduced", "30 ≤ EF ≤ 40 %", 30, 40),
+            Band("mildly reduced", f"40 < EF < {normal} %", 40, normal),
+            Band("normal", f"EF ≥ {normal} %", normal, 100),
+        )
+        for sex, normal in (("M", 52), ("F", 54))
+    },
+    "BSE 2020": {
+        None: (
+            Band("severely impaired", "EF ≤ 35 %", 0, 35),
+            Band("impaired", "35 < EF < 50 %", 35, 50),
+            Band("borderline low", "50 ≤ EF < 55 %", 50, 55),
+            Band("normal", "EF ≥ 55 %", 55, 100),
+        )
+    },
+}
+
+
+def bands_of(society: str, sex: str | None) -> tuple[Band, ...]:
+    """The bands of a society for a sex; empty where they depend on a sex that is unknown."""
+    of_sex = SOCIETIES[society]
+    return of_sex.get(None) or of_sex.get(sex) or ()
+
+
 def category_of(ef: float) -> Category:
     """The category that an ejection fraction falls in."""
     return CATEGORIES[0 if ef <= 40 else 1 if ef < 50 else 2]

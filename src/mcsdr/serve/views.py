@@ -24,6 +24,8 @@ from mcsdr.model import Model
 from mcsdr.prediction import Failure, Prediction
 from mcsdr.report import (
     CATEGORIES,
+    SOCIETIES,
+    bands_of,
     beats_line,
     category_percents,
     display_names,
@@ -83,6 +85,13 @@ def belief(result: Prediction, record: dict[str, Any]) -> dict[str, Any]:
             [row.inequality, row.meaning, "—" if row.probability is None else percent(row.probability)]
             for row in thresholds(prob, result.study.attributes.sex)
         ],
+        "bands": {
+            society: [
+                [band.name, band.inequality, percent(float(p.prob_between(band.low, band.high)))]
+                for band in bands_of(society, result.study.attributes.sex)
+            ]
+            for society in SOCIETIES
+        },
         "beats_line": beats_line(record),
         "settling": str(svg.settling(p) or ""),
         "settling_table": svg.settling_table(p),

@@ -219,6 +219,7 @@ function fillBelief(exam, view) {
     bar(c)]));
   one(root, ".singles").replaceChildren(...view.thresholds.map(([inequality, meaning, p]) => row(inequality, meaning, p)));
   one(root, ".society").textContent = `${view.society}. The names of the categories apply only where heart failure is diagnosed.`;
+  fillBands(exam);
   const quantiles = Object.entries(view.record.quantiles);
   one(root, ".quantiles thead tr").replaceChildren(make("th", { scope: "col" }, "Share"), ...quantiles.map(([q]) => make("th", { scope: "col" }, `${+(100 * q).toFixed(1)} %`)));
   one(root, ".quantiles tbody tr").replaceChildren(make("th", { scope: "row" }, "EF, %"), ...quantiles.map(([, ef]) => make("td", {}, ef.toFixed(1))));
@@ -228,6 +229,24 @@ function fillBelief(exam, view) {
   one(root, ".settling .plot").innerHTML = view.settling;
   one(root, ".settling tbody").replaceChildren(...view.settling_table.map(([name, ...efs]) => row(name, ...efs.map((ef) => ef.toFixed(1)))));
   moveThreshold(exam);
+}
+
+let society = null; // one for all cards
+
+function fillBands({ shell, view }) {
+  const select = one(shell, ".societies");
+  if (!select.options.length) {
+    select.replaceChildren(...Object.keys(view.bands).map((name) => make("option", {}, name)));
+    select.addEventListener("change", () => {
+      society = select.value;
+      for (const exam of exams.values()) if (exam.view?.kind === "answer") fillBands(exam);
+    });
+  }
+  select.value = society ?? select.options[0].value;
+  const bands = view.bands[select.value];
+  one(shell, ".bands").hidden = !bands.length;
+  one(shell, ".no-sex").hidden = Boolean(bands.length);
+  one(shell, ".bands tbody").replaceChildren(...bands.map(([name, inequality, p]) => row(name, inequality, p)));
 }
 
 function bar(category) {
