@@ -20,22 +20,31 @@ from mcsdr.prediction import Prediction, predict
 README = Path(__file__).parents[1] / "README.md"
 
 
+NAMES = ("phantom-a4c", "phantom-a4c-varied")
+
+
 @pytest.fixture(scope="module")
 def bundled() -> mcsdr.Model:
     return mcsdr.load()
 
 
-def test_size_and_words(bundled: mcsdr.Model) -> None:
-    assert bundled.network.parameter_counts()["total"] <= 690_000
-    assert (find("phantom-a4c") / "model.safetensors").stat().st_size <= 3_000_000
-    assert "phantoms only" in bundled.card.notice
-    assert "Research use only" in bundled.card.notice
+@pytest.mark.parametrize("name", NAMES)
+def test_size_and_words(name: str) -> None:
+    model = mcsdr.load(name)
+    assert model.card.name == name
+    assert model.network.parameter_counts()["total"] <= 690_000
+    assert (find(name) / "model.safetensors").stat().st_size <= 3_000_000
+    assert "phantoms only" in model.card.notice
+    assert "Research use only" in model.card.notice
 
 
-def test_fresh_phantoms_are_read_as_the_card_says(bundled: mcsdr.Model) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_fresh_phantoms_are_read_as_the_card_says(name: str) -> None:
     """A tenth of the card's cohort must lie within four standard errors of the card's own figures."""
-    stated = bundled.card.figures["test"]["estimate and 95 % interval"]["video and attributes"]
-    result = evaluate(bundled, list(open_cohort(CohortSpec.parse(bundled.card.figures["test"]["first hundred"]))))
+    model = mcsdr.load(name)
+    test = model.card.figures["test"]
+    stated = test["estimate and 95 % interval"]["video and attributes"]
+    result = evaluate(model, list(open_cohort(CohortSpec.parse(test["first hundred"]))))
     for name in ("MAE to true EF", "CRPS", "coverage 90%"):
         estimate, lower, upper = stated[name]
         standard_error = (upper - lower) / 3.92 * np.sqrt(10)
