@@ -222,8 +222,8 @@ def _told_when_full() -> Iterator[None]:
 def _standing(job: Job) -> dict[str, Any]:
     """Where a job stands, and its answer once it has one."""
     said: dict[str, Any] = {"id": job.id, "state": job.state}
-    if job.result is not None and job.state in FINISHED:
-        said["result"] = job.result.record()
+    if job.record is not None and job.state in FINISHED:
+        said["result"] = job.record
     return said
 
 
@@ -285,18 +285,18 @@ def _add_files(app: FastAPI) -> None:
         job = _job(job_id, request)
         if job.result is None:
             raise HTTPException(409, {"code": "no-answer", "cause": f"This job is {job.state}.", "next_step": "Wait."})
-        return await asyncio.to_thread(view, job.result)
+        return await asyncio.to_thread(view, job.result, job.marks)
 
     @app.get("/api/v1/jobs/{job_id}/sheet")
     async def sheet_about(job: Answered) -> dict[str, Any]:
         """How the frames lie on the sheet, and which show end-diastole and end-systole."""
-        found = await _sheet(job, app.state.model)
+        found = await _sheet(job)
         return found.about
 
     @app.get("/api/v1/jobs/{job_id}/sheet.jpg")
     async def sheet_picture(job: Answered) -> Response:
         """The clip's sector, all frames on one picture."""
-        return Response((await _sheet(job, app.state.model)).jpeg, media_type="image/jpeg")
+        return Response((await _sheet(job)).jpeg, media_type="image/jpeg")
 
     @app.get("/api/v1/jobs/{job_id}/{name}")
     async def download(job: Answered, name: str) -> Response:
@@ -319,9 +319,9 @@ def _add_stow(app: FastAPI) -> None:
         return JSONResponse(said, status, media_type="application/dicom+json")
 
 
-async def _sheet(job: Job, model: Model) -> Sheet:
+async def _sheet(job: Job) -> Sheet:
     assert job.encoded is not None
-    found = await asyncio.to_thread(sheet, job.encoded.study, model)
+    found = await asyncio.to_thread(sheet, job.encoded.study, job.marks)
     if found is None:
         raise HTTPException(404, {"code": "no-clip", "cause": "There is no clip.", "next_step": "Send one."})
     return found

@@ -86,8 +86,10 @@ class Stow:
         """
         from dicomweb_client import DICOMwebClient
 
+        client = DICOMwebClient(self.url)
+        client.set_http_retry_params(retry=False)  # the postman comes again
         try:
-            answer = DICOMwebClient(self.url).store_instances([dcmread(report)])
+            answer = client.store_instances([dcmread(report)])
         except OSError as error:  # requests' errors are such
             status = getattr(getattr(error, "response", None), "status_code", None)
             raise NotTaken(f"status {status}" if status else "the archive cannot be reached") from None

@@ -29,6 +29,7 @@ from mcsdr.errors import McsdrError
 from mcsdr.model import Model
 from mcsdr.prediction import Encoded, Failure, Prediction, conclude, encode, input_sha256
 from mcsdr.serve.sandbox import Reader
+from mcsdr.serve.views import Marks, key_frames
 from mcsdr.study import Attributes
 
 WAITING, READING, ENCODING, DONE, FAILED, CANCELLED = "waiting", "reading", "encoding", "done", "failed", "cancelled"
@@ -59,6 +60,9 @@ class Job:
         threshold: an EF in per cent, or None.
         anyway: whether an abstention is to show its posterior.
         state: see above.
+        header: of a DICOM clip, without pixels.
+        record: of the result, worked out once for all who wait.
+        marks: frames of end-diastole and end-systole, of each clip.
     """
 
     id: str
@@ -69,8 +73,10 @@ class Job:
     anyway: bool = False
     state: str = WAITING
     header: bytes = b""
+    marks: Marks = field(default_factory=list)
     encoded: Encoded | None = None
     result: Prediction | Failure | None = None
+    record: dict[str, Any] | None = None
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -179,6 +185,7 @@ class Desk:
         if job.encoded is None:
             return job.result
         job.result = conclude(job.encoded, self.model, attributes=attributes, threshold=threshold, anyway=anyway)
+        job.record = job.result.record()
         job.threshold, job.anyway = threshold, anyway
         return job.result
 
@@ -238,6 +245,7 @@ class Desk:
             job.state = ENCODING
             took = time.perf_counter() - started
             job.encoded = encode(job.name, read.study, self.model, took, sha256)
+            job.marks = key_frames(read.study, self.model)
             job.result = conclude(job.encoded, self.model, threshold=job.threshold, anyway=job.anyway)
             self._finish(job, DONE)
         except McsdrError as error:
@@ -251,6 +259,7 @@ class Desk:
 
     @staticmethod
     def _finish(job: Job, state: str) -> None:
+        job.record = None if job.result is None else job.result.record()
         if job.state != CANCELLED:
             job.state = state
         with suppress(OSError):

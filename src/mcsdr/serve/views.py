@@ -46,8 +46,11 @@ LONGEST_SIDE, MOST_FRAMES = 320, 120  # of the sheet's frames
 SOCIETY = "ESC 2021 heart-failure categories; limits of normal: ASE/EACVI 2015"
 
 
-def view(result: Prediction | Failure) -> dict[str, Any]:
-    """An answer, an abstention or a failure as plain data."""
+Marks = list[list[dict[str, int]]]  # of each clip, for each whole beat: the frames "ed" and "es"
+
+
+def view(result: Prediction | Failure, marks: Marks) -> dict[str, Any]:
+    """An answer, an abstention or a failure as plain data; `marks` are the study's `key_frames`."""
     name = display_names([result.path])[0]
     record = {**result.record(), "file": name}
     if isinstance(result, Failure):
@@ -55,7 +58,7 @@ def view(result: Prediction | Failure) -> dict[str, Any]:
     about = {
         "name": name,
         "record": record,
-        "checks": checks(result),
+        "checks": checks(result, marks),
         "reasons": known_of(result.study) if is_withheld(record) else reasons(result.study, record),
         "notices": further_notices(record),
     }
@@ -98,16 +101,16 @@ def belief(result: Prediction, record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def checks(result: Prediction) -> list[dict[str, Any]]:
+def checks(result: Prediction, marks: Marks) -> list[dict[str, Any]]:
     """The checklist: view, frame rate, beats and picture, each with whether it is in order (None: not known)."""
     said = {notice["code"] for notice in result.record()["notices"]}
     why = result.abstained.code if result.abstained else ""
     rows = []
-    for clip in result.study.clips:
+    for clip, beats in zip(result.study.clips, marks, strict=True):
         rows += [
             _view_check(clip, why, result.model),
             _row("Frame rate", f"{clip.frame_rate_hz:.0f} per second", clip.frame_rate_hz >= 15),
-            _beats_check(clip, result.model, why),
+            _beats_check(clip, len(beats), why),
             _row("Sector", "not found" if "sector-not-found" in said | {why} else "found", why != "sector-not-found"),
             _row("Picture", *_picture(why)),
         ]
@@ -137,17 +140,20 @@ def _picture(why: str) -> tuple[str, bool | None]:
             return "moves as a heart does", True
 
 
-def _beats_check(clip: Clip, model: Model, why: str) -> dict[str, Any]:
-    marks = key_frames(clip, model)
+def _beats_check(clip: Clip, beats: int, why: str) -> dict[str, Any]:
     if why == "under-one-beat":
         return _row("Beats", "less than one", False)
-    if not marks:
+    if not beats:
         return _row("Beats", f"no whole beat told apart in {clip.duration_s:.1f} s", None)
-    return _row("Beats", f"{len(marks)} in {clip.duration_s:.1f} s", True)
+    return _row("Beats", f"{beats} in {clip.duration_s:.1f} s", True)
 
 
-def key_frames(clip: Clip, model: Model) -> list[dict[str, int]]:
-    """For each whole beat the frames of the clip that show end-diastole and end-systole, as its pictures suggest."""
+def key_frames(study: Study, model: Model) -> Marks:
+    """For each whole beat of each clip the frames that show end-diastole and end-systole, as its pictures suggest."""
+    return [_key_frames(clip, model) for clip in study.clips]
+
+
+def _key_frames(clip: Clip, model: Model) -> list[dict[str, int]]:
     if model.clip.sampling != "seconds":
         return []
     try:
@@ -174,8 +180,8 @@ class Sheet:
     about: dict[str, Any]
 
 
-def sheet(study: Study, model: Model) -> Sheet | None:
-    """The sheet of a study's first clip; None where there is no clip."""
+def sheet(study: Study, marks: Marks) -> Sheet | None:
+    """The sheet of a study's first clip, with its `key_frames`; None where there is no clip."""
     if not study.clips:
         return None
     clip = study.clips[0]
@@ -191,7 +197,7 @@ def sheet(study: Study, model: Model) -> Sheet | None:
         picture.paste(shown, (place % columns * w, place // columns * h))
     buffer = io.BytesIO()
     picture.save(buffer, format="JPEG", quality=88)
-    beats = [{k: int(np.abs(at - v).argmin()) for k, v in beat.items()} for beat in key_frames(clip, model)]
+    beats = [{k: int(np.abs(at - v).argmin()) for k, v in beat.items()} for beat in marks[0]]
     rate = (len(at) - 1) / max(1e-6, float(clip.frame_times_s[at[-1]] - clip.frame_times_s[at[0]]))
     about = {"columns": columns, "count": len(at), "width": w, "height": h, "rate_hz": round(rate, 3), "beats": beats}
     return Sheet(buffer.getvalue(), about)
