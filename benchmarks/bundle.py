@@ -40,7 +40,8 @@ CARD = """# {name}
   score network with cross-attention. Weights: `model.safetensors`; all settings, `model.json`.
 - **Trained on** {training_data}, from the weights of phantom-a4c, which has learnt from plain
   phantoms; labels are one simulated reader's reports (true EF + N(0, 4²), drawn anew at each visit). Selected and
-  recalibrated on phantoms with families of appearance and motion that it never learnt from. No patient's data were used.
+  recalibrated on phantoms with families of appearance and motion that it never learnt from. No patient's data were
+  used.
 - **Made by** the five commands at the top of `benchmarks/bundle.py`.
 - **Answers** single apical four-chamber clips of adults, all beats of a longer one, and abstains with a reason where it
   should not answer (`mcsdr gate`). It abstains often: where its 90 % interval is wider than 25 points.
