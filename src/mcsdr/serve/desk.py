@@ -20,7 +20,6 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -262,8 +261,6 @@ class Desk:
         job.record = None if job.result is None else job.result.record()
         if job.state != CANCELLED:
             job.state = state
-        with suppress(OSError):
-            job.upload.unlink(missing_ok=True)
 
 
 def _remove_orphans(place: Path) -> None:

@@ -25,17 +25,16 @@ class Download(NamedTuple):
 
 
 def _json(job: Job) -> bytes:
-    assert job.result is not None
-    return json.dumps(job.result.record(), indent=2, ensure_ascii=False).encode()
+    return json.dumps(job.record, indent=2, ensure_ascii=False).encode()
 
 
 def _csv(job: Job) -> bytes:
     from mcsdr.rows import COLUMNS, row_of
 
-    assert job.result is not None
+    assert job.record is not None
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([COLUMNS, row_of(job.result.record()).values()])
+    writer.writerows([COLUMNS, row_of(job.record).values()])
     return text.getvalue().encode()
 
 
@@ -69,15 +68,15 @@ def _source(job: Job) -> Dataset:
 def _report(job: Job) -> bytes:
     from mcsdr.interop.structured_report import structured_report, to_bytes
 
-    assert job.result is not None
-    return to_bytes(structured_report(job.result.record(), _source(job)))
+    assert job.record is not None
+    return to_bytes(structured_report(job.record, _source(job)))
 
 
 def _observation(job: Job) -> bytes:
     from mcsdr.interop.fhir import observation
 
-    assert job.result is not None
-    resource = observation(job.result.record(), _source(job) if job.header else None)
+    assert job.record is not None
+    resource = observation(job.record, _source(job) if job.header else None)
     return json.dumps(resource, indent=2, ensure_ascii=False).encode()
 
 

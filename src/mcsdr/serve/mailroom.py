@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,14 +40,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Looked:
-    """One clip of a study: what came of it, and its header."""
+    """One clip of a study: the record of what came of it, and its header; its frames are let go."""
 
-    result: Prediction | Failure
+    record: dict[str, Any]
     source: Dataset
 
     @property
     def is_answered(self) -> bool:
-        return isinstance(self.result, Prediction) and not self.result.withheld
+        return self.record["median"] is not None
 
 
 class Mailroom:
@@ -151,17 +150,16 @@ class Mailroom:
                 if int(header.get("NumberOfFrames") or 1) <= 1:
                     continue
                 result = Failure(file.name, error, sha256)
-            yield Looked(result, header)
+            yield Looked(result.record(), header)
 
     def _written(self, looked: Looked) -> Path:
         """The report in the outbox, and beside it the record that it says the same as."""
-        record = looked.result.record()
-        report = structured_report(record, looked.source)
+        report = structured_report(looked.record, looked.source)
         name = _hashed(report.SOPInstanceUID)
         path = self.outbox / f"{name}.dcm"
         if (self.sent / path.name).exists():  # made and sent before; the archive has it
             return self.sent / path.name
-        described: dict[str, Any] = {"sop_instance_uid": report.SOPInstanceUID, "record": record}
+        described: dict[str, Any] = {"sop_instance_uid": report.SOPInstanceUID, "record": looked.record}
         write_atomically(self.results / f"{name}.json", json.dumps(described, indent=2).encode())
         write_atomically(path, to_bytes(report))
         return path
@@ -172,10 +170,6 @@ class Mailroom:
         for file in [*self.sent.iterdir(), *self.results.iterdir()]:
             if file.stat().st_mtime < limit and not (self.outbox / f"{file.stem}.dcm").exists():
                 file.unlink()
-
-    def clear(self) -> None:
-        """Remove everything; for tests and for taking a node away."""
-        shutil.rmtree(self.folder)
 
 
 def _hashed(uid: str) -> str:
