@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 from collections.abc import Iterable
@@ -30,6 +31,17 @@ def write_atomically(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise UnwritableFile(f"it cannot be written: {error.strerror}.", path=path) from error
+
+
+def sha256_of(path: Path) -> str | None:
+    """SHA-256 of a file's bytes, read in pieces; None where there is no file, or it cannot be read."""
+    try:
+        if not path.is_file():  # to open a pipe would be to wait for ever
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return None
 
 
 def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

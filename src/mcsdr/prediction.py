@@ -7,7 +7,6 @@ all the same, and then it is marked. A clip longer than one window is read by al
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from mcsdr.beats import Beats
 from mcsdr.clips import beats_of, cut_windows, frame_indices, store, window_length
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import McsdrError, MissingFile
+from mcsdr.files import sha256_of
 from mcsdr.gates import Abstention
 from mcsdr.io import find_clips, read_study
 from mcsdr.model import Model, VideoTokens
@@ -249,13 +249,7 @@ def input_sha256(file: str | Path) -> str | None:
 
     Of a MetaImage it is the header's: the voxels that it points to are another file.
     """
-    if not Path(file).is_file():
-        return None
-    try:
-        with Path(file).open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError:
-        return None
+    return sha256_of(Path(file))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ but its facts; memory does not grow with pictures.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ import numpy as np
 import mcsdr
 from mcsdr.datasets.entries import ClipEntry, Fault, FolderCohort
 from mcsdr.errors import McsdrError, MissingFile, UnreadableFile, UnwritableFile
+from mcsdr.files import sha256_of
 from mcsdr.study import Clip
 
 # What a reader may say of a clip that casts doubt on the file; its other notices speak of how to use it.
@@ -126,7 +126,7 @@ def _pixel_file(path: Path) -> Path:
 def read_facts(cohort: FolderCohort, clip: ClipEntry) -> ClipFacts:
     """Decode one clip and describe it; whatever happens becomes a fault, never an error."""
     try:
-        digest = _sha256(_pixel_file(clip.path))
+        digest = sha256_of(_pixel_file(clip.path))
         loop = cohort.read_clip(clip)
         height, width = loop.frames.shape[1:] if loop.overview is None else loop.overview.shape
         faults = tuple(_of_pictures(loop))
@@ -152,13 +152,3 @@ def _of_pictures(loop: Clip) -> Iterator[Fault]:
         yield Fault("blank-picture", f"every pixel is {pictures.min()}", "doubt")
     elif (pictures[1:] == pictures[:1]).all():
         yield Fault("still-picture", f"all {len(pictures)} frames are the same", "doubt")
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        if not path.is_file():  # to open a pipe would be to wait for ever
-            return None
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ValueError):
-        return None
