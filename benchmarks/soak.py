@@ -221,11 +221,11 @@ def main() -> None:
             print(f"after {done:5d} uploads: {mib:7.0f} MiB, {fds} open files")
         print(f"answers of another upload: {len(seen.swapped)}")
         print(f"clips with more than one median for one age: {sum(len(m) > 1 for m in seen.medians.values())}")
+        left = [file for folder in Path(tempfile.gettempdir()).glob("mcsdr-desk-*") for file in folder.iterdir()]
+        print(f"files left in the server's folder: {len(left)}")
         times = health(base, options.health_clients)
         print(f"/health under {options.health_clients} clients: median {statistics.median(times):.0f} ms, "
               f"95th percentile {sorted(times)[94]:.0f} ms, worst {max(times):.0f} ms")  # fmt: skip
-        left = [file for folder in Path(tempfile.gettempdir()).glob("mcsdr-desk-*") for file in folder.iterdir()]
-        print(f"files left in the server's folder: {len(left)}")
     finally:
         server.terminate()
         server.wait(timeout=60)
