@@ -14,6 +14,7 @@ from tests.io.generated_clips import screen_loop, ultrasound
 
 from mcsdr.cli import COMMANDS, app
 from mcsdr.errors import InvalidConfig, MismatchedSource, MissingFile, UnreadableFile
+from mcsdr.files import sha256_of
 from mcsdr.interop.structured_report import read_back
 
 
@@ -64,6 +65,20 @@ def test_sr_takes_the_record_of_the_clips_name(tmp_path: Path, clip: Path) -> No
             clip,
             tmp_path / "n.dcm",
         )
+    assert not (tmp_path / "none.dcm").exists()
+
+
+def test_sr_takes_the_record_of_the_clips_bytes(tmp_path: Path, clip: Path) -> None:
+    mine = answer(1, file="renamed.dcm", input_sha256=sha256_of(clip))
+    other = answer(2, file="clip.dcm", input_sha256="0" * 64)
+    assert run("sr", results(tmp_path, other, mine), clip, tmp_path / "report.dcm") == 0
+    assert read_back(dcmread(tmp_path / "report.dcm"))["median"] == answer(1)["median"]
+    wrong = results(tmp_path, other)
+    for command in (("sr", wrong, clip, tmp_path / "none.dcm"), ("fhir", wrong, clip)):
+        with pytest.raises(MismatchedSource, match="bytes"):
+            run(*command)
+    with pytest.raises(MissingFile):
+        run("sr", wrong, tmp_path / "gone.dcm", tmp_path / "none.dcm")
     assert not (tmp_path / "none.dcm").exists()
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mcsdr import DISCLAIMER, __version__
 from mcsdr.errors import InputError, MismatchedSource, MissingFile, UnreadableFile
+from mcsdr.files import sha256_of
 from mcsdr.interop.codes import (
     FIFTH_PERCENTILE,
     MEAN,
@@ -72,17 +73,27 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 
 def record_of(records: Sequence[dict[str, Any]], source: Path) -> dict[str, Any]:
-    """The record of one clip: the only one, or the one whose file has the clip's name.
+    """The record of one clip: of these very bytes; where no record tells its bytes, the only one or that of its name.
 
     Raises:
-        MismatchedSource: none has, or several have.
+        MismatchedSource: none is, or several are.
     """
+    step = "Give the file that was read, or run `mcsdr predict FILE --json` on this one and give what it prints."
+    digest = sha256_of(source)
+    if digest and any(record.get("input_sha256") for record in records):
+        same = [record for record in records if record.get("input_sha256") == digest]
+        if not same:
+            cause = "none of the results is of this file: its bytes are others (SHA-256)"
+            raise MismatchedSource(cause, path=source, next_step=step)
+        if len(same) == 1:
+            return same[0]
+        records = same  # the same bytes under several names
     if len(records) == 1:
         return records[0]
     named = [record for record in records if PurePath(record["file"]).name == source.name]
     if len(named) != 1:
         cause = f"{len(named) or 'none'} of the {len(records)} results are of a file of this name"
-        raise MismatchedSource(cause, path=source)
+        raise MismatchedSource(cause, path=source, next_step=step)
     return named[0]
 
 
