@@ -42,9 +42,9 @@ CARD = """# {name}
   phantoms; labels are one simulated reader's reports (true EF + N(0, 4²), drawn anew at each visit). Selected and
   recalibrated on phantoms with families of appearance and motion that it never learnt from. No patient's data were
   used.
-- **Made by** the five commands at the top of `benchmarks/bundle.py`.
+- **Made by** the commands at the top of `benchmarks/bundle.py`.
 - **Answers** single apical four-chamber clips of adults, all beats of a longer one, and abstains with a reason where it
-  should not answer (`mcsdr gate`). It abstains often: where its 90 % interval is wider than 25 points.
+  should not answer (`mcsdr gate`). It abstains where its 90 % interval is wider than 25 points.
 - **On real clips** nothing has been measured against readers; its intervals are calibrated on phantoms alone.
 
 Measured on {n:,} fresh phantoms each (seed {seed}), varied ones in the first three columns and held-out families in
