@@ -44,7 +44,6 @@ tables: .venv/.ready               ## the tables of docs/reproduction.md; about 
 
 bundle: .venv/.ready               ## the model in the package, trained and measured anew; hours on 2 cores
 	$(BIN)/mcsdr train configs/phantom.toml --out runs/phantom
-	$(BIN)/mcsdr gate runs/phantom/model phantom:600:12:varied phantom:800:13:varied --share 0.012 --out runs/phantom/gated
 	$(BIN)/mcsdr train configs/phantom-varied.toml --out runs/phantom-varied
 	$(BIN)/mcsdr gate runs/phantom-varied/model phantom:600:12:varied phantom:800:13:varied --share 0.012 --out runs/phantom-varied/gated
 	$(BIN)/mcsdr calibrate runs/phantom-varied/gated phantom:1000:8:shifted-val --out runs/phantom-varied/calibrated

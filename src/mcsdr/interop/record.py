@@ -79,15 +79,11 @@ def record_of(records: Sequence[dict[str, Any]], source: Path) -> dict[str, Any]
         MismatchedSource: none is, or several are.
     """
     step = "Give the file that was read, or run `mcsdr predict FILE --json` on this one and give what it prints."
-    digest = sha256_of(source)
-    if digest and any(record.get("input_sha256") for record in records):
-        same = [record for record in records if record.get("input_sha256") == digest]
-        if not same:
+    if any(record.get("input_sha256") for record in records) and (digest := sha256_of(source)):
+        records = [record for record in records if record.get("input_sha256") == digest]
+        if not records:
             cause = "none of the results is of this file: its bytes are others (SHA-256)"
             raise MismatchedSource(cause, path=source, next_step=step)
-        if len(same) == 1:
-            return same[0]
-        records = same  # the same bytes under several names
     if len(records) == 1:
         return records[0]
     named = [record for record in records if PurePath(record["file"]).name == source.name]

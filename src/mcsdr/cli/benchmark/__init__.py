@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from cyclopts import App
 
+from mcsdr.cli.benchmark.heads import heads
+from mcsdr.cli.benchmark.missing import missing
+from mcsdr.cli.benchmark.posterior import posterior
+from mcsdr.cli.benchmark.realism import realism
+from mcsdr.cli.benchmark.refusals import refusals
+from mcsdr.cli.benchmark.robustness import robustness
+from mcsdr.cli.benchmark.scale import scale
+from mcsdr.cli.benchmark.uci import uci
+
 benchmark = App(name="benchmark")
-COMMANDS = {
-    "posterior": "Posteriors that are known: closed-form ones through every sampler, and phantoms that hide something.",
-    "heads": "Ours against every head that a reviewer will ask for, on the same tokens of SYNTHETIC phantoms.",
-    "uci": "Real tables, no video: the UCI regression suite with its standard splits, against published figures.",
-    "missing": "Missing modalities on SYNTHETIC phantoms: all 32 subsets, at random, shuffled, against what is known.",
-    "realism": "SYNTHETIC phantoms held against real pictures: where each measure of a real clip falls among theirs.",
-    "robustness": "echo-C: 14 corruptions at 5 severities, and changes that must not change the answer.",
-    "scale": "How many phantoms are enough: the same number of steps on cohorts of growing size, SYNTHETIC.",
-    "refusals": "What a model refuses: SYNTHETIC impostors, which it should, and phantoms that it should answer.",
-}
-for command, summary in COMMANDS.items():
-    benchmark.command(f"mcsdr.cli.benchmark.{command}:{command}", name=command, help=summary)
+for command in (posterior, heads, uci, missing, realism, robustness, scale, refusals):
+    benchmark.command(command)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 OUT = Path("out/benchmark")
 Names = Annotated[list[str] | None, Parameter(negative="")]
+Paths = Annotated[list[Path] | None, Parameter(negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
 
 

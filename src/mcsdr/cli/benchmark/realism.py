@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from mcsdr.cli.benchmark.common import Flag, folder_of, given, publish
+from mcsdr.cli.benchmark.common import Flag, Paths, folder_of, given, publish
 
 
 def realism(
     *,
     out: Path | None = None,
     cohort: str | None = None,
-    clip: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    clip: Paths = None,
     quick: Flag = False,
 ) -> None:
     """SYNTHETIC phantoms held against real pictures: where each measure of a real clip falls among theirs.

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from mcsdr.cli.benchmark.common import Flag, folder_of, given, publish
+from mcsdr.cli.benchmark.common import Flag, Paths, folder_of, given, publish
 
 
 def robustness(
@@ -16,7 +13,7 @@ def robustness(
     *,
     cohort: str | None = None,
     n: int | None = None,
-    clip: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    clip: Paths = None,
     out: Path | None = None,
     seed: int = 0,
     quick: Flag = False,
