@@ -12,12 +12,14 @@ from mcsdr.attributes import AttributeStatistics
 from mcsdr.cache import ClipCache, StoredClip, cached
 from mcsdr.clips import ClipSettings
 from mcsdr.datasets import CohortSpec
+from mcsdr.errors import InvalidConfig
 from mcsdr.feed import Ahead, Feed, choose_clips
 from mcsdr.protocol import ProtocolSettings
-from mcsdr.settings import DataSettings, OptimSettings, RunSettings, TrainSettings
+from mcsdr.settings import DataSettings, OptimSettings, RunSettings, TrainSettings, read_settings
 from mcsdr.study import View
 from tests.test_cache import Rows
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 CLIP = ClipSettings(size=16, frames=16, grey="unit")
 PLAIN = RunSettings(augmentation="none", short_clips=0.0)
 SPEC = CohortSpec(kind="phantom", n=1, seed=0)
@@ -89,3 +91,22 @@ def test_one_clip_of_each_view() -> None:
     assert {clip.offset for pair in pairs for clip in pair} == {0, 1, 2, 3}
     alone = [choose_clips(clips, 1, rng)[0] for _ in range(200)]
     assert {clip.offset for clip in alone} == {0, 1, 2, 3}
+
+
+def test_each_reader_of_a_visit_reports(cache: ClipCache) -> None:
+    cache.true_ef_percent[:] = cache.ef_percent
+    chosen = settings(data=DataSettings(train=SPEC, val=SPEC, label="redrawn", readings=3))
+    labels = feed(cache, chosen)._labels(np.full(2000, 5), torch.Generator().manual_seed(2))
+    assert labels.shape == (2000, 3)
+    assert labels.mean().item() == pytest.approx(float(cache.true_ef_percent[5]), abs=0.3)
+    assert np.corrcoef(labels.T.numpy())[0, 1] == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"data.label": "reading"}, {"data.readings": "5"}, {"network.kind": "mcsdr"}], ids=lambda w: next(iter(w))
+)
+def test_readers_that_no_loss_can_hear_are_refused(wrong: dict[str, str]) -> None:
+    right = {"data.label": "redrawn", "data.readings": "8", "dropout.pairs": "24"}
+    assert read_settings(CONFIGS / "phantom.toml", right).data.readings == 8
+    with pytest.raises(InvalidConfig, match="readings"):
+        read_settings(CONFIGS / "phantom.toml", right | wrong)

@@ -147,17 +147,18 @@ class Feed:
         return [self.cache.frames(clip, s, s + length) for clip, s in zip(clips, starts, strict=True)]
 
     def _labels(self, rows: np.ndarray, generator: torch.Generator) -> Tensor:
+        """What the readers report, [B]; [B, R] where there are several."""
         if self.settings.data.label == "reading":
             return torch.from_numpy(self.cache.ef_percent[rows]).float()
-        true_ef, reader_sd = (
-            torch.from_numpy(self.cache.true_ef_percent[rows]).float(),
-            torch.full((len(rows),), READER_SD),
-        )
+        shape = len(rows), self.settings.data.readings
+        true_ef = torch.from_numpy(self.cache.true_ef_percent[rows]).float()[:, None].repeat(1, shape[1])
+        reader_sd = torch.full((len(rows), 1), READER_SD)
         for i, known in enumerate(self.cache.known[row] for row in rows):
             if known is not None:
-                k = torch.multinomial(torch.tensor(known.weights), 1, generator=generator)
-                true_ef[i], reader_sd[i] = known.ef_percent[int(k)], known.reader_sd
-        return (true_ef + reader_sd * torch.randn(len(rows), generator=generator)).clamp(*READER_RANGE)
+                k = torch.multinomial(torch.tensor(known.weights), shape[1], replacement=True, generator=generator)
+                true_ef[i], reader_sd[i] = torch.tensor(known.ef_percent)[k], known.reader_sd
+        labels = (true_ef + reader_sd * torch.randn(shape, generator=generator)).clamp(*READER_RANGE)
+        return labels if shape[1] > 1 else labels[:, 0]
 
 
 class Ahead:

@@ -108,7 +108,7 @@ class Objective(nn.Module):
         Arguments:
             videos: the clips of B studies.
             attributes: standardised, NaN where unknown, [B, A].
-            ef_percent: labels [B].
+            ef_percent: labels [B], or [B, R] of R readers.
             hidden: what each of the M masks hides.
             pairs: angles and noise [B·M, P].
         """
@@ -124,7 +124,7 @@ class Objective(nn.Module):
             tokens.view(studies, together * length, width).repeat_interleave(masks, dim=0),
             video_mask.flatten(0, 1),
             seen.flatten(0, 1),
-            ef_percent.repeat_interleave(masks),
+            ef_percent.repeat_interleave(masks, dim=0),
             pairs,
         )
         return losses

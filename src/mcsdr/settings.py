@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mcsdr.clips import ClipSettings
 from mcsdr.datasets import CohortSpec
@@ -35,6 +35,7 @@ class DataSettings(Settings):
     # "reading" is the label of the table; "redrawn" lets another reader read the same phantom at every visit, and where
     # the phantom hides something, another hidden truth behind the same picture.
     label: Literal["reading", "redrawn"] = "reading"
+    readings: int = Field(1, gt=0)  # at a visit, where redrawn: so many readers, each with its share of the noise pairs
     cache: Path = Path("runs/cache")
     workers: int = Field(0, ge=0)  # processes that render or decode clips for the cache; 0: the training's own
     max_bad: float = Field(0.01, ge=0, le=1)  # share of studies that may be unusable before the run stops
@@ -88,6 +89,15 @@ class TrainSettings(Settings):
     start: StartSettings = StartSettings()
     optim: OptimSettings = OptimSettings()
     run: RunSettings = RunSettings()
+
+    @model_validator(mode="after")
+    def _readers_share_pairs(self) -> TrainSettings:
+        if self.data.readings > 1:
+            if self.data.label != "redrawn" or self.network.kind != "posterior":
+                raise ValueError('data.readings above 1 need data.label = "redrawn" and network.kind = "posterior"')
+            if self.dropout.pairs % self.data.readings:
+                raise ValueError(f"data.readings must divide the {self.dropout.pairs} of dropout.pairs")
+        return self
 
 
 def read_settings(path: Path, overrides: dict[str, str] | None = None, *over: Path) -> TrainSettings:

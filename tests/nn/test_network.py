@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.conftest import SMALL
 
-from mcsdr.diffusion.denoiser import draw_pairs
+from mcsdr.diffusion.denoiser import Pairs, draw_pairs
 from mcsdr.nn.layers import CrossAttention
 from mcsdr.nn.network import NetworkSettings, PosteriorNetwork, build_network
 from mcsdr.nn.video_encoder import rearrange_patches
@@ -142,3 +142,18 @@ def test_views_are_told_apart() -> None:
     assert not torch.allclose(four, short)
     plain = network.video_encoder(clip[:1])[0]
     assert torch.allclose(other, plain, atol=1e-5), "a view that was never learnt is taken as it is"
+
+
+def test_readers_share_the_pairs_out_among_them() -> None:
+    """The loss of two readers is the mean of each one's loss on its own pairs."""
+    torch.manual_seed(0)
+    network = build_network(SMALL).eval()
+    for p in network.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    condition = torch.randn(3, 5, network.width), torch.ones(3, 5, dtype=torch.bool), torch.zeros(3, 4)
+    readings, pairs = torch.tensor([[30.0, 41.0], [62.0, 55.0], [20.0, 22.0]]), draw_pairs((3, 6))
+    both = network.loss(*condition, readings, pairs)
+    own = [network.loss(*condition, readings[:, r], Pairs(*(x[:, r::2] for x in pairs))) for r in range(2)]
+    for together, *apart in zip(both, *own, strict=True):
+        assert together.item() == pytest.approx(sum(x.item() for x in apart) / 2, rel=1e-5)
+    assert own[0][0].item() != pytest.approx(own[1][0].item(), rel=1e-3)

@@ -200,14 +200,15 @@ class PosteriorNetwork(TokenNetwork):
     ) -> tuple[Tensor, Tensor]:
         """NLL = log b + (ℓ − a)²/2b² with ℓ = logit(y/100), and ‖v_φ(cos θ w + sin θ ε) − v‖² of w = (ℓ − a)/b.
 
-        w is detached: the location-scale head answers for centre and width, the score network for the shape.
+        w is detached: the location-scale head answers for centre and width, the score network for the shape. Labels
+        [B, R] of R readers share the P pairs out among them: the same loss on average, with less noise in its gradient.
         """
         condition = self.condition(video_tokens, video_mask, attributes)
         a, b = self.location_scale(condition)
-        w = self.target.to_residual(ef_percent, a, b)
-        nll = (b.log() + 0.5 * w**2).mean()
+        w = self.target.to_residual(ef_percent.view(len(a), -1), a[:, None], b[:, None])
+        nll = (b.log()[:, None] + 0.5 * w**2).mean()
         score, cache = self.score, self.score.cache(condition)
-        residual = w.detach()[:, None].expand_as(pairs.theta)
+        residual = w.detach().repeat(1, pairs.theta.shape[1] // w.shape[1])
         error = velocity_error(lambda x, theta: score(x, score.angles(theta), cache), residual, pairs)
         return error.float().mean(), nll
 

@@ -24,7 +24,8 @@ from mcsdr.phantom.impostors import FAMILIES, ImpostorCohort
 from mcsdr.study import Attributes, KnownPosterior, Study, View
 
 LEVELS = 25  # K
-OTHER_VIEWS = 5  # turns that each other view of a heart has for one of any other family: it is the hardest to tell
+# Turns that each of these has for one of any other family: another view of a heart is the hardest to tell.
+TURNS = {View.PSAX.value: 5, View.PLAX.value: 5, "upside-down": 4}
 
 
 class WithStrangers(Sequence[Study]):
@@ -37,7 +38,7 @@ class WithStrangers(Sequence[Study]):
 
     def __init__(self, cohort: PhantomCohort, share: float) -> None:
         self.cohort, self.share = cohort, share
-        families = (*FAMILIES, *(View.PSAX.value, View.PLAX.value) * OTHER_VIEWS)
+        families = [name for name in (*FAMILIES, View.PSAX.value, View.PLAX.value) for _ in range(TURNS.get(name, 1))]
         self.impostors = ImpostorCohort(cohort.n, cohort.seed, families, cohort.frames)
 
     def __len__(self) -> int:

@@ -107,7 +107,7 @@ PERSON: Table = {
 }
 EXAM: Table = {
     "k_alpha": Row(0.8, 12.0),
-    "half_angle": Row(0.48, 0.92),
+    "half_angle": Row(0.48, 1.00),
     "framing": Row(0.0, 1.0),
     "probe_x": Row(-0.06, 0.06),
     "probe_y": Row(-0.10, 0.07),
@@ -171,7 +171,7 @@ CLIP: Table = {
     "clutter": Row(0.1, 0.5, 0.20),  # near-field arcs, fixed to the probe
     "clutter_depth_mm": Row(10.0, 35.0),
     "attenuation": Row(-0.4, 1.6),
-    "exposure": Row(0.35, 0.90),  # grey that 5 % of the sector exceed: what the sonographer sets the gain by
+    "exposure": Row(0.25, 0.90),  # grey that 5 % of the sector exceed: what the sonographer sets the gain by
     "tgc": Row(0.2, 0.6, 0.15),  # depth of the gain's waves over depth
     "tgc_waves": Row(0.6, 3.0),
     "tgc_phase": Row(0.0, TURN),
