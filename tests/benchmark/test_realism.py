@@ -49,8 +49,8 @@ def test_tables_name_what_lies_outside() -> None:
     phantoms = [picture(float(value)) for value in range(101)]
     real = [picture(50.0), picture(50.0, tissue=300.0, cavity=math.nan)]
     first, second, _ = tables(real, phantoms, "phantoms", {1: "an example"})
-    assert list(first.rows[0]) == ["real 1", f"{len(MEASURES)} of {len(MEASURES)}", "yes", "none"]
-    assert list(first.rows[1]) == ["real 2", f"{len(MEASURES) - 2} of {len(MEASURES) - 1}", "no", "tissue"]
+    assert list(first.rows[0]) == ["real 1", f"{len(MEASURES)} of {len(MEASURES)}", "met", "none"]
+    assert list(first.rows[1]) == ["real 2", f"{len(MEASURES) - 2} of {len(MEASURES) - 1}", "not met", "tissue"]
     row = dict(zip(second.header, second.rows[0], strict=True))
     assert (row["real 2"], row["2 %"], row["98 %"], row["place 2"], row["inside"]) == (300, 2, 98, "100", "yes, NO")
     assert "an example" in second.markdown()

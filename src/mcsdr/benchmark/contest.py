@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcsdr.benchmark.record import Cell, Table
+from mcsdr.benchmark.record import Cell, Table, met
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.metrics import calibration
 from mcsdr.metrics.bootstrap import Interval, cluster_bootstrap, cluster_bootstrap_mean
@@ -257,7 +257,7 @@ class Contest:
         for name in (PAPERS, PAPERS_OWN):
             if name in self.by_name:
                 rows.append(self._ahead_of(self.by_name[name]))
-        return [*rows, [f"CRPS within {WITHIN:.0%} of the best rival's", self.title, near, _met(excess <= WITHIN)]]
+        return [*rows, [f"CRPS within {WITHIN:.0%} of the best rival's", self.title, near, met(excess <= WITHIN)]]
 
     def _ahead_of(self, papers: Contestant) -> list[Cell]:
         of, evaluations = self.duels[papers.name], self.ours.evaluations
@@ -265,7 +265,7 @@ class Contest:
         figures = f"CRPS {_signed(of.crps)}; coverage error {_signed(of.coverage_error)}"
         cost = f"{evaluations} evaluations against {papers.evaluations}"
         target = f"ahead of {papers.label} in CRPS and coverage error at no more evaluations"
-        return [target, self.title, f"{figures}; {cost}", _met(ahead)]
+        return [target, self.title, f"{figures}; {cost}", met(ahead)]
 
     def _shown(self, index: int, what: str) -> str:
         names = [r.label for r in self.rivals if verdict(self.duels[r.name][index]) == what]
@@ -297,7 +297,3 @@ def _ends(difference: Interval) -> str:
 
 def _signed(difference: Interval) -> str:
     return f"{difference.estimate:+.3f} ({difference.lower:+.3f} to {difference.upper:+.3f})"
-
-
-def _met(answer: bool) -> str:
-    return "met" if answer else "not met"

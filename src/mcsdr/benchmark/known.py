@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcsdr.benchmark.jobs import SEEDS_OF_KNOWN, trained
-from mcsdr.benchmark.record import Cell, Report, Say, Table
+from mcsdr.benchmark.record import Cell, Report, Say, Table, met
 from mcsdr.datasets import CohortSpec
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.errors import InvalidCohort, InvalidConfig
@@ -106,7 +106,7 @@ class Figure(NamedTuple):
         ends = f"{self.low:g} to {self.high:g}" if np.isfinite([self.low, self.high]).all() else ends
         if np.isnan(self.measured):
             return [self.what, ends, None, "not measured"]
-        return [self.what, ends, self.measured, "met" if self.low <= self.measured <= self.high else "not met"]
+        return [self.what, ends, self.measured, met(self.low <= self.measured <= self.high)]
 
 
 def run(

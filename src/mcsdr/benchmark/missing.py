@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcsdr.benchmark.jobs import cohort_spec, seeds_of, trained
-from mcsdr.benchmark.record import Cell, Report, Say, Table
+from mcsdr.benchmark.record import Cell, Report, Say, Table, met
 from mcsdr.benchmark.subsets import (
     Subset,
     all_but_video,
@@ -205,7 +205,7 @@ def target_rows(
     rows: list[list[Cell]] = []
     for name, subset in asked.items():
         cost = regret(answers[subset], alone[subset])
-        rows.append([cohort, name, *cost, "met" if cost.estimate <= BOUND_PERCENT else "not met"])
+        rows.append([cohort, name, *cost, met(cost.estimate <= BOUND_PERCENT)])
     return rows
 
 

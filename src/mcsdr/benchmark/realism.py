@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mcsdr.benchmark.picture_measures import MEASURES, SETTINGS, measure, window
-from mcsdr.benchmark.record import Cell, Report, Say, Table
+from mcsdr.benchmark.record import Cell, Report, Say, Table, met
 from mcsdr.datasets import CohortSpec, fingerprint, open_cohort
 from mcsdr.errors import InvalidCohort, MissingFile
 from mcsdr.files import write_atomically
@@ -178,8 +178,8 @@ def summary(verdicts: Sequence[Sequence[bool | None]]) -> Table:
         judged = [name for name, inside in zip(MEASURES, column, strict=True) if inside is not None]
         outside = [name for name, inside in zip(MEASURES, column, strict=True) if inside is False]
         share = f"{len(judged) - len(outside)} of {len(judged)}"
-        rows.append([f"real {number}", share, "yes" if not outside else "no", "; ".join(outside) or "none"])
-    return Table("Figures to reach: every measure inside", ("clip", "inside", "met", "outside"), rows)
+        rows.append([f"real {number}", share, met(not outside), "; ".join(outside) or "none"])
+    return Table("Figures to reach: every measure inside", ("clip", "inside", "target", "outside"), rows)
 
 
 def definitions() -> Table:

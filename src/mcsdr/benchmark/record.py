@@ -73,6 +73,11 @@ class Table:
         console.print(table)
 
 
+def met(reached: bool) -> str:
+    """How every table says whether a figure was reached."""
+    return "met" if reached else "not met"
+
+
 @dataclass(frozen=True)
 class Report:
     """What one benchmark found.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from mcsdr.benchmark.record import Cell, Report, Say, Table
+from mcsdr.benchmark.record import Cell, Report, Say, Table, met
 from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.errors import McsdrError
 from mcsdr.model import BUNDLED, Model, load
@@ -98,8 +98,3 @@ def row(name: str, found: Sequence[str | None]) -> list[Cell]:
     refused = [code for code in found if code is not None]
     by = ", ".join(f"{code} {100 * n / len(found):.1f}" for code, n in Counter(refused).most_common())
     return [name, len(found), 100 * share(found), by or "–"]
-
-
-def met(reached: bool) -> str:
-    """In the words of the other tables."""
-    return "met" if reached else "not met"
