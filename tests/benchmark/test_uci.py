@@ -175,21 +175,6 @@ def test_few_rows_do_not_promise_light_tails() -> None:
     assert cost(scores, np.array([8.0]))[0] < 15
 
 
-def test_held_labels_move_the_answer_and_no_network() -> None:
-    x, y, _ = made_up(300)
-    quick = replace(SMALL, point_steps=(0.0, 5, 5), density_steps=(0.0, 3, 3), held_rows=30)
-    first = TabularPosterior(x, y, quick)
-    assert len(first.held) == 30
-    inner = first.held[(y[first.held] > y.min()) & (y[first.held] < y.max())]
-    moved = y.copy()
-    moved[inner] = 0.5 * (y[inner] + y.max())
-    second = TabularPosterior(x, moved, quick)
-    for one, other in zip(first.members(x[:5]), second.members(x[:5]), strict=True):
-        np.testing.assert_array_equal(one.latent, other.latent)
-    assert (second(x[:5]).median > first(x[:5]).median).all()
-    assert not len(TabularPosterior(x, y, replace(quick, held_rows=31)).held)
-
-
 def gaussian_members(centres: np.ndarray, sd: float) -> list[Posterior]:
     z = quantile_nodes()
     return [Posterior.from_nodes(z, 100 / (1 + np.exp(-(c[:, None] + sd * z)))) for c in centres]

@@ -34,7 +34,6 @@ class TableSettings:
             run of `pilot` of the steps is taken.
         no_dropout_at: dropout is left out where, in such a run, this share of the error or less is left without it.
         point_*, density_*: the two stages; steps are clip(c·sqrt(n), least, most).
-        held_rows: a tenth of the rows, if that is so many or more, is held from all networks to recalibrate the answer.
         calibration_rows: out-of-fold rows that make h, at most.
         disagreement_rows: training rows that make ρ, at most.
         prior_rows: h is drawn to the identity as if by this many rows without miscalibration.
@@ -62,7 +61,6 @@ class TableSettings:
     density_steps: tuple[float, int, int] = (4.0, 200, 1000)
     pairs: int = 2
     checks: int = 10
-    held_rows: int = 500
     calibration_rows: int = 20_000
     disagreement_rows: int = 2000
     prior_rows: int = 200

@@ -26,10 +26,6 @@ no network saw; the training rows were seen by all but one. Seeing a row draws a
 λ: of the K − 1 that saw it, the variance is w = (1 − λ)² d² and the mean square residual t = (1 − λ)² o, with o that of
 the one that did not. Hence ρ = E[w/σ²] E[o/σ²]/E[t/σ²], as if λ were the same for all rows.
 
-Many rows. Where a tenth of the training rows is `held_rows` or more, that tenth is held from all networks, and the
-averaged posterior is recalibrated on it by the four shrunk terms of `mcsdr.recalibration`: what averaging itself
-changes shows there, at a price in rows that small tables could not pay.
-
 References: Han, Zheng, Zhou 2022, "CARD" (diffusion around a point estimate); Wolpert 1992, "Stacked generalization";
 Gorishniy, Rubachev, Babenko 2022, "On embeddings for numerical features in tabular deep learning" (periodic features);
 Krogh and Vedelsby 1995, "Neural network ensembles, cross validation, and active learning" (what averaging removes);
@@ -53,7 +49,6 @@ from mcsdr.errors import TrainingDiverged
 from mcsdr.monotone import MonotoneCubic
 from mcsdr.normal import normal_cdf, normal_quantile
 from mcsdr.posterior import Posterior, quantile_nodes
-from mcsdr.recalibration import Recalibration
 
 Array = NDArray[np.float64]
 KNOTS = normal_quantile([0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975])  # of h, its tails apart
@@ -62,7 +57,6 @@ MIDDLE = int(np.argmin(np.abs(NODES)))
 CENTRAL = np.abs(NODES) < 2  # those of equal mass, and the median
 TAIL_FROM = 1.64  # z₀
 TAILS = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15)  # candidates for τ
-BEYOND = 4.0  # scores of held rows are held within this, so that one outlier does not make the scale
 OUTLIER = 8.0  # τ is told from the scores and, as a prior, half a row at either of these
 OUTLYING = 6.0  # standardised columns are held within this
 
@@ -294,17 +288,7 @@ class TabularPosterior:
         self.varying = np.ptp(x, axis=0) > 1e-9 * (1 + np.abs(x).max(axis=0))
         self.mean, self.sd = x[:, self.varying].mean(axis=0), x[:, self.varying].std(axis=0)
         generator = torch.Generator().manual_seed(seed)
-        order, tenth = torch.randperm(len(y), generator=generator).numpy(), len(y) // 10
-        self.held, own = np.split(order, [tenth if tenth >= s.held_rows else 0])
-        self._fit(x[own], y[own], generator, seed)
-        self.last: Recalibration | None = None
-        if len(self.held):
-            scores = scores_of(self(x[self.held]), self.latent(y[self.held]))
-            self.last = Recalibration.fit(np.clip(scores, -BEYOND, BEYOND))
-
-    def _fit(self, x: Array, y: Array, generator: torch.Generator, seed: int) -> None:
-        """Both stages on their folds, h and ρ."""
-        s, latent = self.settings, self.latent(y)
+        latent = self.latent(y)
         ell = torch.from_numpy(latent)
         self.ell_mean, self.ell_sd = float(ell.mean()), float(ell.std())
         columns, standard = self.columns(x), ((ell - self.ell_mean) / self.ell_sd).float()
@@ -365,8 +349,7 @@ class TabularPosterior:
 
     def __call__(self, x: Array) -> Posterior:
         """Posteriors of rows [B, d], on the scale of `percent`."""
-        posterior = averaged(recalibrated(self.members(x), self.h), self.rho)
-        return self.last.apply(posterior) if self.last else posterior
+        return averaged(recalibrated(self.members(x), self.h), self.rho)
 
     @torch.no_grad()
     def _recalibration(self, seen: Tensor, point: Tensor, ell: Array, fold: Tensor) -> MonotoneCubic:

@@ -283,8 +283,7 @@ def _tables(found: dict[str, list[dict[str, float]]]) -> list[Table]:
         "CARD's code (1000 draws, a Gaussian kernel as wide as their SD), and CARD's NLL stands in the exact column.",
         "The posterior averages networks that leave out one fold of the training rows each. It is recalibrated on "
         "those rows, with tails that fall as a power told from them, and narrowed by what averaging takes out of the "
-        "error; where a tenth of the training rows is 500 or more, it is held from all networks and the average is "
-        "recalibrated on it once more. No test row is used, neither label nor columns.",
+        "error. No test row is used, neither label nor columns.",
         "QICE of a perfect posterior is near 24 %/sqrt(test rows), so that of small sets is mostly chance.",
         f"Test labels held to the range of the bounded target: {held:.0f}.",
     ]
