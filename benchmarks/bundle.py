@@ -39,9 +39,9 @@ CARD = """# {name}
 - **What it is.** {parameters:,} parameters: a compact space-time encoder, attribute tokens, a location-scale head and a
   score network with cross-attention. Weights: `model.safetensors`; all settings, `model.json`.
 - **Trained on** {training_data}, from the weights of phantom-a4c, which has learnt from plain
-  phantoms; labels are one simulated reader's reports (true EF + N(0, 4²), drawn anew at each visit). Selected and
+  phantoms; labels are simulated readers' reports (true EF + N(0, 4²), drawn anew at each visit). Selected and
   recalibrated on phantoms with families of appearance and motion that it never learnt from. No patient's data were
-  used.
+  used. `configs/phantom-varied.toml` tells in how many rounds.
 - **Made by** the commands at the top of `benchmarks/bundle.py`.
 - **Answers** single apical four-chamber clips of adults, all beats of a longer one, and abstains with a reason where it
   should not answer (`mcsdr gate`). It abstains where its 90 % interval is wider than 25 points.
