@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from mcsdr.beats import find_beats
 from mcsdr.clips import (
-    LOOKS,
     ClipSettings,
     augment,
     cut_windows,
@@ -175,9 +174,7 @@ def test_windows_around_beats_hold_them() -> None:
 
 def test_further_looks_at_a_window() -> None:
     window = np.random.default_rng(0).integers(20, 200, (8, 32, 32), dtype=np.uint8)
-    assert seen_as(window, 0) is window
+    assert (seen_as(window, 0) == window).all()
     assert (seen_as(window, 1) == window[:, :, ::-1]).all()
-    others = [seen_as(window, look) for look in range(2, 1 + len(LOOKS))]
-    assert all(other.shape == window.shape and other.dtype == np.uint8 for other in others)
-    darker, brighter = others[-1].mean(), others[-2].mean()
-    assert darker < window.mean() < brighter
+    assert (seen_as(window, 2) == window[::-1]).all()
+    assert (seen_as(window, 3) == window[::-1, :, ::-1]).all()

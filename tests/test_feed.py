@@ -72,6 +72,25 @@ def test_a_batch_drawn_ahead_is_the_same(cache: ClipCache) -> None:
         assert torch.equal(here.ef_percent, there.ef_percent)
 
 
+@pytest.mark.parametrize(
+    ("mirrored", "backwards", "seen"), [(0, 0, {0}), (1, 0, {1}), (0, 1, {2}), (1, 1, {3}), (0.5, 0.5, {0, 1, 2, 3})]
+)
+def test_clips_are_mirrored_and_run_backwards(
+    cache: ClipCache, monkeypatch: pytest.MonkeyPatch, mirrored: float, backwards: float, seen: set[int]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, cache._frames.shape, dtype=np.uint8)
+    monkeypatch.setattr(cache, "_frames", noise)
+    shown = PLAIN.model_copy(update={"mirrored_clips": mirrored, "reversed_clips": backwards})
+    found = set()
+    for step in range(3):
+        plain, turned = (feed(cache, settings(run=run)).batch(step).videos.video for run in (PLAIN, shown))
+        ways = [plain, plain.flip(3), plain.flip(1), plain.flip(1, 3)]
+        for i, clip in enumerate(turned):
+            (way,) = [look for look, way in enumerate(ways) if torch.equal(clip, way[i])]
+            found.add(way)
+    assert found == seen
+
+
 def test_clips_stand_with_their_study(cache: ClipCache) -> None:
     """Row i of `Rows` is filled with grey level i, its second view with i + 1, and has EF i + 10."""
     batch = feed(cache, settings(protocol=ProtocolSettings(pool="tokens", views_together=2))).batch(1)

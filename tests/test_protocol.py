@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
-from mcsdr.clips import ClipSettings
+from mcsdr.clips import ClipSettings, Frames
 from mcsdr.model import Model
 from mcsdr.normal import normal_cdf
-from mcsdr.posterior import Posterior, pooled, quantile_nodes
+from mcsdr.pooling import averaged, pooled
+from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.protocol import ProtocolSettings, groups
 from mcsdr.study import Study, View
 
@@ -66,17 +70,35 @@ def test_a_model_pools_the_clips_of_a_study(model: Model, studies: list[Study]) 
     )
 
 
-def test_two_looks_do_not_know_left_from_right(model: Model, studies: list[Study]) -> None:
-    """The mixture of a picture and its mirror image is the same for both; and one of each window, not of each look."""
-    study = studies[0]
-    mirrored = replace(study, clips=(replace(study.clips[0], frames=study.clips[0].frames[:, :, ::-1]),))
-    twice = ProtocolSettings(looks=2)
-    levels = [0.1, 0.5, 0.9]
-    here, there = (model(each, protocol=twice).quantile(levels) for each in (study, mirrored))
-    assert here == pytest.approx(there, abs=0.05)
-    alone = Posterior.mixture([model(study), model(mirrored)])
-    assert here == pytest.approx(alone.quantile(levels), abs=0.05)
-    batch = [studies[1].without("video"), study]
-    pooled_batch, each = model.pooled_and_each(model.encode(batch, twice), model.attribute_rows(batch))
-    assert len(pooled_batch) == len(each) == 2
+@pytest.mark.parametrize("looks", [2, 4])
+def test_looks_at_one_beat_are_averaged(model: Model, studies: list[Study], looks: Literal[2, 4]) -> None:
+    """Left and right, and with four looks first and last, make no difference; one posterior of each window."""
+
+    def shown(by: Callable[[Frames], Frames]) -> Study:
+        clip = studies[0].clips[0]
+        return replace(studies[0], clips=(replace(clip, frames=by(clip.frames)),))
+
+    protocol, levels = ProtocolSettings(looks=looks), [0.1, 0.5, 0.9]
+    ways = [lambda f: f, lambda f: f[:, :, ::-1], lambda f: f[::-1], lambda f: f[::-1, :, ::-1]][:looks]
+    seen = [shown(by) for by in ways]
+    answers = [model(study, protocol=protocol).quantile(levels) for study in seen]
+    for answer in answers[1:]:
+        assert answer == pytest.approx(answers[0], abs=0.05)
+    each = [logit(model(study).quantile(levels) / 100) for study in seen]
+    assert answers[0] == pytest.approx(100 * expit(np.mean(each, axis=0)), abs=0.1)
+    batch = [studies[1].without("video"), studies[0]]
+    video = model.encode(batch, protocol)
+    pooled_batch, each_window = model.pooled_and_each(video, model.attribute_rows(batch))
+    assert len(pooled_batch) == len(each_window) == len(model.features(video)) == 2
     assert pooled_batch[0].median == pytest.approx(model(batch[0]).median, abs=0.05)
+    assert pooled_batch[1].quantile(levels) == pytest.approx(answers[0], abs=0.05)
+
+
+def test_a_mean_of_quantiles_is_as_wide_as_its_members_on_average() -> None:
+    """Two normal posteriors 20 points apart: their mixture is wider than either, their mean is not."""
+    z = quantile_nodes()
+    apart = Posterior.from_nodes(z, 50 + np.array([[-10.0], [10.0]]) + 3 * z)
+    mean = averaged(apart, 2)[0]
+    assert mean.median == pytest.approx(50, abs=1e-6)
+    assert mean.sd == pytest.approx(float(np.mean(apart.sd)), rel=0.06)
+    assert Posterior.mixture([apart[0], apart[1]]).sd > 3 * mean.sd

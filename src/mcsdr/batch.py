@@ -18,11 +18,10 @@ import errno
 import hashlib
 import io
 import json
-import multiprocessing
 import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +47,7 @@ from mcsdr.io import find_clips
 from mcsdr.model import Model, load
 from mcsdr.prediction import Failure, Prediction, answer_file, provenance
 from mcsdr.rows import COLUMNS, row_of, safe
+from mcsdr.workers import worker_pool
 
 HEADER = ("row", "id", *COLUMNS)
 KNOWN = {"age": "age", "sex": "sex", "weight": "weight", "height": "height", "frame_rate": "frame_rate_hz"}
@@ -250,8 +250,7 @@ def _line(cells: Any) -> bytes:
 def _pooled(places: range, inputs: Sequence[Input], asked: Asked, workers: int) -> Iterator[dict[str, Any]]:
     """The rows in order; few inputs are ahead of the row that is waited for."""
     waiting: deque[Future[dict[str, Any]]] = deque()
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker)
+    pool = worker_pool(workers, _leave_interrupts_to_the_parent)
     try:
         for place in places:
             waiting.append(pool.submit(_row_of_worker, place, inputs[place], asked))
@@ -265,11 +264,7 @@ def _pooled(places: range, inputs: Sequence[Input], asked: Asked, workers: int) 
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker() -> None:
-    """One thread each; whoever interrupts the run interrupts the parent."""
-    import torch
-
-    torch.set_num_threads(1)
+def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

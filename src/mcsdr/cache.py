@@ -14,12 +14,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import multiprocessing
 import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from copy import copy
 from dataclasses import astuple, dataclass
 from fractions import Fraction
@@ -28,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from mcsdr.attributes import attribute_row
 from mcsdr.clips import ClipSettings, Frames, store
@@ -36,6 +34,7 @@ from mcsdr.errors import BadRow, McsdrError, TooManyBadRows
 from mcsdr.files import write_table
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.study import KnownPosterior, Study, View
+from mcsdr.workers import worker_pool
 
 FRAMES, INDEX, BAD_ROWS = "frames.u8", "index.json", "bad_rows.csv"
 AHEAD = 8  # studies that each process reads ahead
@@ -165,8 +164,7 @@ def _itself(study: Study) -> Study:
 
 def _read_ahead(cohort: Sequence[Study], workers: int) -> Iterator[Callable[[], Study]]:
     """Studies read by other processes, a bounded number of them ahead."""
-    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of this process' threads
-    with ProcessPoolExecutor(workers, context, initializer=_serve, initargs=(cohort,)) as pool:
+    with worker_pool(workers, _serve, (cohort,)) as pool:
         waiting: deque[Future[Study]] = deque()
         for index in range(len(cohort)):
             waiting.append(pool.submit(_served, index))
@@ -181,7 +179,6 @@ _cohort: Sequence[Study] = ()  # of a process that reads for another
 
 def _serve(cohort: Sequence[Study]) -> None:
     global _cohort
-    torch.set_num_threads(1)
     _cohort = cohort
 
 

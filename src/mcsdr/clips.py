@@ -31,8 +31,6 @@ from mcsdr.study import Clip
 
 SHORTEST_FRAMES = 12  # of a window at `rate_hz`
 SHORTEST_WHOLE = 5  # of a clip that is interpolated
-# Further looks at a window: left and right exchanged; else size and gamma of the grey levels.
-LOOKS = ((True, 1.0, 1.0), (False, 0.92, 1.0), (False, 1.08, 1.0), (False, 1.0, 0.75), (False, 1.0, 1.33))
 Windows = Literal["one", "three", "all", "beats"]
 Frames = NDArray[np.uint8]
 
@@ -205,15 +203,12 @@ def augment(frames: Tensor, by: Augmentation) -> Tensor:
 
 
 def seen_as(window: Frames, look: int) -> Frames:
-    """A window as another exam might have shown it, uint8 [T, H, W]: look 0 as it is, then one row of LOOKS each."""
-    if look == 0:
-        return window
-    mirrored, scale, gamma = LOOKS[look - 1]
-    if mirrored:
-        return np.ascontiguousarray(window[:, :, ::-1])
-    one, none = torch.ones(1), torch.zeros(1)
-    seen = augment(torch.tensor(window[None]), Augmentation(scale * one, none, none, none, gamma * one, one))[0]
-    return np.asarray((255 * seen).round().to(torch.uint8).numpy())
+    """The same beat seen otherwise, uint8 [T, H, W]: 0 as it is, 1 mirrored, 2 the last frame first, 3 both."""
+    if look & 1:
+        window = window[:, :, ::-1]
+    if look & 2:
+        window = window[::-1]
+    return np.ascontiguousarray(window)
 
 
 def random_crop(frames: Tensor, generator: torch.Generator, margin: int = 6) -> Tensor:

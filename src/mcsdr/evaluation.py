@@ -236,9 +236,9 @@ class _Run:
         }
 
     def one_window(self, study: Study) -> Posterior:
-        """The posterior of a study's first clip, one window of it: one that was not pooled, and has trajectories."""
+        """The posterior of a study's first clip, one look at one window: not pooled, so with trajectories."""
         seen = replace(study, clips=study.clips[:1]).without(*self.without)
-        return self.model([seen], self.sampler, self.protocol.model_copy(update={"windows": "one"}))[0]
+        return self.model([seen], self.sampler, self.protocol.model_copy(update={"windows": "one", "looks": 1}))[0]
 
     def answers(self, size: int) -> Iterator[Answered]:
         """The cohort's studies in batches, with their posteriors."""

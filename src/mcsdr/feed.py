@@ -23,6 +23,7 @@ from mcsdr.clips import (
     draw_augmentation,
     interpolate,
     random_crop,
+    seen_as,
     to_grey,
     window_length,
 )
@@ -117,7 +118,11 @@ class Feed:
             for at, clip in enumerate(choose_clips(self.cache.clips[row], together, rng))
         ]
         clips = [clip for _, clip in chosen]
-        frames = torch.from_numpy(np.stack(self._windows(clips, generator, length_seed)))
+        windows = self._windows(clips, generator, length_seed)
+        looks = self._looks(rng, len(windows))
+        frames = torch.from_numpy(
+            np.stack([seen_as(frames, look) for frames, look in zip(windows, looks, strict=True)])
+        )
         places, views = torch.tensor([place for place, _ in chosen]), tuple(clip.view.value for clip in clips)
         match self.settings.run.augmentation:
             case "strong":
@@ -127,6 +132,12 @@ class Feed:
             case "none":
                 seen = frames.float() / 255
         return Videos(to_grey(seen, self.settings.clip), views, places, together), None
+
+    def _looks(self, rng: np.random.Generator, count: int) -> list[int]:
+        """In which of the looks of `clips.seen_as` each clip is shown."""
+        mirrored = rng.random(count) < self.settings.run.mirrored_clips
+        backwards = rng.random(count) < self.settings.run.reversed_clips
+        return [int(look) for look in mirrored + 2 * backwards]
 
     def _windows(self, clips: list[StoredClip], generator: torch.Generator, length_seed: int) -> list[Frames]:
         """A random window of each clip, all of one length, the same on every process: sometimes cut short."""

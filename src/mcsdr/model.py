@@ -37,7 +37,8 @@ from mcsdr.familiarity import Familiarity, token_features
 from mcsdr.files import write_atomically
 from mcsdr.nn.network import Network, NetworkSettings, build_network, channels_last
 from mcsdr.nn.video_encoder import PLACES
-from mcsdr.posterior import Posterior, pooled
+from mcsdr.pooling import averaged, pooled
+from mcsdr.posterior import Posterior
 from mcsdr.protocol import ProtocolSettings, ViewedFrames, groups
 from mcsdr.recalibration import Calibration, pattern_of
 from mcsdr.study import Study
@@ -146,8 +147,9 @@ class Model:
         return PLACES if self.network.settings.encoder == "compact" else 1
 
     def features(self, video: VideoTokens) -> NDArray[np.float64]:
-        """What `familiarity` asks of each group of tokens, [G, …]."""
-        return token_features(video.tokens.float().cpu().numpy(), video.mask.cpu().numpy(), self.places)
+        """What `familiarity` asks of each group of tokens as it is, without its further looks, [G / looks, …]."""
+        plain = slice(None, None, video.looks)
+        return token_features(video.tokens[plain].float().cpu().numpy(), video.mask[plain].cpu().numpy(), self.places)
 
     @cached_property
     def sha256(self) -> str:
@@ -260,15 +262,16 @@ class Model:
             each = Posterior.from_nodes(z[0].double().numpy(), percent[-1], **path)
         else:
             each = Posterior.from_draws(percent[-1], **path)
-        answer = each if len(video.owner) == len(attributes) else pooled(each, video.owner)
+        owner = video.owner[:: video.looks]
         if video.looks > 1:
-            each = pooled(each, np.arange(len(video.owner)) // video.looks)
+            each = averaged(each, video.looks)
+        answer = each if len(owner) == len(attributes) else pooled(each, owner)
         if self.calibration is None or settings.draws is not None:
             return answer, each
         shown, told = video.mask.any(dim=1).cpu().numpy(), ~np.isnan(attributes).all(axis=1)
         pooled_pattern = pattern_of(np.bincount(video.owner, shown) > 0, told)
         calibrated = self.calibration.apply(answer, pooled_pattern)
-        of_windows = pattern_of(shown[:: video.looks], told[video.owner[:: video.looks]])
+        of_windows = pattern_of(shown[:: video.looks], told[owner])
         return calibrated, self.calibration.apply(each, of_windows)
 
     def _flow(self, settings: SamplerSettings) -> torch.nn.Module:

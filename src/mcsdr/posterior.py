@@ -327,27 +327,6 @@ def prob_change(before: Posterior, after: Posterior, at_most: float) -> float:
     return float(np.mean(after.cdf(before.quantile(levels) + at_most)))
 
 
-def pooled(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
-    """The equal-weight mixture of the posteriors of each owner.
-
-    Arguments:
-        posteriors: a batch [G].
-        owner: which of B studies each belongs to, ascending from 0, every study at least once, [G].
-
-    Returns:
-        a batch [B] on the quantile nodes; trajectories are left behind, since those of a mixture are not its own.
-    """
-    counts = np.bincount(owner)
-    first = np.cumsum(counts) - counts
-    z = quantile_nodes()
-    table = np.empty((len(counts), len(z)))
-    for count in np.unique(counts):
-        studies = np.flatnonzero(counts == count)
-        members = [posteriors[first[studies] + i] for i in range(count)]
-        table[studies] = Posterior.mixture(members).y_percent
-    return Posterior.from_nodes(z, table)
-
-
 def _pooled_quantiles(tables: list[MonotoneCubic], weights: Array, z: Array) -> Array:
     """ℓ [B, N] with Σ w_i Φ(G_i⁻¹(ℓ)) = Φ(z): Newton's method between the extreme quantiles of the members."""
     members = np.stack([table(z)[0] for table in tables])

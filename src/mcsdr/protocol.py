@@ -5,8 +5,8 @@
 A *group* is what the network sees at once: one window of one clip (pool = "mixture"), or, where the model was trained
 so, one window of a clip of each view, their tokens side by side (pool = "tokens"). The posteriors of the groups of a
 study are pooled as the equal-weight mixture F = mean F_g: whichever group is right is not known, so disagreement
-between clips widens the answer instead of vanishing in an average. Several *looks* at each group, mirrored, nearer,
-darker, are pooled in the same way: what should not matter to the answer then widens it where it does.
+between clips widens the answer instead of vanishing in an average. Several *looks* at each group, mirrored or the last
+frame first, show the same beat; the mean of their quantiles is the group's posterior (`mcsdr.pooling`).
 
 The field's protocols: the MCSDR paper passes over the whole video once (clips sampled "whole"); others take "one"
 central window, "three", or "all" windows. "beats" takes one around each heartbeat, so that a long clip is answered by
@@ -27,7 +27,7 @@ from mcsdr.study import View
 
 Pool = Literal["mixture", "tokens"]
 ViewedFrames = tuple[Frames, View]
-Looks = Literal[1, 2, 6]
+Looks = Literal[1, 2, 4]
 
 
 class ProtocolSettings(BaseModel):
@@ -38,7 +38,7 @@ class ProtocolSettings(BaseModel):
     windows: Windows = "one"
     pool: Pool = "mixture"
     views_together: int = Field(1, gt=0)  # "tokens": at most so many clips, each of another view, are seen at once
-    looks: Looks = 1  # at each window: as it is; mirrored too; and nearer, farther, brighter and darker besides
+    looks: Looks = 1  # at each window: 1 as it is; 2 mirrored too; 4 both of them the last frame first too
 
     @property
     def together(self) -> int:

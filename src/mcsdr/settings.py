@@ -71,6 +71,8 @@ class RunSettings(Settings):
     seed: int = 0
     precision: Literal["bf16", "no"] = "bf16"  # bf16 where the machine multiplies in it, else float32
     short_clips: float = Field(0.3, ge=0, le=1)  # share of batches cut to fewer frames
+    mirrored_clips: float = Field(0.0, ge=0, le=1)  # share of clips with left and right exchanged
+    reversed_clips: float = Field(0.0, ge=0, le=1)  # share of clips with the last frame first
     augmentation: Literal["strong", "crop", "none"] = "strong"
     select: Literal["crps", "mae"] = "crps"  # the validation figure that the kept model is best in
     validate_every: int = Field(1, gt=0)  # epochs

@@ -23,14 +23,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mcsdr.benchmark.record import Cell, Report, Say, Table, met
@@ -41,6 +39,7 @@ from mcsdr.files import write_atomically
 from mcsdr.metrics.calibration import picp, qice
 from mcsdr.metrics.point import rmse
 from mcsdr.metrics.scores import crps_of, nll
+from mcsdr.workers import worker_pool
 
 Array = NDArray[np.float64]
 DRAWS = 1000  # of CARD's density estimate
@@ -230,18 +229,13 @@ def _results(
         for name, split in left:
             yield remember(name, split, _one(folder, name, split, settings, seed))
         return
-    # A fresh interpreter per worker: threads of this one may hold locks that a fork would copy.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _single_thread) as pool:
+    with worker_pool(workers) as pool:
         running = {pool.submit(_one, folder, name, split, settings, seed): (name, split) for name, split in left}
         try:
             for future in as_completed(running):
                 yield remember(*running[future], future.result())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _single_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def _one(folder: Path, name: str, split: int, settings: TableSettings, seed: int) -> dict[str, float]:

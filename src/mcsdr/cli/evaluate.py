@@ -32,7 +32,7 @@ def evaluate(
     sampler: Literal["exact", "paper", "ddpm"] | None = None,
     seed: int = 0,
     windows: Literal["one", "three", "all", "beats"] | None = None,
-    looks: Literal[1, 2, 6] | None = None,
+    looks: Literal[1, 2, 4] | None = None,
     pool: Literal["mixture", "tokens"] | None = None,
     max_bad: float = 0.02,
 ) -> None:
@@ -62,7 +62,7 @@ def evaluate(
         Which windows of each clip are read: the central one, three, all, or one around each heartbeat; the model's own
         rule unless given.
     looks
-        At each window, pooled as a mixture: 1 as it is, 2 mirrored too, 6 nearer, farther, brighter and darker besides.
+        At each window, their quantiles averaged: 1 as it is, 2 mirrored too, 4 both of them the last frame first too.
     pool
         How a study's clips are joined: a mixture of their posteriors, or their tokens side by side.
     max_bad
