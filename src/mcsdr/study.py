@@ -8,9 +8,11 @@ them. Records are frozen, hold plain NumPy arrays, and carry their units in thei
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,3 +187,26 @@ class Study:
     def all_notices(self) -> tuple[Notice, ...]:
         """The notices of the study and of its clips."""
         return self.notices + tuple(notice for clip in self.clips for notice in clip.notices)
+
+
+class Cohort(Sequence[Study]):
+    """Studies that are read or rendered when they are asked for, one by one."""
+
+    @abstractmethod
+    def study(self, index: int) -> Study:
+        """Study `index`, counted from 0."""
+
+    def batch(self, indices: Sequence[int]) -> list[Study]:
+        """The studies of the given indices."""
+        return [self.study(index) for index in indices]
+
+    def __iter__(self) -> Iterator[Study]:
+        return (self.study(index) for index in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Study: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Study]: ...
+    def __getitem__(self, index: int | slice) -> Study | list[Study]:
+        places = range(len(self))[index]
+        return self.batch(places) if isinstance(places, range) else self.study(places)

@@ -13,16 +13,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal
 
 from mcsdr import io
 from mcsdr.errors import BadRow, InvalidCohort, PatientInTwoSplits
-from mcsdr.study import Attributes, Clip, Notice, Study, View
+from mcsdr.study import Attributes, Clip, Cohort, Notice, Study, View
 
 SPLITS = ("train", "val", "test")
 EF_TOLERANCE = 1.5  # points by which EF may differ from its volumes: tables round to integers
@@ -99,7 +99,7 @@ class Entry:
     row: str = ""
 
 
-class FolderCohort(Sequence[Study]):
+class FolderCohort(Cohort):
     """Studies of a folder, each read from disk when it is asked for.
 
     A subclass passes its entries on; it overrides `read_clip` where its clips are not ordinary files.
@@ -128,13 +128,8 @@ class FolderCohort(Sequence[Study]):
     def __len__(self) -> int:
         return len(self.entries)
 
-    @overload
-    def __getitem__(self, index: int) -> Study: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Study]: ...
-    def __getitem__(self, index: int | slice) -> Study | list[Study]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
+    def study(self, index: int) -> Study:
+        """The study of entry `index`; faults as for `read`."""
         return self.read(self.entries[index])
 
     def read(self, entry: Entry) -> Study:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, overload
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mcsdr.errors import InvalidConfig
 from mcsdr.phantom import ambiguity as hiding
 from mcsdr.phantom import archive, heart, people, planes, ranges, ultrasound, variety
-from mcsdr.study import Attributes, Clip, KnownPosterior, Study, View
+from mcsdr.study import Attributes, Clip, Cohort, KnownPosterior, Study, View
 
 VIEW_NUMBER = {View.A2C: 1, View.PSAX: 2}  # zero would repeat the person's own draw
 VARIED = (View.A4C, View.A2C, View.PSAX, View.PLAX)
@@ -141,7 +141,7 @@ def _draw_offsets(rng: np.random.Generator) -> NDArray[np.int64]:
     return rng.integers(0, room, (ranges.MAX_FRAMES, 2))
 
 
-class PhantomCohort(Sequence[Study]):
+class PhantomCohort(Cohort):
     """A sequence of synthetic studies, rendered when read.
 
     Arguments:
@@ -200,15 +200,9 @@ class PhantomCohort(Sequence[Study]):
     def __len__(self) -> int:
         return self.n
 
-    @overload
-    def __getitem__(self, index: int) -> Study: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Study]: ...
-    def __getitem__(self, index: int | slice) -> Study | list[Study]:
-        indices = range(self.n)[index]
-        if isinstance(indices, range):
-            return self.batch(list(indices))
-        return self.batch([indices])[0]
+    def study(self, index: int) -> Study:
+        """The study of one index."""
+        return self.batch([index])[0]
 
     def __iter__(self) -> Iterator[Study]:
         for start in range(0, self.n, 4):

@@ -23,14 +23,14 @@ what to refuse (`mcsdr.gating`), and some of them, held out, to ask whether it r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, overload
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcsdr.phantom.cohort import PhantomCohort
-from mcsdr.study import Clip, Study, View
+from mcsdr.study import Clip, Cohort, Study, View
 
 Frames = NDArray[np.uint8]
 Array = NDArray[np.float64]
@@ -39,7 +39,7 @@ SIZE = 112
 RATE_HZ = 25.0
 
 
-class ImpostorCohort(Sequence[Study]):
+class ImpostorCohort(Cohort):
     """A sequence of clips to refuse, made when read.
 
     Arguments:
@@ -59,22 +59,12 @@ class ImpostorCohort(Sequence[Study]):
     def __len__(self) -> int:
         return self.n
 
-    @overload
-    def __getitem__(self, index: int) -> Study: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Study]: ...
-    def __getitem__(self, index: int | slice) -> Study | list[Study]:
-        places = range(self.n)[index]
-        return [self._study(place) for place in places] if isinstance(places, range) else self._study(places)
-
-    def __iter__(self) -> Iterator[Study]:
-        return (self._study(index) for index in range(self.n))
-
     def family(self, index: int) -> str:
         """The family of study `index`."""
         return self.families[index % len(self.families)]
 
-    def _study(self, index: int) -> Study:
+    def study(self, index: int) -> Study:
+        """Study `index`, made now."""
         family = self.family(index)
         rng = np.random.default_rng([self.seed, index, *family.encode()])
         view = View.UNKNOWN if family in FAMILIES else View(family)

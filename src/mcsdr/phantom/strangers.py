@@ -12,23 +12,21 @@ Its interval is then too wide for an answer, and its tokens lie apart from those
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import overload
 
 import numpy as np
 
 from mcsdr.phantom import people
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.impostors import FAMILIES, ImpostorCohort
-from mcsdr.study import Attributes, KnownPosterior, Study, View
+from mcsdr.study import Attributes, Cohort, KnownPosterior, Study, View
 
 LEVELS = 25  # K
 # Turns that each of these has for one of any other family: another view of a heart is the hardest to tell.
 TURNS = {View.PSAX.value: 5, View.PLAX.value: 5, "upside-down": 4}
 
 
-class WithStrangers(Sequence[Study]):
+class WithStrangers(Cohort):
     """A cohort of phantoms, a share of them strangers; which, is a function of (seed, index).
 
     Arguments:
@@ -44,20 +42,13 @@ class WithStrangers(Sequence[Study]):
     def __len__(self) -> int:
         return len(self.cohort)
 
-    @overload
-    def __getitem__(self, index: int) -> Study: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Study]: ...
-    def __getitem__(self, index: int | slice) -> Study | list[Study]:
-        places = range(len(self))[index]
-        return [self._study(place) for place in places] if isinstance(places, range) else self._study(places)
-
     def is_stranger(self, index: int) -> bool:
         """Whether study `index` shows nothing of its person's heart."""
         rng = np.random.default_rng([self.cohort.seed, index, *b"stranger"])
         return bool(rng.random() < self.share)
 
-    def _study(self, index: int) -> Study:
+    def study(self, index: int) -> Study:
+        """Study `index`, a stranger or not."""
         if not self.is_stranger(index):
             return self.cohort[index]
         person, shown = self.cohort.person(index), self.impostors[index]
