@@ -68,6 +68,18 @@ def test_a_still_whose_compression_settles_is_a_still(studies: list[Study]) -> N
     assert [gate.code for gate in of_pictures(held)] == ["still-picture"]
 
 
+@pytest.mark.parametrize(("lost", "code"), [(0.2, None), (0.4, None), (0.6, "few-frames-a-second")])
+def test_too_few_different_frames(studies: list[Study], lost: float, code: str | None) -> None:
+    """A recorder that loses frames and holds the last one; compression makes each a little different."""
+    clip, rng = studies[0].clips[0], np.random.default_rng(0)
+    kept = np.flatnonzero(np.arange(len(clip.frames)) * (1 - lost) % 1 < 1 - lost)
+    shown = clip.frames[kept[np.searchsorted(kept, np.arange(len(clip.frames)), "right") - 1]]
+    noisy = (shown + rng.integers(0, 2, shown.shape)).clip(0, 255).astype(np.uint8)
+    for frames in (shown, noisy):
+        found = [gate.code for gate in of_pictures(replace(clip, frames=frames))]
+        assert found == ([code] if code else [])
+
+
 def test_the_readers_doubts_and_less_than_a_beat(studies: list[Study]) -> None:
     clip = studies[0].clips[0]
     unfound = replace(clip, notices=(Notice("sector-not-found", "No sector."),))

@@ -2,7 +2,8 @@
 
     file ──reader──> study ──pictures──> encoder ──familiarity──> posterior ──width, threshold, peaks──> answer
       typed errors          empty, still,         not echo, a child,       wide-interval, at-threshold,
-      (mcsdr.errors)        no sector,            unfamiliar               two-peaked
+      (mcsdr.errors)        lost frames,          unfamiliar               two-peaked
+                            no sector,
                             under one beat
 
 What cannot be read at all, colour Doppler, a single frame or no frame time are errors of the reader. Everything later
@@ -12,6 +13,7 @@ reported; the others are silent, since the remedy for the first usually changes 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ from mcsdr.posterior import Posterior
 from mcsdr.study import ADULT_YEARS, Clip, Study
 
 LEAST_CONTRAST = 16.0  # grey levels between the darkest and the brightest hundredth; phantoms have 80 or more
+HELD = 0.1  # of the larger changes from frame to frame: less is the same frame again; living pictures have 0.18 or more
+LEAST_RATE_HZ = 12.0  # different frames a second; models learn from machines of 15 and more
 LEAST_MOTION = 1.5  # grey levels: what `_motion` of a clip that moves has at least; phantoms have 6 or more
 WHOLE_BEAT = 0.9  # of one beat must be there
 QUARTILES = 1.349  # between the quartiles of a normal distribution of SD 1
@@ -106,6 +110,9 @@ def of_pictures(clip: Clip) -> Iterator[Abstention]:
         yield Abstention("empty-picture", "The picture is black, or of one grey.", ANOTHER_CLIP)
     elif _motion(frames) < LEAST_MOTION:
         yield Abstention("still-picture", "Nothing moves in the clip: it shows a still.", ANOTHER_CLIP)
+    elif (rate := _different_frames(clip.frames) / clip.duration_s) < LEAST_RATE_HZ:
+        text = f"The clip shows {rate:.0f} different frames a second: others are lost, or the same again."
+        yield Abstention("few-frames-a-second", text, "Export the whole clip again, or choose one of 15 Hz or more.")
     if any(notice.code == "sector-not-found" for notice in clip.notices):
         yield Abstention("sector-not-found", "No ultrasound sector was found in the picture.", ANOTHER_CLIP)
     beat_s = _beat_s(clip)
@@ -137,6 +144,14 @@ def _sample(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     at = np.unique(np.linspace(0, len(frames) - 1, SAMPLE).round().astype(int))
     step = max(1, max(frames.shape[1:]) // SIDE)
     return frames[at, ::step, ::step]
+
+
+def _different_frames(frames: NDArray[np.uint8]) -> int:
+    """How many frames are not the one before them again, as where a recorder lost some and held the last."""
+    step = max(1, max(frames.shape[1:]) // SIDE)
+    small = frames[:, ::step, ::step]
+    change = np.array([np.abs(b.astype(np.int16) - a).mean() for a, b in itertools.pairwise(small)])
+    return 1 + int((change > HELD * np.quantile(change, 0.9)).sum())
 
 
 def _motion(frames: NDArray[np.uint8]) -> float:

@@ -252,7 +252,7 @@ def severity_table(found: Found, cohort: str) -> Table:
     notes = [
         f"{len(found.ef)} studies ({cohort}), each under {len(NAMES)} corruptions. Shift of the median, mean and mean "
         "size; MAE of the median to the true EF where it is known, else to the reader's; SD and CRPS of the posterior; "
-        "all in EF points. Coverage of the reader's EF by the 90 % interval. Refused: that interval is too wide.",
+        "all in EF points. Coverage of the reader's EF by the 90 % interval. Refused: by any gate.",
         "From, to: 95 % bootstrap interval over studies of the coverage of answered clips.",
     ]
     return Table("All corruptions by severity", ("severity", *MEASURES, "from", "to"), rows, notes, digits=2)

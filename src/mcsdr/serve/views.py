@@ -134,6 +134,8 @@ def _picture(why: str) -> tuple[str, bool | None]:
     match why:
         case "empty-picture" | "still-picture":
             return "nothing moves in it", False
+        case "few-frames-a-second":
+            return "many frames are lost, or the same again", False
         case "outside-training":
             return "unlike what this model has learnt from", False
         case _:
