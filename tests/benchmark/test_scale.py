@@ -29,7 +29,7 @@ def test_a_tiny_run(tmp_path: Path) -> None:
         "data.workers": "0",
         "network.channels": "[8, 8, 16]",
         "network.width": "16",
-        "start.encoder": '""',
+        "start.model": '""',
     }
     said: list[str] = []
     report = scale.run(tmp_path, sizes=[32, 64], steps=2, val=8, test=8, overrides=small, say=said.append)

@@ -27,6 +27,7 @@ from mcsdr.tokens import EncodedCohort, encode_cohort
 
 SIZES = (1000, 4000, 16_000)
 TEST_SEED = 9
+START = "phantom-a4c"  # the bundled model of configs/phantom.toml, whose weights every size goes on from
 TESTS = ("varied", "shifted-test")  # of which the second holds families that neither training nor selection has seen
 HEADER = (
     "phantoms", "measured on", "MAE to the true EF", "95 % interval", "bias", "CRPS", "90 % coverage", "90 % width",
@@ -59,7 +60,7 @@ def run(
     Raises:
         InvalidConfig: an override that does not fit, or a folder with another training in it.
     """
-    base = {"run.seed": str(seed), **({} if val is None else {"data.val.n": str(val)}), **(overrides or {})}
+    base = {"run.seed": str(seed), "start.model": START, **({} if val is None else {"data.val.n": str(val)}), **(overrides or {})}
     rows: list[list[Cell]] = []
     hashes: dict[str, str] = {}
     for size in sizes:
