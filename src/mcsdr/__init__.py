@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 __version__ = version("mcsdr")
+DEFAULT_MODEL = "phantom-a4c"  # the bundled model that answers unless another is named
 DISCLAIMER = "Research use only; not for diagnosis. A clinician reads the images."
 
 _HOME = {
@@ -27,7 +28,7 @@ _HOME = {
     "load": "mcsdr.model",
     "read_study": "mcsdr.io",
 }
-__all__ = ["DISCLAIMER", "__version__", *sorted(_HOME)]
+__all__ = ["DEFAULT_MODEL", "DISCLAIMER", "__version__", *sorted(_HOME)]
 
 if TYPE_CHECKING:
     from mcsdr.io import read_study

@@ -43,7 +43,6 @@ from mcsdr.protocol import ProtocolSettings, ViewedFrames, groups
 from mcsdr.recalibration import Calibration, pattern_of
 from mcsdr.study import Study
 
-BUNDLED = "phantom-a4c"
 FORMAT = 1
 GATE = "gate."  # begins the names of the numbers in model.safetensors that are not the network's
 WINDOWS_AT_ONCE = 32  # encoded together: all windows of a long study would not fit into memory
@@ -342,7 +341,7 @@ def find(name_or_folder: str | Path) -> Path:
     raise InvalidModel("no model.json here, and no bundled model of this name.", path=str(name_or_folder))
 
 
-def load(name_or_folder: str | Path = BUNDLED, device: str | torch.device = "cpu") -> Model:
+def load(name_or_folder: str | Path = mcsdr.DEFAULT_MODEL, device: str | torch.device = "cpu") -> Model:
     """Load the bundled model, or one that `mcsdr train` wrote.
 
     Raises:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from mcsdr import DEFAULT_MODEL
 from mcsdr.benchmark.record import Cell, Report, Say, Table, met
 from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.errors import McsdrError
-from mcsdr.model import BUNDLED, Model, load
+from mcsdr.model import Model, load
 from mcsdr.phantom.impostors import ImpostorCohort
 from mcsdr.prediction import answer
 from mcsdr.study import Study
@@ -26,7 +27,7 @@ HEADER = ("clips", "asked", "refused %", "by which gates, %")
 
 def run(
     *,
-    model: str = BUNDLED,
+    model: str = DEFAULT_MODEL,
     cohorts: Sequence[str] = OWN,
     each: int = 100,
     seed: int = SEED,

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mcsdr import DEFAULT_MODEL
 from mcsdr.benchmark import metamorphic
 from mcsdr.benchmark.answers import ask, with_clips
 from mcsdr.benchmark.known import TARGETS, Figure
@@ -36,7 +37,7 @@ from mcsdr.metrics.bootstrap import cluster_bootstrap_mean
 from mcsdr.metrics.calibration import inside
 from mcsdr.metrics.rank import spearman
 from mcsdr.metrics.scores import StudyScores
-from mcsdr.model import BUNDLED, Model, load
+from mcsdr.model import Model, load
 from mcsdr.report import robustness_figures
 from mcsdr.report.drawing import save
 from mcsdr.study import Clip, Study
@@ -101,7 +102,7 @@ class Found:
 def run(
     out: Path,
     *,
-    model: str = BUNDLED,
+    model: str = DEFAULT_MODEL,
     cohort: str = COHORT,
     n: int | None = None,
     clips: Sequence[Path] = (),

@@ -60,7 +60,12 @@ def run(
     Raises:
         InvalidConfig: an override that does not fit, or a folder with another training in it.
     """
-    base = {"run.seed": str(seed), "start.model": START, **({} if val is None else {"data.val.n": str(val)}), **(overrides or {})}
+    base = {
+        "run.seed": str(seed),
+        "start.model": START,
+        **({} if val is None else {"data.val.n": str(val)}),
+        **(overrides or {}),
+    }
     rows: list[list[Cell]] = []
     hashes: dict[str, str] = {}
     for size in sizes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from mcsdr import DEFAULT_MODEL
 from mcsdr.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def batch(
     out: Annotated[Path, Parameter(help="The table to write, or to go on with.")],
     /,
     *,
-    model: str = "phantom-a4c",
+    model: str = DEFAULT_MODEL,
     sampler: Literal["exact", "paper", "ddpm"] | None = None,
     seed: int = 0,
     threshold: float | None = None,

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from mcsdr import DEFAULT_MODEL
+
 if TYPE_CHECKING:
     from rich.table import Table
 
 
 def info(
-    model: str = "phantom-a4c", /, *, json_: Annotated[bool, Parameter(name="--json", negative="")] = False
+    model: str = DEFAULT_MODEL, /, *, json_: Annotated[bool, Parameter(name="--json", negative="")] = False
 ) -> None:
     """Print a model's size, training data, hash and figures.
 

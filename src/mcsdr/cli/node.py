@@ -9,6 +9,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from mcsdr import DEFAULT_MODEL
+
 
 def node(
     folder: Path,
@@ -21,7 +23,7 @@ def node(
     port: int = 11112,
     caller: Annotated[list[str] | None, Parameter(negative="")] = None,
     quiet: float = 5.0,
-    model: str = "phantom-a4c",
+    model: str = DEFAULT_MODEL,
 ) -> None:
     """Take clips by C-STORE, and send a structured report on each to an archive, again and again until it has it.
 

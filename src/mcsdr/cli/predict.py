@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from mcsdr import DEFAULT_MODEL
 from mcsdr.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def predict(
     weight: float | None = None,
     height: float | None = None,
     frame_rate: float | None = None,
-    model: str = "phantom-a4c",
+    model: str = DEFAULT_MODEL,
     sampler: Literal["exact", "paper", "ddpm"] | None = None,
     seed: int = 0,
     threshold: float | None = None,

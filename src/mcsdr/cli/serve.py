@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mcsdr import DEFAULT_MODEL
+
 
 def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8765,
     token_file: Path | None = None,
-    model: str = "phantom-a4c",
+    model: str = DEFAULT_MODEL,
     line: int = 16,
     reports: Path | None = None,
     archive: str | None = None,

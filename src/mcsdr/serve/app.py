@@ -30,7 +30,7 @@ from starlette.requests import ClientDisconnect
 
 import mcsdr
 from mcsdr.errors import InputError, McsdrError
-from mcsdr.model import BUNDLED, Model, load
+from mcsdr.model import Model, load
 from mcsdr.posterior import prob_change
 from mcsdr.prediction import Prediction
 from mcsdr.serve import downloads
@@ -73,7 +73,7 @@ class Upload(Known):
 
 
 def create_app(
-    model: Model | str = BUNDLED,
+    model: Model | str = mcsdr.DEFAULT_MODEL,
     *,
     token: str | None = None,
     hosts: tuple[str, ...] = LOOPBACK,

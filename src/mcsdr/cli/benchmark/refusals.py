@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mcsdr import DEFAULT_MODEL
 from mcsdr.cli.benchmark.common import Flag, Names, folder_of, given, publish
 
 
 def refusals(
     *,
-    model: str = "phantom-a4c",
+    model: str = DEFAULT_MODEL,
     cohort: Names = None,
     family: Names = None,
     each: int | None = None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mcsdr import DEFAULT_MODEL
 from mcsdr.cli.benchmark.common import Flag, Paths, folder_of, given, publish
 
 
 def robustness(
-    model: str = "phantom-a4c",
+    model: str = DEFAULT_MODEL,
     /,
     *,
     cohort: str | None = None,
