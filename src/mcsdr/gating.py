@@ -198,7 +198,7 @@ def _see(
                 failures.append((f"study {index}", str(error)))
         altered = [(_altered(frames, alter), view) for frames, view in windows] if alter is not None else []
         if windows:
-            video = model.encode_stored([[window] for window in windows + altered])
+            video = model.encode_stored([[window] for window in windows + altered], model.protocol.changed(looks=1))
             features.append(model.features(video))
         advance(min(len(cohort), start + AT_ONCE))
     return Seen(np.concatenate(features) if features else np.empty((0, 0)), np.array(odd, dtype=bool))
