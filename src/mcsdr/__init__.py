@@ -15,7 +15,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 __version__ = version("mcsdr")
-DEFAULT_MODEL = "phantom-a4c"  # the bundled model that answers unless another is named
+DEFAULT_MODEL = "phantom-a4c-varied"  # the bundled model that answers unless another is named
 DISCLAIMER = "Research use only; not for diagnosis. A clinician reads the images."
 
 _HOME = {
