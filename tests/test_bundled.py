@@ -81,7 +81,12 @@ def test_the_readmes_lines_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "medians" in shown
 
 
-def test_model_json_is_complete(bundled: mcsdr.Model) -> None:
-    description = json.loads((find("phantom-a4c") / "model.json").read_text())
-    assert description["sha256"] == bundled.sha256
+@pytest.mark.parametrize("name", NAMES)
+def test_model_json_is_complete(name: str) -> None:
+    description = json.loads((find(name) / "model.json").read_text())
+    assert description["sha256"] == mcsdr.load(name).sha256
     assert description["card"]["config"]["data"]["train"]["kind"] == "phantom"
+
+
+def test_the_default_model() -> None:
+    assert mcsdr.load().card.name == mcsdr.DEFAULT_MODEL

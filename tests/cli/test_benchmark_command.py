@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mcsdr import DEFAULT_MODEL
 from mcsdr.benchmark import exactness, known, missing, rivals, robustness
 from mcsdr.benchmark.record import Report, Table
 from mcsdr.cli import app
@@ -138,7 +139,7 @@ def test_robustness_writes_no_path_of_the_users_own(
     assert "benchmark robustness small --cohort FOLDER --clip FILE" in json.loads(text)["command"]
     monkeypatch.chdir(tmp_path)
     type_in(monkeypatch, "robustness", "--quick")
-    assert calls[1] == ("robustness", {"model": "phantom-a4c", "seed": 0, "n": 4})
+    assert calls[1] == ("robustness", {"model": DEFAULT_MODEL, "seed": 0, "n": 4})
     assert (tmp_path / "out/benchmark/robustness-quick/robustness.md").exists()
 
 
