@@ -19,7 +19,7 @@ from mcsdr.interop.deidentify import deidentified, deidentify
 from mcsdr.interop.traces import stand_in_pixels, traces
 from mcsdr.io import read_study
 
-PLANTED = (b"Planted", b"PLANTED", b"19480229", b"M\xc3\xbcnchhausen", b"M\xfcnchhausen", b"4711", b"Heartford")
+PLANTED = (b"Planted", b"PLANTED", b"19480229", b"M\xc3\xbcnchhausen", b"M\xfcnchhausen", b"47110815", b"Heartford")
 BANNER = (slice(0, 30), slice(0, 120))  # where the screen's text stands
 SALT = "a secret"
 
@@ -28,12 +28,12 @@ def planted(frames: np.ndarray[Any, Any] | None = None, **tags: Any) -> Dataset:
     """A clip with a name, an identifier, a date or a place wherever one may stand."""
     clip = ultrasound(screen_loop(12) if frames is None else frames, HeartRate="61", **tags)
     clip.SpecificCharacterSet = "ISO_IR 192"
-    clip.PatientName, clip.PatientID, clip.IssuerOfPatientID = "Münchhausen^Planted", "PLANTED-4711", "Heartford"
+    clip.PatientName, clip.PatientID, clip.IssuerOfPatientID = "Münchhausen^Planted", "PLANTED-47110815", "Heartford"
     clip.PatientBirthDate = clip.StudyDate = clip.AcquisitionDateTime = "19480229"
     clip.OtherPatientIDsSequence = [Dataset()]
-    clip.OtherPatientIDsSequence[0].PatientID = "PLANTED-4711"
-    clip.StudyInstanceUID, clip.SeriesInstanceUID = "1.2.3.4711.19480229", "1.2.3.4711.19480229.1"
-    clip.FrameOfReferenceUID = "1.2.3.4711.19480229.9"
+    clip.OtherPatientIDsSequence[0].PatientID = "PLANTED-47110815"
+    clip.StudyInstanceUID, clip.SeriesInstanceUID = "1.2.3.47110815.19480229", "1.2.3.47110815.19480229.1"
+    clip.FrameOfReferenceUID = "1.2.3.47110815.19480229.9"
     clip.InstitutionName, clip.StationName, clip.AccessionNumber = "Heartford Hospital", "PLANTED-SCAN", "PLANTED-9"
     clip.PatientComments = "Planted: allergic"
     clip.PatientAge, clip.PatientSex, clip.PatientSize, clip.PatientWeight = "071Y", "F", "1.63", "58.5"
@@ -205,7 +205,7 @@ def test_bits_above_those_stored_never_reach_the_copy(tmp_path: Path) -> None:
 
 def test_identifiers_are_new_consistent_and_not_to_be_guessed(tmp_path: Path) -> None:
     first, second = planted(), planted(PatientBirthDate="19480229")
-    second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4711.7"
+    second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = "1.2.3.47110815.7"
     a, b, other = copied(first, tmp_path), copied(second, tmp_path), copied(first, tmp_path, salt="another")
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "PatientID"):
         assert a[keyword].value == b[keyword].value != other[keyword].value
