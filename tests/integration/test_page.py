@@ -142,6 +142,8 @@ def test_from_the_drop_to_the_download(open_page: Any, clip: str, tmp_path: Path
     assert "70.5 %" in page.inner_text(".threshold output")
     page.fill("[name=age]", "88")
     until(page, "document.querySelector('.reasons').innerText.includes('age 88 years')")
+    insisted(page)
+    until(page, "document.querySelector('.belief:not([hidden])') !== null")
     for name in ("report.pdf", "report.dcm", "result.json"):
         with page.expect_download() as waiting:
             page.click(f'[data-file="{name}"]')
