@@ -120,9 +120,8 @@ class Feed:
         clips = [clip for _, clip in chosen]
         windows = self._windows(clips, generator, length_seed)
         looks = self._looks(rng, len(windows))
-        frames = torch.from_numpy(
-            np.stack([seen_as(frames, look) for frames, look in zip(windows, looks, strict=True)])
-        )
+        shown = [seen_as(window, look) for window, look in zip(windows, looks, strict=True)]
+        frames = torch.from_numpy(np.stack(shown))
         places, views = torch.tensor([place for place, _ in chosen]), tuple(clip.view.value for clip in clips)
         match self.settings.run.augmentation:
             case "strong":

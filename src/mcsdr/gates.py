@@ -140,17 +140,19 @@ def of_posterior(posterior: Posterior, threshold: float | None = None) -> Iterat
 
 
 def _sample(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """At most SAMPLE frames and about SIDE pixels a side, evenly taken."""
-    at = np.unique(np.linspace(0, len(frames) - 1, SAMPLE).round().astype(int))
+    """At most SAMPLE frames, evenly taken, with fewer pixels."""
+    return _coarse(frames[np.unique(np.linspace(0, len(frames) - 1, SAMPLE).round().astype(int))])
+
+
+def _coarse(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """About SIDE pixels a side, evenly taken."""
     step = max(1, max(frames.shape[1:]) // SIDE)
-    return frames[at, ::step, ::step]
+    return frames[:, ::step, ::step]
 
 
 def _different_frames(frames: NDArray[np.uint8]) -> int:
     """How many frames are not the one before them again, as where a recorder lost some and held the last."""
-    step = max(1, max(frames.shape[1:]) // SIDE)
-    small = frames[:, ::step, ::step]
-    change = np.array([np.abs(b.astype(np.int16) - a).mean() for a, b in itertools.pairwise(small)])
+    change = np.array([np.abs(b.astype(np.int16) - a).mean() for a, b in itertools.pairwise(_coarse(frames))])
     return 1 + int((change > HELD * np.quantile(change, 0.9)).sum())
 
 

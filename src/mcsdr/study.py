@@ -1,7 +1,7 @@
-"""The records that travel through the package: Study, Clip, Attributes, View.
+"""The records that travel through the package: Study, Clip, Attributes, View; and Cohort, many studies.
 
-A *study* is one examination of one patient: any number of clips, whatever is known of the patient, and,
-where a reader has reported it, the ejection fraction. Every reader and data set makes studies; the model takes
+A *study* is one examination of one patient: any number of clips, whatever is known of the patient, and, where a reader
+has reported it, the ejection fraction. Readers make studies, a data set makes a *cohort* of them, and the model takes
 them. Records are frozen, hold plain NumPy arrays, and carry their units in their names.
 """
 
