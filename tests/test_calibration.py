@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from mcsdr.calibration import FOLDS, calibrate, folds_of, measure, refuse_seen
-from mcsdr.datasets import CohortSpec
+from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.diffusion.sampler import PAPER
 from mcsdr.errors import InvalidCohort, InvalidConfig, InvalidModel, TooManyBadRows
 from mcsdr.model import Card, Model, load
 from mcsdr.normal import normal_cdf
 from mcsdr.posterior import Posterior, quantile_nodes
-from mcsdr.prediction import provenance
+from mcsdr.prediction import answer, provenance
 from mcsdr.recalibration import PATTERNS
 from mcsdr.report import figures
 from mcsdr.study import Attributes, Clip, Study
@@ -52,7 +52,8 @@ def test_an_overconfident_model_is_mended(model: Model, tmp_path: Path) -> None:
     assert of_all["recalibrated"].crps < of_all["raw"].crps
     # There were no clips: nothing is known of posteriors from video, and they stay.
     assert set(result.model.calibration.maps) == {"attributes", "nothing"}
-    assert sum(PATTERNS[i] in note for i in (0, 1) for note in result.notes) >= 2
+    assert [note.split(":")[0] for note in result.notes] == list(PATTERNS[:4])
+    assert all("stay as they are" in note for note in result.notes)
 
 
 def test_saved_loaded_and_said(model: Model, tmp_path: Path) -> None:
@@ -110,11 +111,29 @@ def test_the_pattern_picks_the_map_and_pooled_posteriors_are_recalibrated_last(
     mixed = [two, studies[1].without("video"), Study()]
     raw, answer = model(mixed), calibrated(mixed)
     assert answer.known is not None
-    assert answer.known.tolist() == ["video", "attributes", "nothing"]
+    assert answer.known.tolist() == ["several windows", "attributes", "nothing"]
     np.testing.assert_allclose(answer.z[0], np.broadcast_to(raw.z, raw.latent.shape)[0])  # no map: left alone
     maps = calibrated.calibration.maps
     np.testing.assert_allclose(answer.z[1], maps["attributes"].inverse(np.broadcast_to(raw.z, raw.latent.shape)[1]))
     assert np.array_equal(answer.y_percent, raw.y_percent)
+
+
+def test_long_clips_are_calibrated_apart_as_they_are_read(model: Model) -> None:
+    """One window of each study, and all its beats: each pattern has the posteriors that its map is for."""
+    few = list(open_cohort(CohortSpec.parse("phantom:4:6:3.6s")))
+    rng = np.random.default_rng(0)
+    many = [replace(few[i % 4], patient_id=f"p{i}", ef_percent=float(rng.uniform(20, 70))) for i in range(104)]
+    calibrated = calibrate(model, many).model
+    maps = calibrated.calibration.maps
+    assert set(maps) == set(PATTERNS)
+    assert maps["video"].studies == 104
+    told, raw = (answer("a", few[0], one) for one in (calibrated, model))
+    assert len(told.beats) > 1
+    assert told.posterior.known == "several windows and attributes"
+    moved = maps["several windows and attributes"].inverse(raw.posterior.z)
+    np.testing.assert_allclose(told.posterior.z, moved)
+    assert told.beats[0].posterior.known == "video and attributes"
+    assert calibrated(few[0]).known == "video and attributes"
 
 
 def test_calibrating_again_starts_from_the_raw_posteriors(model: Model) -> None:

@@ -24,6 +24,7 @@ from mcsdr.recalibration import (
     pattern_of,
     scores_of,
     shrink,
+    swapped,
 )
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
@@ -161,8 +162,8 @@ def some_calibration(scores: dict[str, np.ndarray]) -> Calibration:
 
 def test_each_pattern_has_its_own_map() -> None:
     rng = np.random.default_rng(0)
-    calibration = some_calibration({PATTERNS[0]: rng.standard_normal(500), PATTERNS[2]: 2 * rng.standard_normal(500)})
-    raw, known = table(3), np.array([PATTERNS[2], PATTERNS[0], PATTERNS[1]])
+    calibration = some_calibration({"attributes": rng.standard_normal(500), "video": 2 * rng.standard_normal(500)})
+    raw, known = table(3), np.array(["video", "attributes", "video and attributes"])
     moved = calibration.apply(raw, known)
     assert moved.sd[0] > 1.7 * raw.sd[0]
     assert moved.sd[1] == pytest.approx(raw.sd[1], rel=0.1)
@@ -173,12 +174,25 @@ def test_each_pattern_has_its_own_map() -> None:
     low, high = calibration.conformal_interval(moved[:2], 0.9)
     alone = calibration.conformal_interval(moved[0], 0.9)
     assert alone == (pytest.approx(low[0]), pytest.approx(high[0]))
-    q = calibration.maps[PATTERNS[2]].conformal[LEVELS.index(0.9)]
+    q = calibration.maps["video"].conformal[LEVELS.index(0.9)]
     np.testing.assert_allclose(alone, raw[0].quantile(normal_cdf([-q, q])), rtol=1e-6)
 
 
 def test_patterns() -> None:
-    assert pattern_of([True, True, False, False], [True, False, True, False]).tolist() == list(PATTERNS)
+    assert pattern_of([7, 2, 1, 1, 0, 0], [True, False] * 3).tolist() == list(PATTERNS)
+    assert [swapped(pattern) for pattern in PATTERNS] == [PATTERNS[i] for i in (2, 3, 0, 1, 4, 5)]
+
+
+@pytest.mark.parametrize(("fitted", "asked"), [("video", "several windows"), ("several windows", "video")])
+def test_one_map_serves_where_nothing_told_windows_apart(fitted: str, asked: str) -> None:
+    """The posterior is moved; the guarantee, which is for studies of the pattern alone, is not given."""
+    calibration = some_calibration({fitted: 2 * np.random.default_rng(0).standard_normal(500)})
+    raw = table(1)
+    moved = calibration.apply(raw, np.array([asked]))
+    assert moved.sd[0] > 1.7 * raw.sd[0]
+    assert np.array_equal(moved.z, calibration.apply(raw, np.array([fitted])).z)
+    with pytest.raises(InvalidConfig, match=asked):
+        calibration.conformal_interval(moved)
 
 
 # --- conformal intervals ---------------------------------------------------------------------------------------------

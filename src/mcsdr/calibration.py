@@ -7,7 +7,8 @@
     >>> result.model.calibration.conformal_interval(posterior, 0.9)         # with a finite-sample guarantee
 
 Each study is encoded once and asked under every pattern of what may be known (`mcsdr.recalibration.PATTERNS`), by
-hiding its video, its attributes, or both. The map that is stored is fitted on all studies; the figures after
+hiding its video, its attributes, or both; where its clips hold more than the model's one window, by all its beats too,
+which is how `mcsdr predict` reads it. The map that is stored is fitted on all studies; the figures after
 recalibration come from FOLDS maps, each fitted without the patients that it is measured on. Studies that the model was
 trained or selected on are refused: there its posteriors look better than they are.
 """
@@ -32,7 +33,7 @@ from mcsdr.metrics.scores import StudyScores
 from mcsdr.metrics.subgroups import LEAST_PATIENTS
 from mcsdr.model import Card, Model, VideoTokens, load
 from mcsdr.posterior import Posterior
-from mcsdr.recalibration import LEVELS, PATTERNS, Calibration, Recalibration, scores_of
+from mcsdr.recalibration import LEVELS, ONE, PATTERNS, SEVERAL, Calibration, Recalibration, scores_of, swapped
 from mcsdr.study import Study
 
 Array = NDArray[np.float64]
@@ -210,9 +211,9 @@ def _ask_all(
     ef: list[float] = []
     patients: list[str] = []
     parts: dict[str, list[tuple[NDArray[np.intp], Posterior]]] = {pattern: [] for pattern in PATTERNS}
-    for studies, video in _encoded(model, cohort, batch, failures, max_bad):
+    for studies, videos in _encoded(model, cohort, batch, failures, max_bad):
         attributes = model.attribute_rows(studies)
-        for pattern, rows, answer in _under_each_pattern(model, video, attributes):
+        for pattern, rows, answer in _under_each_pattern(model, videos, attributes):
             parts[pattern].append((len(ef) + rows, answer))
         ef += [float(study.ef_percent or 0.0) for study in studies]
         patients += [study.patient_id or study.study_id or f"study {len(ef)}-{i}" for i, study in enumerate(studies)]
@@ -236,13 +237,13 @@ def _refuse_few(patients: int) -> None:
 
 def _encoded(
     model: Model, cohort: Sequence[Study], batch: int, failures: list[tuple[str, str]], max_bad: float
-) -> Iterator[tuple[list[Study], VideoTokens]]:
-    """The cohort in batches with their video tokens; what cannot be read or encoded is listed in `failures`."""
+) -> Iterator[tuple[list[Study], list[VideoTokens]]]:
+    """The cohort in batches with their video tokens, see `_encodings`; what cannot be read or encoded is listed."""
 
-    def encode(ready: list[tuple[str, Study]]) -> Iterator[tuple[list[Study], VideoTokens]]:
+    def encode(ready: list[tuple[str, Study]]) -> Iterator[tuple[list[Study], list[VideoTokens]]]:
         studies = [study for _, study in ready]
         try:
-            video = model.encode(studies)
+            videos = _encodings(model, studies)
         except McsdrError as error:
             if len(ready) == 1:
                 _fail(failures, ready[0][0], error, len(cohort), max_bad)
@@ -250,7 +251,7 @@ def _encoded(
             for one in ready:  # one of them spoils the batch
                 yield from encode([one])
             return
-        yield studies, video
+        yield studies, videos
 
     ready: list[tuple[str, Study]] = []
     for index, read in enumerate(readers(cohort)):
@@ -274,19 +275,31 @@ def _fail(failures: list[tuple[str, str]], name: str, error: McsdrError, total: 
     check_limit(failures, total, max_bad)
 
 
+def _encodings(model: Model, studies: Sequence[Study]) -> list[VideoTokens]:
+    """The tokens by the model's own protocol, and those of all beats where clips are longer than its one window."""
+    videos = [model.encode(studies)]
+    if model.reads_beats(clip for study in studies for clip in study.clips):
+        videos.append(model.encode(studies, model.protocol.changed(windows="beats")))
+    return videos
+
+
 def _under_each_pattern(
-    model: Model, video: VideoTokens, attributes: NDArray[np.float32]
+    model: Model, videos: Sequence[VideoTokens], attributes: NDArray[np.float32]
 ) -> Iterator[tuple[str, NDArray[np.intp], Posterior]]:
-    """For each pattern the studies of the batch that have as much, and their posteriors when the rest is hidden."""
-    unseen, unknown = replace(video, mask=video.mask & False), np.full_like(attributes, np.nan)
-    seen = np.bincount(video.owner, video.mask.any(dim=1).cpu().numpy()) > 0
-    known = ~np.isnan(attributes).all(axis=1)
+    """For each pattern the studies of the batch that have as much, and their posteriors when the rest is hidden.
+
+    Arguments:
+        videos: tokens of the same studies; whose windows are as many as a pattern says are taken from the last such.
+    """
+    unknown, known = np.full_like(attributes, np.nan), np.asarray(~np.isnan(attributes).all(axis=1))
+    unseen = replace(videos[0], mask=videos[0].mask & False)
+    seen = {ONE: (videos[0], videos[0].windows == 1), SEVERAL: (videos[-1], videos[-1].windows > 1)}
     for pattern in PATTERNS:
-        with_video, with_attributes = "video" in pattern, "attributes" in pattern
-        rows = np.flatnonzero((seen | (not with_video)) & (known | (not with_attributes)))
+        video, have = next((seen[much] for much in seen if much in pattern), (unseen, np.ones(len(known), dtype=bool)))
+        told = "attributes" in pattern
+        rows = np.flatnonzero(have & (known | (not told)))
         if len(rows):
-            tokens = video if with_video else unseen
-            answer = model.posterior(tokens, attributes if with_attributes else unknown)
+            answer = model.posterior(video, attributes if told else unknown)
             yield pattern, rows, replace(answer[rows], trajectories=None)  # all states would fill the memory
 
 
@@ -297,20 +310,26 @@ def _fit_all(asked: _Asked, seed: int, notes: list[str]) -> tuple[dict[str, Reca
     """The map of every pattern that has patients enough, and its figures."""
     maps: dict[str, Recalibration] = {}
     rows: list[Row] = []
+    too_few: dict[str, str] = {}
     for pattern in PATTERNS:
         if pattern not in asked.answers:
-            notes.append(f"{pattern}: no such study; such posteriors stay as they are.")
+            too_few[pattern] = "no such study"
             continue
         places, raw = asked.answers[pattern]
         patients, ef = asked.patients[places], asked.ef[places]
         count = len(np.unique(patients))
         if count < LEAST_CALIBRATION_PATIENTS:
-            notes.append(f"{pattern}: {count} patients, too few; such posteriors stay as they are.")
+            too_few[pattern] = f"{count} patients, too few"
             continue
         if count < FEW_PATIENTS:
             notes.append(f"{pattern}: {count} patients; below {FEW_PATIENTS} a small fault is not worth mending.")
         maps[pattern] = Recalibration.fit(scores_of(raw, ef), count)
         rows += measure(pattern, raw, ef, patients, seed)
+    for pattern, why in too_few.items():
+        serves = (
+            f"the map of {swapped(pattern)} serves" if swapped(pattern) in maps else "such posteriors stay as they are"
+        )
+        notes.append(f"{pattern}: {why}; {serves}.")
     return maps, rows
 
 

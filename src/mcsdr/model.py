@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -29,7 +29,7 @@ from torch import Tensor
 import mcsdr
 from mcsdr.attributes import AttributeStatistics, attribute_row
 from mcsdr.beats import Beats
-from mcsdr.clips import ClipSettings, beats_of, store, to_grey
+from mcsdr.clips import ClipSettings, beats_of, frame_indices, store, to_grey
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points
 from mcsdr.diffusion.schedule import angles
 from mcsdr.errors import InvalidModel
@@ -41,7 +41,7 @@ from mcsdr.pooling import averaged, pooled
 from mcsdr.posterior import Posterior
 from mcsdr.protocol import ProtocolSettings, ViewedFrames, groups
 from mcsdr.recalibration import Calibration, pattern_of
-from mcsdr.study import Study
+from mcsdr.study import Clip, Study
 
 FORMAT = 1
 GATE = "gate."  # begins the names of the numbers in model.safetensors that are not the network's
@@ -86,6 +86,16 @@ class VideoTokens:
     mask: Tensor
     owner: NDArray[np.int64]
     looks: int = 1
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Which groups have any token, all looks at a window counted as one, [G / looks]."""
+        return np.asarray(self.mask.any(dim=1).cpu().numpy()[:: self.looks])
+
+    @property
+    def windows(self) -> NDArray[np.int64]:
+        """How many windows of each study are seen, [B]."""
+        return np.bincount(self.owner[:: self.looks], self.seen).astype(np.int64)
 
 
 class Flow(torch.nn.Module):
@@ -180,6 +190,12 @@ class Model:
         rows = [attribute_row(study.attributes, self.statistics.names) for study in studies]
         return self.statistics.standardise(np.array(rows, dtype=np.float64).reshape(len(rows), -1))
 
+    def reads_beats(self, clips: Iterable[Clip]) -> bool:
+        """Whether any of the clips holds more than the model's one window, so that `mcsdr predict` reads all beats."""
+        if self.clip.sampling == "whole" or self.protocol.windows != "one":
+            return False
+        return any(len(frame_indices(clip.frame_times_s, self.clip)) > self.clip.frames for clip in clips)
+
     def encode(self, studies: Sequence[Study], protocol: ProtocolSettings | None = None) -> VideoTokens:
         """The video tokens of each study; the costly part, done once per clip whatever is then asked."""
         stored = [[(store(clip, self.clip), clip.view) for clip in study.clips] for study in studies]
@@ -267,11 +283,9 @@ class Model:
         answer = each if len(owner) == len(attributes) else pooled(each, owner)
         if self.calibration is None or settings.draws is not None:
             return answer, each
-        shown, told = video.mask.any(dim=1).cpu().numpy(), ~np.isnan(attributes).all(axis=1)
-        pooled_pattern = pattern_of(np.bincount(video.owner, shown) > 0, told)
-        calibrated = self.calibration.apply(answer, pooled_pattern)
-        of_windows = pattern_of(shown[:: video.looks], told[owner])
-        return calibrated, self.calibration.apply(each, of_windows)
+        told = ~np.isnan(attributes).all(axis=1)
+        calibrated = self.calibration.apply(answer, pattern_of(video.windows, told))
+        return calibrated, self.calibration.apply(each, pattern_of(video.seen, told[owner]))
 
     def _flow(self, settings: SamplerSettings) -> torch.nn.Module:
         if settings not in self._flows:

@@ -356,8 +356,7 @@ def _encode(study: Study, model: Model) -> tuple[VideoTokens, list[float | None]
     A model that would read one window of each clip reads all beats of one that is longer.
     """
     stored = [(store(clip, model.clip), clip.view) for clip in study.clips]
-    longer = any(len(frames) > model.clip.frames for frames, _ in stored)
-    if model.clip.sampling == "whole" or model.protocol.windows != "one" or not longer:
+    if not model.reads_beats(study.clips):
         return model.encode_stored([stored]), []
     beats = [beats_of(clip, frames, model.clip) for clip, (frames, _) in zip(study.clips, stored, strict=True)]
     protocol = model.protocol.changed(windows="beats")

@@ -18,7 +18,8 @@ monotone cubic through nine knots, a straight line beyond them.
 A split-conformal interval of the raw posterior, [G(−q̂), G(q̂)] with q̂ the ⌈(n + 1)λ⌉-th smallest of the n |s_i|, holds
 the label with probability ≥ λ whatever the posteriors are, where studies are exchangeable with those of the
 calibration. It is an average over studies: nothing is promised for a kind of patient. Both are fitted for each pattern
-of what is known of a study (`PATTERNS`), since a posterior from the video may be calibrated and one without it not.
+of what is known of a study (`PATTERNS`), since a posterior from the video may be calibrated and one without it not, and
+since several windows pooled tell more than the mixture of what each of them tells.
 
 References: Dawid 1984, "Statistical theory: the prequential approach"; Kuleshov, Fenner, Ermon 2018, "Accurate
 uncertainties for deep learning using calibrated regression"; Breiman 1995, "Better subset regression using the
@@ -44,7 +45,8 @@ from mcsdr.posterior import Posterior
 
 Array = NDArray[np.float64]
 
-PATTERNS = ("video and attributes", "video", "attributes", "nothing")
+ONE, SEVERAL = "video", "several windows"  # how much of the clips is pooled into an answer
+PATTERNS = (f"{SEVERAL} and attributes", SEVERAL, f"{ONE} and attributes", ONE, "attributes", "nothing")
 LEVELS = (0.5, 0.8, 0.9, 0.95)  # of conformal intervals
 SCORE_LIMIT = 6.0  # scores are held within: at 6 the distribution function is still exact on either side
 TERMS = 4  # of h
@@ -52,14 +54,14 @@ KNOTS: Array = np.array([-2.5, -1.75, -1.1, -0.5, 0.0, 0.5, 1.1, 1.75, 2.5])
 LEAST_SLOPE = 0.2  # no posterior becomes narrower than a fifth of what it was
 
 
-def pattern_of(video: ArrayLike, attributes: ArrayLike) -> NDArray[np.str_]:
+def pattern_of(windows: ArrayLike, attributes: ArrayLike) -> NDArray[np.str_]:
     """What is known of each study, as named in `PATTERNS`.
 
     Arguments:
-        video: whether any clip is seen, bool [B].
+        windows: how many windows of its clips are seen, int [B].
         attributes: whether any attribute is known, bool [B].
     """
-    index = 2 * ~np.asarray(video, dtype=bool) + ~np.asarray(attributes, dtype=bool)
+    index = 2 * (2 - np.minimum(windows, 2)) + ~np.asarray(attributes, dtype=bool)
     patterns: NDArray[np.str_] = np.array(PATTERNS)[index]
     return patterns
 
@@ -177,7 +179,7 @@ class Calibration(BaseModel):
     """A model's recalibrations, one for each pattern of what is known, and on what they were fitted.
 
     Arguments:
-        maps: pattern → recalibration; posteriors of a pattern that is not here stay as they are.
+        maps: pattern → recalibration; a pattern that is not here takes that of `swapped`, or none.
         cohort, synthetic: what it was fitted on, and whether those are phantoms.
         studies, patients: of the cohort.
         date, seed: when, and of the folds in which it was measured.
@@ -256,8 +258,8 @@ class Calibration(BaseModel):
     def _moved(self, posterior: Posterior, known: NDArray[np.str_], undo: bool) -> Posterior:
         z = np.array(np.broadcast_to(posterior.z, posterior.latent.shape))
         for pattern, rows in _rows(known):
-            if pattern in self.maps:
-                one = self.maps[pattern]
+            one = self.maps.get(pattern) or self.maps.get(swapped(pattern))
+            if one is not None:
                 z[rows] = one.h(z[rows]) if undo else one.inverse(z[rows])
         return replace(posterior, z=z)
 
@@ -281,6 +283,11 @@ def shrink(c: Array, n: int) -> Array:
     """c_j (1 − v_j/c_j²)₊ with v_j = 1/((j + 1)n), the variance that c_j has by chance."""
     v = 1 / ((np.arange(len(c)) + 1) * n)
     return c * np.maximum(0.0, 1 - v / np.maximum(c**2, 1e-300))
+
+
+def swapped(pattern: str) -> str:
+    """The same but for how many windows: where no cohort told the two apart, one map serves both."""
+    return pattern.replace(SEVERAL, ONE) if SEVERAL in pattern else pattern.replace(ONE, SEVERAL)
 
 
 def _rows(known: NDArray[np.str_]) -> Sequence[tuple[str, NDArray[np.intp]]]:

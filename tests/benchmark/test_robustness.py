@@ -90,11 +90,14 @@ def test_what_leaves_the_spread_alone_has_no_rank_correlation(found: Found) -> N
 
 def test_versions_of_a_long_clip(long_study: Study) -> None:
     clip = long_study.clips[0]
-    gain, phase, beat, time, mirror = metamorphic.versions(long_study, ClipSettings())
-    assert [len(group) for group in (gain, phase, beat, time, mirror)] == [3, 8, 2, 2, 2]
+    gain, phase, frame, beat, time, mirror = metamorphic.versions(long_study, ClipSettings())
+    assert [len(group) for group in (gain, phase, frame, beat, time, mirror)] == [3, 8, 8, 2, 2, 2]
     beat_s = 60 / (clip.heart_rate_bpm or 0)
-    starts = [version.clips[0].frame_times_s[0] for version in phase]
-    assert np.allclose(np.diff(starts), beat_s / 8, atol=clip.frame_interval_s)
+    for group in (phase, frame):
+        starts = [version.clips[0].frame_times_s[0] for version in group]
+        assert np.allclose(np.diff(starts), beat_s / 8, atol=clip.frame_interval_s)
+    assert all(version.clips[0].frame_times_s[-1] == clip.frame_times_s[-1] for version in frame)
+    assert np.array_equal(frame[0].clips[0].frames, clip.frames)
     for version in phase:
         assert version.clips[0].duration_s == pytest.approx(WINDOW_S, abs=1.01 * clip.frame_interval_s)
         assert len(store(version.clips[0], ClipSettings())) >= 32
@@ -103,9 +106,10 @@ def test_versions_of_a_long_clip(long_study: Study) -> None:
 
 
 def test_a_short_clip_gives_pieces_and_no_further_beat(studies: list[Study]) -> None:
-    _, phase, beat, *_ = metamorphic.versions(studies[0], ClipSettings())
+    _, phase, frame, beat, *_ = metamorphic.versions(studies[0], ClipSettings())
     assert len(beat) == 1
     assert {round(version.clips[0].duration_s, 1) for version in phase} <= {1.0, 1.1}
+    assert {round(version.clips[0].duration_s, 1) for version in frame} <= {1.0, 1.1, 1.2, 1.3}
 
 
 def test_turning_twice_is_not_turning(long_study: Study) -> None:

@@ -94,6 +94,11 @@ def test_phantoms_by_text() -> None:
     child = CohortSpec.parse("phantom:12:7:child", views=["A4C", "PSAX"])
     assert (child.population, child.views) == ("child", (View.A4C, View.PSAX))
     assert child.describe() == "12 synthetic phantoms (child), seed 7, A4C and PSAX"
+    long = CohortSpec.parse("phantom:1:7:varied:2.8s")
+    assert (long.appearance, long.seconds) == ("varied", 2.8)
+    assert long.describe() == "1 synthetic phantoms (varied), seed 7, 2.8 s"
+    assert open_cohort(long)[0].clips[0].duration_s == pytest.approx(2.8, abs=0.05)
+    assert CohortSpec.parse("phantom:12:7:2s").seconds == 2
 
 
 @pytest.mark.parametrize(
@@ -107,6 +112,8 @@ def test_phantoms_by_text() -> None:
         "phantom:1:2:child:3",
         "phantom:1:2:control:dirty",
         "phantom:1:2:child:randomised",
+        "phantom:1:2:0.5s",
+        "phantom:1:2:3xs",
     ],
 )
 def test_phantoms_that_make_no_sense(text: str) -> None:

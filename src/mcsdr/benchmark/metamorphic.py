@@ -5,12 +5,13 @@
     gain ± 10 %              every grey level × 0.9 and × 1.1, cut at white
     another starting phase   pieces as long as a window of the model, of a longer clip, that start 1/8, …, 7/8 of a beat
                              after the first one
-    one more beat            such a piece, and one that goes on for a beat more
+    another starting frame   the clip from 1/8, …, 7/8 of a beat after its first frame to its end
+    one more beat            a piece as long as a window, and one that goes on for a beat more
     time reversal            the last frame first
     left–right mirrored      as machines of the other convention show it
 
 No label is needed, so any clip can be tested. A clip that is too short gives starting phases of pieces of four fifths
-of it, spread over the last fifth, and no further beat.
+of it, and starting frames, spread over the last fifth, and no further beat.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Relation(NamedTuple):
 RELATIONS = (
     Relation("gain ± 10 %", 1.0, 1.0),
     Relation("another starting phase", 2.0, 3.0),
+    Relation("another starting frame", 2.0, 3.0),
     Relation("one more beat", 2.0, 2.0),
     Relation("time reversal", 2.0, 2.0),
     Relation("left–right mirrored", 3.0, 3.0),
@@ -94,6 +96,7 @@ def versions(study: Study, settings: ClipSettings) -> list[list[Study]]:
     return [
         [study, *(with_clips(study, partial(with_gain, by=by)) for by in (0.9, 1.1))],
         [piece(k / PHASES * spare_s, length_s) for k in range(PHASES)],
+        [piece(k / PHASES * spare_s, longest_s + 1) for k in range(PHASES)],
         [first, longer] if enough else [first],
         [study, with_clips(study, reversed_in_time)],
         [study, with_clips(study, mirrored)],

@@ -41,7 +41,8 @@ def calibrate(
         A bundled model's name or a folder that `mcsdr train` wrote.
     data
         A data set's folder, in its own layout, or phantom:N:SEED for phantoms rendered on the way; 100 patients at
-        least, 500 or more for good figures.
+        least, 500 or more for good figures. Clips longer than one window, such as phantom:N:SEED:2.8s, calibrate
+        answers from all their beats too.
     out
         Folder of the new model; MODEL-calibrated unless given, and then nothing may stand there.
     split

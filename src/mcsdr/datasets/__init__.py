@@ -25,7 +25,7 @@ from mcsdr.datasets.entries import FolderCohort
 from mcsdr.datasets.mimic_iv_echo import MimicIvEcho
 from mcsdr.datasets.table import beside
 from mcsdr.errors import InvalidCohort, InvalidConfig, MissingFile
-from mcsdr.phantom.cohort import PhantomCohort
+from mcsdr.phantom.cohort import SAMPLING_HZ, PhantomCohort
 from mcsdr.phantom.strangers import WithStrangers
 from mcsdr.study import Study, View
 
@@ -46,6 +46,7 @@ class CohortSpec(BaseModel):
         n, seed, population: of phantoms; how many, which, and what people.
         appearance: of phantoms; how varied people, exams and pictures are.
         ambiguity, clean: of phantoms that hide something, so that their posterior is known; what, and how they look.
+        seconds: of phantoms; how long their clips last, the 1.28 s of one window where None.
         strangers: of phantoms; the share whose clip shows nothing of their heart, see `phantom.strangers`.
         root: the folder, or a table's path.
         split: "train", "val" or "test"; for phantoms the name that every study carries. All where None.
@@ -66,6 +67,7 @@ class CohortSpec(BaseModel):
     appearance: Appearance = "plain"
     ambiguity: Ambiguity | None = None
     clean: bool = True
+    seconds: float | None = Field(None, ge=1, le=60)
     strangers: float = Field(0.0, ge=0, lt=1)
 
     @classmethod
@@ -77,7 +79,8 @@ class CohortSpec(BaseModel):
         fold: int | None = None,
     ) -> CohortSpec:
         """From the command line: "phantom:N:SEED", "phantom:N:SEED:child", "phantom:N:SEED:varied",
-        "phantom:N:SEED:hidden-wall[:randomised]", "KIND:PATH", or a path whose layout tells.
+        "phantom:N:SEED:hidden-wall[:randomised]", any of them with ":SECONDSs" behind it, "KIND:PATH", or a path
+        whose layout tells.
 
         Raises:
             InvalidConfig: what is asked for has no meaning.
@@ -96,6 +99,8 @@ class CohortSpec(BaseModel):
         kind, *numbers = text.split(":")
         words, numbers = numbers[2:], numbers[:2]
         given: dict[str, Any] = {"kind": kind, "split": split, "views": views}
+        if words and words[-1].endswith("s") and words[-1][:1].isdigit():
+            given["seconds"] = words.pop()[:-1]
         match words:
             case []:
                 pass
@@ -121,7 +126,8 @@ class CohortSpec(BaseModel):
             if self.ambiguity:
                 people = f" ({self.ambiguity}, {'clean' if self.clean else 'randomised'} pictures)"
             strangers = f", {100 * self.strangers:g} % strangers" if self.strangers else ""
-            return f"{self.n} synthetic phantoms{people}, seed {self.seed}{views}{strangers}"
+            length = f", {self.seconds:g} s" if self.seconds else ""
+            return f"{self.n} synthetic phantoms{people}, seed {self.seed}{length}{views}{strangers}"
         fold = "" if self.fold is None else f", fold {self.fold}"
         return f"{self.kind} {self.split or 'all splits'}{fold}{views}"
 
@@ -138,6 +144,8 @@ def open_cohort(spec: CohortSpec) -> Sequence[Study]:
     match spec:
         case CohortSpec(kind="phantom", n=int(n), seed=int(seed)):
             what = spec.model_dump(include={"population", "appearance", "ambiguity", "clean"})
+            if spec.seconds:
+                what["frames"] = round(spec.seconds * SAMPLING_HZ)
             cohort = PhantomCohort(n, seed, split=spec.split, **what, **views)
             return WithStrangers(cohort, spec.strangers) if spec.strangers else cohort
         case CohortSpec(kind="echonet-dynamic", root=Path() as root):
@@ -195,10 +203,10 @@ def _refuse_what_has_no_meaning(spec: CohortSpec) -> None:
         raise InvalidConfig(f"{spec.kind} does not say which view a clip shows.", next_step="Leave the views out.")
     if spec.views is not None and spec.kind == "echonet-dynamic" and View.A4C not in spec.views:
         raise InvalidConfig(f"{spec.kind} holds the view A4C only.", next_step="Leave the views out.")
-    chosen = (spec.population, spec.appearance, spec.ambiguity, spec.strangers)
-    if spec.kind != "phantom" and chosen != ("adult", "plain", None, 0):
+    chosen = (spec.population, spec.appearance, spec.ambiguity, spec.strangers, spec.seconds)
+    if spec.kind != "phantom" and chosen != ("adult", "plain", None, 0, None):
         raise InvalidConfig(
-            "a population, an appearance, an ambiguity or strangers can be chosen for phantoms only.",
+            "a population, an appearance, an ambiguity, strangers or a length can be chosen for phantoms only.",
             next_step="Leave it out.",
         )
     if spec.strangers and (spec.ambiguity or spec.views):

@@ -27,6 +27,7 @@ from mcsdr.phantom import archive, heart, people, planes, ranges, ultrasound, va
 from mcsdr.study import Attributes, Clip, Cohort, KnownPosterior, Study, View
 
 VIEW_NUMBER = {View.A2C: 1, View.PSAX: 2}  # zero would repeat the person's own draw
+SAMPLING_HZ = 25.0  # of what is rendered, unless asked otherwise
 VARIED = (View.A4C, View.A2C, View.PSAX, View.PLAX)
 
 
@@ -169,7 +170,7 @@ class PhantomCohort(Cohort):
         seed: int,
         *,
         frames: int = 32,
-        sampling_hz: float | None = 25.0,
+        sampling_hz: float | None = SAMPLING_HZ,
         seconds: float = 2.0,
         split: str | None = None,
         device: str | torch.device = "cpu",
