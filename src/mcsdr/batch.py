@@ -16,7 +16,6 @@ from __future__ import annotations
 import csv
 import errno
 import hashlib
-import io
 import json
 import signal
 from collections import Counter, deque
@@ -41,7 +40,7 @@ from mcsdr.errors import (
     UnsupportedFormat,
     UnwritableFile,
 )
-from mcsdr.files import write_atomically
+from mcsdr.files import csv_bytes, write_atomically
 from mcsdr.gates import checked_threshold
 from mcsdr.io import find_clips
 from mcsdr.model import Model, load
@@ -143,7 +142,7 @@ def run(
         table = out.open("ab", buffering=0)  # whole rows reach the file, and nothing is left to fail at the close
     with table:
         for row in one if workers == 1 else _pooled(places, inputs, asked, workers):
-            line = _line(row[name] for name in HEADER)
+            line = csv_bytes([[row[name] for name in HEADER]])
             with _typed(out):
                 if table.write(line) < len(line):
                     raise OSError(errno.ENOSPC, "no room for another row")
@@ -238,12 +237,6 @@ def _called(wanted: Input, asked: Asked) -> str:
     return wanted.file if asked.folders else PurePath(wanted.file).name
 
 
-def _line(cells: Any) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode()
-
-
 # --- several processes -----------------------------------------------------------------------------------------------
 
 
@@ -309,7 +302,7 @@ def _begun(out: Path, inputs: Sequence[Input], asked: Asked, settings: dict[str,
         with _typed(out):
             out.unlink(missing_ok=True)  # first, so that no table ever stands beside the settings of another
         write_atomically(beside, json.dumps(settings, indent=2).encode())
-        write_atomically(out, _line(HEADER))
+        write_atomically(out, csv_bytes([HEADER]))
         return Tally()
     changed = _changes(beside, settings)
     if changed:
@@ -350,5 +343,5 @@ def _repaired(out: Path, inputs: Sequence[Input], asked: Asked) -> Tally:
         table.truncate(end)
         table.seek(end)
         if not end:
-            table.write(_line(HEADER))
+            table.write(csv_bytes([HEADER]))
     return tally

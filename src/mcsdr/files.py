@@ -50,8 +50,11 @@ def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[objec
     Raises:
         UnwritableFile: as for `write_atomically`.
     """
+    write_atomically(path, csv_bytes([header, *rows]))
+
+
+def csv_bytes(rows: Iterable[Iterable[object]]) -> bytes:
+    """Rows as lines of a CSV file; None becomes an empty cell."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()

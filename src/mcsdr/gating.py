@@ -127,11 +127,7 @@ def fit(
         return fit_familiarity(ours.features, taught.features[mine], held.features, share, width=model.network.width)
 
     familiarity = taught_by(names)
-    unseen = np.full(len(asked.features), np.nan)
-    for half in range(HALVES if len(names) >= HALVES else 0):
-        mine = _of(names[half::HALVES], to_ask)
-        rest = taught_by([name for name in names if name not in names[half::HALVES]])
-        unseen[mine] = rest.refuses(asked.features[mine]) | asked.odd[mine]
+    unseen = _refused_unseen(names, to_ask, asked, taught_by)
     rates = [_rate("validation", held, familiarity, np.full(len(held.features), np.nan))]
     for name in names:
         mine = _of([name], to_ask)
@@ -141,6 +137,18 @@ def fit(
     gated.familiarity = familiarity
     gated.card = model.card.model_copy(update={"figures": {**model.card.figures, "gate": _figures(rates, share)}})
     return Gated(gated, tuple(rates), tuple(failures), tuple(notes))
+
+
+def _refused_unseen(
+    names: Sequence[str], cohort: ImpostorCohort, asked: Seen, taught_by: Callable[[Sequence[str]], Familiarity]
+) -> NDArray[np.float64]:
+    """Whether each impostor is refused by what was taught by the families of the other half alone; NaN of too few."""
+    refused = np.full(len(asked.features), np.nan)
+    for half in range(HALVES if len(names) >= HALVES else 0):
+        mine = _of(names[half::HALVES], cohort)
+        rest = taught_by([name for name in names if name not in names[half::HALVES]])
+        refused[mine] = rest.refuses(asked.features[mine]) | asked.odd[mine]
+    return refused
 
 
 def _refuse_shared(model: Model, own: CohortSpec | Sequence[Study], other: CohortSpec | Sequence[Study]) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcsdr.errors import UnsupportedFormat
+from mcsdr.files import csv_bytes
 from mcsdr.serve.desk import Job
 
 if TYPE_CHECKING:
@@ -32,10 +32,7 @@ def _csv(job: Job) -> bytes:
     from mcsdr.rows import COLUMNS, row_of
 
     assert job.record is not None
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([COLUMNS, row_of(job.record).values()])
-    return text.getvalue().encode()
+    return csv_bytes([COLUMNS, row_of(job.record).values()])
 
 
 def _html(job: Job) -> bytes:

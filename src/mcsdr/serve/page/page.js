@@ -270,8 +270,10 @@ function moveThreshold({ shell, view }) { // a line in the drawing, and the same
   one(shell, ".threshold output").textContent = `P(EF ≤ ${t} %) ${equals(p)}`;
   one(shell, ".threshold input").setAttribute("aria-valuetext", `EF ${t} %, probability ${percent(p)}`);
   const of = Math.min(99, Math.max(1, Math.round(100 * p)));
-  one(shell, ".threshold .words").textContent = `Of 100 such clips in the population that the model was calibrated on, ${
-    100 * p < 1 ? "fewer than 1" : 100 * p > 99 ? "more than 99" : `about ${of}`} had a reported EF of at most ${t} %.`;
+  const share = 100 * p < 1 ? "fewer than 1" : 100 * p > 99 ? "more than 99" : `about ${of}`;
+  one(shell, ".threshold .words").textContent = view.record.calibration
+    ? `Of 100 such clips in the population that the model was calibrated on, ${share} had a reported EF of at most ${t} %.`
+    : `The model, which is not calibrated, expects a reported EF of at most ${t} % of ${share} in 100 such clips.`;
 }
 
 async function download(exam, name, button) {
