@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 from mcsdr.clips import ClipSettings, Frames
 from mcsdr.model import Model
 from mcsdr.normal import normal_cdf
+from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.pooling import averaged, pooled
 from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.protocol import ProtocolSettings, groups
@@ -28,7 +29,7 @@ def stored(*views: View, frames: int = 64) -> list:
 
 def names(found: list) -> list[list[int]]:
     """Which clips each group shows."""
-    return [[int(frames[0, 0, 0]) for frames, _ in group] for group in found]
+    return [[int(frames[0, 0, 0]) for frames, _ in group.shown] for group in found]
 
 
 def test_a_group_a_window() -> None:
@@ -36,6 +37,9 @@ def test_a_group_a_window() -> None:
     assert names(groups(clips, SETTINGS, ProtocolSettings())) == [[0], [1], [2]]
     assert names(groups(clips, SETTINGS, ProtocolSettings(windows="three"))) == [[0]] * 3 + [[1]] * 3 + [[2]] * 3
     assert groups([], SETTINGS, ProtocolSettings()) == []
+    numbered = groups(clips[:2], SETTINGS, ProtocolSettings(windows="three", looks=2))
+    assert [group.window for group in numbered] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert [group.clip for group in numbered] == [0] * 6 + [1] * 6
 
 
 def test_views_together() -> None:
@@ -94,11 +98,27 @@ def test_looks_at_one_beat_are_averaged(model: Model, studies: list[Study], look
     assert pooled_batch[1].quantile(levels) == pytest.approx(answers[0], abs=0.05)
 
 
+def test_windows_of_a_clip_are_averaged_and_clips_are_mixed(model: Model) -> None:
+    long = [study.clips[0] for study in PhantomCohort(2, seed=5102, frames=64)]
+    study, levels = Study(clips=tuple(long)), [0.05, 0.5, 0.95]
+    protocol = ProtocolSettings(windows="all")
+    video = model.encode([Study(), study], protocol)
+    assert video.windows.tolist() == [0, 6]
+    pooled_batch, each = model.pooled_and_each(video, model.attribute_rows([Study(), study]))
+    assert len(each) == 7
+    clips = [averaged(each[rows], np.zeros(3, dtype=np.int64)) for rows in (slice(1, 4), slice(4, 7))]
+    for clip, alone in zip(clips, long, strict=True):
+        assert clip.quantile(levels)[0] == pytest.approx(
+            model(Study(clips=(alone,)), protocol=protocol).quantile(levels), abs=0.05
+        )
+    assert pooled_batch[1].quantile(levels) == pytest.approx(Posterior.mixture(clips).quantile(levels)[0], abs=1e-3)
+
+
 def test_a_mean_of_quantiles_is_as_wide_as_its_members_on_average() -> None:
     """Two normal posteriors 20 points apart: their mixture is wider than either, their mean is not."""
     z = quantile_nodes()
     apart = Posterior.from_nodes(z, 50 + np.array([[-10.0], [10.0]]) + 3 * z)
-    mean = averaged(apart, 2)[0]
+    mean = averaged(apart, np.array([0, 0]))[0]
     assert mean.median == pytest.approx(50, abs=1e-6)
     assert mean.sd == pytest.approx(float(np.mean(apart.sd)), rel=0.06)
     assert Posterior.mixture([apart[0], apart[1]]).sd > 3 * mean.sd

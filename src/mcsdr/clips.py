@@ -5,7 +5,7 @@ cut from what is stored, each one input of the encoder:
 
     "seconds"   stored are the frames nearest to a grid of `rate_hz`; a window is `frames` of them in a row. A nearest
                 frame keeps its speckle; interpolation would blur it.
-                They are taken from the middle, from all over, or around each beat (`mcsdr.beats`).
+                They are taken from the middle, from all over, and around each beat (`mcsdr.beats`).
     "whole"     stored is every `every`-th frame; the one window is the share `keep` of them, linearly interpolated in
                 time to `frames`. This is the MCSDR paper's way, and that of half sequences (CAMUS).
 
@@ -100,22 +100,22 @@ def cut_windows(
     """The windows of a stored clip, each uint8 [T, size, size].
 
     "one" is the central one, "three" are evenly spaced, "all" overlap by half; "whole" clips have one. "beats" has one
-    around each beat, as found in the stored frames unless `beats` are given; "all" where there is no rhythm.
+    around each beat, as found in the stored frames unless `beats` are given, and after them "all" that are not among
+    them.
     """
     if settings.sampling == "whole":
         return [interpolate(stored, settings.frames, settings.keep)]
     length = window_length(len(stored), settings)
     spare = len(stored) - length
-    starts: list[int] = []
-    if windows == "beats":
-        found = find_beats(stored, settings.rate_hz) if beats is None else beats
-        starts = [window.start for window in found.windows(length)]
     if windows == "one":
         starts = [spare // 2]
     elif windows == "three":
         starts = sorted({0, spare // 2, spare})
-    elif not starts:
+    else:
         starts = np.linspace(0, spare, 1 + math.ceil(spare / (length // 2))).round().astype(int).tolist()
+    if windows == "beats":
+        found = find_beats(stored, settings.rate_hz) if beats is None else beats
+        starts = list(dict.fromkeys([*(window.start for window in found.windows(length)), *starts]))
     return [np.asarray(stored[start : start + length]) for start in starts]
 
 

@@ -39,7 +39,7 @@ from mcsdr.nn.network import Network, NetworkSettings, build_network, channels_l
 from mcsdr.nn.video_encoder import PLACES
 from mcsdr.pooling import averaged, pooled
 from mcsdr.posterior import Posterior
-from mcsdr.protocol import ProtocolSettings, ViewedFrames, groups
+from mcsdr.protocol import Group, ProtocolSettings, ViewedFrames, groups
 from mcsdr.recalibration import Calibration, pattern_of
 from mcsdr.study import Clip, Study
 
@@ -78,24 +78,30 @@ class VideoTokens:
 
     Attributes:
         tokens, mask: [G, L, width], and which of them exist, bool [G, L].
-        owner: the study of each group, ascending, int [G].
-        looks: how many groups in a row are looks at the same windows.
+        owner, clip, window: the study, the clip and the window of each group; each counted through the batch, ascending
+            from 0, int [G].
     """
 
     tokens: Tensor
     mask: Tensor
     owner: NDArray[np.int64]
-    looks: int = 1
+    clip: NDArray[np.int64]
+    window: NDArray[np.int64]
+
+    @cached_property
+    def plain(self) -> NDArray[np.intp]:
+        """The first look at each window, which shows it as it is, [W]."""
+        return np.unique(self.window, return_index=True)[1]
 
     @property
     def seen(self) -> NDArray[np.bool_]:
-        """Which groups have any token, all looks at a window counted as one, [G / looks]."""
-        return np.asarray(self.mask.any(dim=1).cpu().numpy()[:: self.looks])
+        """Which windows have any token, [W]."""
+        return np.asarray(self.mask.any(dim=1).cpu().numpy()[self.plain])
 
     @property
     def windows(self) -> NDArray[np.int64]:
         """How many windows of each study are seen, [B]."""
-        return np.bincount(self.owner[:: self.looks], self.seen).astype(np.int64)
+        return np.bincount(self.owner[self.plain], self.seen).astype(np.int64)
 
 
 class Flow(torch.nn.Module):
@@ -156,9 +162,9 @@ class Model:
         return PLACES if self.network.settings.encoder == "compact" else 1
 
     def features(self, video: VideoTokens) -> NDArray[np.float64]:
-        """What `familiarity` asks of each group of tokens as it is, without its further looks, [G / looks, …]."""
-        plain = slice(None, None, video.looks)
-        return token_features(video.tokens[plain].float().cpu().numpy(), video.mask[plain].cpu().numpy(), self.places)
+        """What `familiarity` asks of each window as it is, without its further looks, [W, …]."""
+        tokens, mask = video.tokens[video.plain], video.mask[video.plain]
+        return token_features(tokens.float().cpu().numpy(), mask.cpu().numpy(), self.places)
 
     @cached_property
     def sha256(self) -> str:
@@ -222,18 +228,24 @@ class Model:
         chosen = protocol or self.protocol
         rhythms = [None] * len(studies) if beats is None else beats
         grouped = [
-            groups(clips, self.clip, chosen, rhythm) or [[]] * chosen.looks
+            groups(clips, self.clip, chosen, rhythm) or [Group([])] * chosen.looks
             for clips, rhythm in zip(studies, rhythms, strict=True)
         ]
-        owner = np.repeat(np.arange(len(studies)), [len(of_study) for of_study in grouped])
-        seen = [group for of_study in grouped for group in of_study]
-        tokens = iter(self._encode_windows([window for group in seen for window in group]))
+        groups_of_all = [(owner, group) for owner, of_study in enumerate(grouped) for group in of_study]
+        shown = [group.shown for _, group in groups_of_all]
+        tokens = iter(self._encode_windows([window for group in shown for window in group]))
         none = torch.empty(0, self.network.width, device=self.device)
-        joined = [torch.cat([none, *(next(tokens) for _ in group)]) for group in seen]
+        joined = [torch.cat([none, *(next(tokens) for _ in group)]) for group in shown]
         lengths = torch.tensor([len(t) for t in joined], device=self.device)
         padded = torch.nn.utils.rnn.pad_sequence(joined, batch_first=True)
         mask = torch.arange(padded.shape[1], device=self.device) < lengths[:, None]
-        return VideoTokens(padded, mask, owner, chosen.looks)
+        return VideoTokens(
+            padded,
+            mask,
+            np.array([owner for owner, _ in groups_of_all], dtype=np.int64),
+            _counted([(owner, group.clip) for owner, group in groups_of_all]),
+            _counted([(owner, group.window) for owner, group in groups_of_all]),
+        )
 
     def _encode_windows(self, windows: Sequence[ViewedFrames]) -> list[Tensor]:
         """Tokens [L, width] of each window; those of one length are encoded together, a bounded number at a time."""
@@ -264,7 +276,7 @@ class Model:
     def pooled_and_each(
         self, video: VideoTokens, attributes: np.ndarray, sampler: SamplerSettings | None = None
     ) -> tuple[Posterior, Posterior]:
-        """The posteriors of the studies [B], and of each window by itself [G / looks], such as a beat."""
+        """The posteriors of the studies [B], and of each window by itself [W], such as a beat."""
         settings = sampler or self.sampler
         z = starting_points(settings, len(video.owner))
         known = torch.from_numpy(attributes[video.owner]).to(self.device)
@@ -277,10 +289,9 @@ class Model:
             each = Posterior.from_nodes(z[0].double().numpy(), percent[-1], **path)
         else:
             each = Posterior.from_draws(percent[-1], **path)
-        owner = video.owner[:: video.looks]
-        if video.looks > 1:
-            each = averaged(each, video.looks)
-        answer = each if len(owner) == len(attributes) else pooled(each, owner)
+        each = averaged(each, video.window)
+        owner, clip = video.owner[video.plain], video.clip[video.plain]
+        answer = pooled(averaged(each, clip), owner[np.unique(clip, return_index=True)[1]])
         if self.calibration is None or settings.draws is not None:
             return answer, each
         told = ~np.isnan(attributes).all(axis=1)
@@ -340,6 +351,12 @@ class Model:
             state |= {GATE + name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         weights: bytes = save_tensors(state)
         return weights
+
+
+def _counted(names: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    """Ascending names, which may repeat, counted from 0."""
+    pairs = np.array(names, dtype=np.int64).reshape(-1, 2)
+    return np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def find(name_or_folder: str | Path) -> Path:

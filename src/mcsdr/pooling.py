@@ -1,8 +1,9 @@
-"""Many posteriors of one study made into one: of its clips and beats by a mixture, of looks at one beat by their mean.
+"""Many posteriors of one study made into one: of its clips by a mixture, of the windows of a clip by their mean.
 
-Which clip or beat is right is not known, so their disagreement belongs into the answer: a mixture widens by it. Looks
-at one beat (mirrored, last frame first) show the same ventricle to the same network, and their disagreement is the
-network's own error: the mean of their quantiles lessens it, and is no wider than they are on average.
+Which of two clips is right is not known, so their disagreement belongs into the answer: a mixture widens by it. Windows
+of one clip, and looks at one window (mirrored, last frame first), show the same ventricle to the same network. Their
+disagreement is the network's own error, or that of beats which differ, and the ejection fraction asked for is that of
+the beats on average. The mean of their quantiles lessens the one and tells the other, and is no wider than they are.
 
 Reference: Ratcliff 1979, "Group reaction time distributions and an analysis of distribution statistics" (means of
 quantiles, after Vincent 1912).
@@ -23,35 +24,48 @@ def pooled(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
 
     Arguments:
         posteriors: a batch [G].
-        owner: which of B studies each belongs to, ascending from 0, every study at least once, [G].
+        owner: which of B each belongs to, ascending from 0, every one of them at least once, [G].
 
     Returns:
-        a batch [B] on the quantile nodes; trajectories are left behind, since those of a mixture are not its own.
+        a batch [B] on the quantile nodes; trajectories are left behind, since those of a mixture are not its own. Where
+        each has an owner of its own, the posteriors as they are.
     """
-    counts = np.bincount(owner)
-    first = np.cumsum(counts) - counts
+    counts, first = _runs(owner)
+    if len(counts) == len(owner):
+        return posteriors
     z = quantile_nodes()
     table = np.empty((len(counts), len(z)))
     for count in np.unique(counts):
-        studies = np.flatnonzero(counts == count)
-        members = [posteriors[first[studies] + i] for i in range(count)]
-        table[studies] = Posterior.mixture(members).y_percent
+        those = np.flatnonzero(counts == count)
+        members = [posteriors[first[those] + i] for i in range(count)]
+        table[those] = Posterior.mixture(members).y_percent
     return Posterior.from_nodes(z, table)
 
 
-def averaged(posteriors: Posterior, looks: int) -> Posterior:
-    """The mean of every `looks` posteriors in a row: each quantile the mean of theirs on the scale ℓ = logit(y/100).
+def averaged(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
+    """The mean of the posteriors of each owner: each quantile the mean of theirs on the scale ℓ = logit(y/100).
 
     Arguments:
-        posteriors: a batch [G] on shared nodes z [1, N], as a sampler gives it; G is a multiple of `looks`.
+        posteriors: a batch [G] on shared nodes z [1, N], as a sampler gives it.
+        owner: as for `pooled`.
 
     Returns:
-        a batch [G / looks]; trajectories are left behind, since none of them ends in the mean.
+        a batch [B]; trajectories are left behind, since none of them ends in the mean. Where each has an owner of its
+        own, the posteriors as they are.
     """
+    counts, first = _runs(owner)
+    if len(counts) == len(owner):
+        return posteriors
     return replace(
         posteriors,
-        latent=posteriors.latent.reshape(-1, looks, posteriors.latent.shape[1]).mean(axis=1),
-        violations=posteriors.violations.reshape(-1, looks).sum(axis=1),
+        latent=np.add.reduceat(posteriors.latent, first) / counts[:, None],
+        violations=np.add.reduceat(posteriors.violations, first),
         trajectories=None,
         angles=None,
     )
+
+
+def _runs(owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many members each owner has, and the first of them, both [B]."""
+    counts = np.bincount(owner).astype(np.int64)
+    return counts, np.cumsum(counts) - counts

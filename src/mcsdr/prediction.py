@@ -257,7 +257,7 @@ class Encoded:
     """A study that was read and whose clips are encoded: attributes may change, and nothing is encoded again.
 
     Attributes:
-        starts_s: of each group of tokens when its beat starts, None if it is none; empty where one window is read.
+        starts_s: of each window when its beat starts, None if it is of none; empty where one window is read.
         seconds: "read" and "encode".
         input_sha256: of the file that the study was read from, if any.
     """
@@ -351,7 +351,7 @@ def conclude(
 
 
 def _encode(study: Study, model: Model) -> tuple[VideoTokens, list[float | None]]:
-    """The study's tokens, and of each group of them when its beat starts, in seconds after its clip's first frame.
+    """The study's tokens, and of each window when its beat starts, in seconds after its clip's first frame.
 
     A model that would read one window of each clip reads all beats of one that is longer.
     """
@@ -369,12 +369,11 @@ def _encode(study: Study, model: Model) -> tuple[VideoTokens, list[float | None]
 
 
 def _starts_s(clip: Clip, stored: ViewedFrames, beats: Beats, model: Model) -> list[float | None]:
-    """When the beat of each window starts; None for the windows of a clip without a rhythm."""
-    windows = beats.windows(window_length(len(stored[0]), model.clip))
-    if not windows:
-        return [None] * len(cut_windows(stored[0], model.clip, "beats", beats))
+    """When the beat of each window starts; None for the windows that are not of one beat."""
     times = clip.frame_times_s[frame_indices(clip.frame_times_s, model.clip)] - clip.frame_times_s[0]
-    return [float(times[window.beat.end_diastole]) for window in windows]
+    of_beats = beats.windows(window_length(len(stored[0]), model.clip))
+    others = len(cut_windows(stored[0], model.clip, "beats", beats)) - len(of_beats)
+    return [float(times[window.beat.end_diastole]) for window in of_beats] + [None] * others
 
 
 def _clip_record(clip: Any) -> dict[str, Any]:

@@ -1,22 +1,22 @@
 """How the clips of a study become one posterior.
 
-    study --clips--> windows --groups--> one posterior per group --mixture--> one posterior
+    study --clips--> windows --looks--> groups --network--> one posterior each --means, mixture--> one posterior
 
-A *group* is what the network sees at once: one window of one clip (pool = "mixture"), or, where the model was trained
-so, one window of a clip of each view, their tokens side by side (pool = "tokens"). The posteriors of the groups of a
-study are pooled as the equal-weight mixture F = mean F_g: whichever group is right is not known, so disagreement
-between clips widens the answer instead of vanishing in an average. Several *looks* at each group, mirrored or the last
-frame first, show the same beat; the mean of their quantiles is the group's posterior (`mcsdr.pooling`).
+A *group* is what the network sees at once: one look at one window of one clip (pool = "mixture"), or, where the model
+was trained so, at one window of a clip of each view, their tokens side by side (pool = "tokens"). *Looks* show a window
+as it is, mirrored, or with its last frame first. The mean of the quantiles of all looks at a window is the window's
+posterior, that of all its windows the clip's; those of several clips are pooled as the equal-weight mixture F = mean
+F_c: whichever clip is right is not known, so that disagreement widens the answer (`mcsdr.pooling`).
 
 The field's protocols: the MCSDR paper passes over the whole video once (clips sampled "whole"); others take "one"
-central window, "three", or "all" windows. "beats" takes one around each heartbeat, so that a long clip is answered by
-all its beats, each with a posterior of its own.
+central window, "three", or "all" windows. "beats" takes one around each heartbeat, which has a posterior of its own,
+and "all" besides, so that a long clip's answer rests on every frame wherever it starts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,20 @@ from mcsdr.study import View
 Pool = Literal["mixture", "tokens"]
 ViewedFrames = tuple[Frames, View]
 Looks = Literal[1, 2, 4]
+
+
+class Group(NamedTuple):
+    """What the network sees at once.
+
+    Attributes:
+        shown: frames and view of each clip.
+        window: which window this is a look at, counted within the study.
+        clip: which clip, or set of clips of different views, that is a window of, counted likewise.
+    """
+
+    shown: list[ViewedFrames]
+    window: int = 0
+    clip: int = 0
 
 
 class ProtocolSettings(BaseModel):
@@ -75,8 +89,8 @@ def groups(
     settings: ClipSettings,
     protocol: ProtocolSettings,
     beats: Sequence[Beats] | None = None,
-) -> list[list[ViewedFrames]]:
-    """The groups of a study from its stored clips; each is seen at once, all are pooled.
+) -> list[Group]:
+    """The groups of a study from its stored clips.
 
     Arguments:
         clips: stored frames and view of each.
@@ -84,31 +98,38 @@ def groups(
         beats: of each clip, for the windows "beats"; found in the frames where not given.
 
     With several views together, group g holds window g of clip g of each view, counted round where a view has fewer.
-    The looks at a group follow each other.
+    The looks at a window follow each other.
     """
-    plain = _groups(clips, settings, protocol, beats)
+    plain = _windows(clips, settings, protocol, beats)
     return [
-        [(seen_as(window, look), view) for window, view in group] for group in plain for look in range(protocol.looks)
+        Group([(seen_as(frames, look), view) for frames, view in shown], window, clip)
+        for window, (clip, shown) in enumerate(plain)
+        for look in range(protocol.looks)
     ]
 
 
-def _groups(
+def _windows(
     clips: Sequence[ViewedFrames],
     settings: ClipSettings,
     protocol: ProtocolSettings,
     beats: Sequence[Beats] | None,
-) -> list[list[ViewedFrames]]:
+) -> list[tuple[int, list[ViewedFrames]]]:
+    """What is seen at once, as it is, and the number of its clip or set of views."""
     rhythm = [None] * len(clips) if beats is None else beats
     windows = [
-        (window, view)
-        for (stored, view), known in zip(clips, rhythm, strict=True)
+        (clip, (window, view))
+        for clip, ((stored, view), known) in enumerate(zip(clips, rhythm, strict=True))
         for window in cut_windows(stored, settings, protocol.windows, known)
     ]
     if protocol.together == 1:
-        return [[window] for window in windows]
+        return [(clip, [window]) for clip, window in windows]
     by_view: dict[View, list[ViewedFrames]] = {}
-    for window, view in windows:
+    for _, (window, view) in windows:
         by_view.setdefault(view, []).append((window, view))
     views = list(by_view.values())
     sets = [views[i : i + protocol.together] for i in range(0, len(views), protocol.together)]
-    return [[view[g % len(view)] for view in chosen] for chosen in sets for g in range(max(map(len, chosen)))]
+    return [
+        (number, [view[g % len(view)] for view in chosen])
+        for number, chosen in enumerate(sets)
+        for g in range(max(map(len, chosen)))
+    ]

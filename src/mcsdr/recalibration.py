@@ -19,7 +19,7 @@ A split-conformal interval of the raw posterior, [G(−q̂), G(q̂)] with q̂ th
 the label with probability ≥ λ whatever the posteriors are, where studies are exchangeable with those of the
 calibration. It is an average over studies: nothing is promised for a kind of patient. Both are fitted for each pattern
 of what is known of a study (`PATTERNS`), since a posterior from the video may be calibrated and one without it not, and
-since several windows pooled tell more than the mixture of what each of them tells.
+since the mean of several windows errs less than any of them, but is as wide.
 
 References: Dawid 1984, "Statistical theory: the prequential approach"; Kuleshov, Fenner, Ermon 2018, "Accurate
 uncertainties for deep learning using calibrated regression"; Breiman 1995, "Better subset regression using the

@@ -89,8 +89,8 @@ class EncodedCohort:
             part = slice(start, start + STUDIES_AT_ONCE)
             tokens = self.tokens[part].to(model.device)
             mask = shown[part, None].expand(tokens.shape[:2]).to(model.device)
-            seen = VideoTokens(tokens, mask, np.arange(len(tokens)))
-            parts.append(model.posterior(seen, rows[part], sampler))
+            each = np.arange(len(tokens))
+            parts.append(model.posterior(VideoTokens(tokens, mask, each, each, each), rows[part], sampler))
         return Posterior.joined(parts)
 
 

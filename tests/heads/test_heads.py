@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -227,7 +228,7 @@ def test_saved_and_loaded_and_asked_with_anything_missing(name: str, tmp_path: P
     ]
     rows, tokens = model.attribute_rows(studies), model.encode(studies)
     shown = torch.tensor([True, True, False])[:, None].expand(-1, 5)
-    tokens = type(tokens)(video, shown, tokens.owner)
+    tokens = replace(tokens, tokens=video, mask=shown)
     before = model.posterior(tokens, rows)
     model.save(tmp_path)
     again = load(tmp_path)
