@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcsdr.beats import find_beats
+from mcsdr.beats import MOST_BEATS, Beats, find_beats
 from mcsdr.clips import (
     ClipSettings,
     augment,
@@ -177,6 +177,13 @@ def test_windows_around_beats_hold_them() -> None:
     assert len(cut_windows(stored[:32], SETTINGS, "beats")) == 1
     still = np.broadcast_to(stored[:1], stored.shape)
     assert len(cut_windows(still, SETTINGS, "beats")) == len(cut_windows(still, SETTINGS, "all"))
+
+
+def test_minutes_of_a_clip_are_not_read_whole() -> None:
+    hour = np.zeros((25 * 3600, 1, 1), np.uint8)
+    no_rhythm = Beats(np.nan, 0.0, (), len(hour), 25.0)
+    assert len(cut_windows(hour, SETTINGS, "beats", no_rhythm)) == MOST_BEATS
+    assert len(cut_windows(hour[:100], SETTINGS, "beats", no_rhythm)) == len(cut_windows(hour[:100], SETTINGS, "all"))
 
 
 def test_further_looks_at_a_window() -> None:

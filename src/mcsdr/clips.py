@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from mcsdr.beats import Beats, find_beats
+from mcsdr.beats import MOST_BEATS, Beats, find_beats
 from mcsdr.errors import ClipTooShort
 from mcsdr.study import Clip
 
@@ -101,7 +101,7 @@ def cut_windows(
 
     "one" is the central one, "three" are evenly spaced, "all" overlap by half; "whole" clips have one. "beats" has one
     around each beat, as found in the stored frames unless `beats` are given, and after them "all" that are not among
-    them.
+    them, or of a very long clip as many, evenly spread, as beats are read.
     """
     if settings.sampling == "whole":
         return [interpolate(stored, settings.frames, settings.keep)]
@@ -112,7 +112,10 @@ def cut_windows(
     elif windows == "three":
         starts = sorted({0, spare // 2, spare})
     else:
-        starts = np.linspace(0, spare, 1 + math.ceil(spare / (length // 2))).round().astype(int).tolist()
+        count = 1 + math.ceil(spare / (length // 2))
+        if windows == "beats":
+            count = min(count, MOST_BEATS)
+        starts = np.linspace(0, spare, count).round().astype(int).tolist()
     if windows == "beats":
         found = find_beats(stored, settings.rate_hz) if beats is None else beats
         starts = list(dict.fromkeys([*(window.start for window in found.windows(length)), *starts]))
