@@ -46,7 +46,8 @@ bundle: .venv/.ready               ## the model in the package, trained and meas
 	$(BIN)/mcsdr train configs/phantom.toml --out runs/phantom
 	$(BIN)/mcsdr train configs/phantom-varied.toml --out runs/phantom-varied
 	$(BIN)/mcsdr gate runs/phantom-varied/model phantom:600:12:varied phantom:800:13:varied --share 0.012 --out runs/phantom-varied/gated
-	$(BIN)/mcsdr calibrate runs/phantom-varied/gated phantom:1000:8:shifted-val:3s --out runs/phantom-varied/calibrated
+	$(BIN)/mcsdr calibrate runs/phantom-varied/gated phantom:1000:8:shifted-val \
+	    --long phantom:1000:8:shifted-val:3s --out runs/phantom-varied/calibrated
 	$(BIN)/python benchmarks/bundle.py runs/phantom-varied/calibrated
 
 picture: .venv/.ready

@@ -4,7 +4,8 @@
     mcsdr train configs/phantom-varied.toml --out runs/phantom-varied
     mcsdr gate runs/phantom-varied/model phantom:600:12:varied phantom:800:13:varied \\
         --share 0.012 --out runs/phantom-varied/gated
-    mcsdr calibrate runs/phantom-varied/gated phantom:1000:8:shifted-val:3s --out runs/phantom-varied/calibrated
+    mcsdr calibrate runs/phantom-varied/gated phantom:1000:8:shifted-val \\
+        --long phantom:1000:8:shifted-val:3s --out runs/phantom-varied/calibrated
     python benchmarks/bundle.py runs/phantom-varied/calibrated
 
 The test phantoms are of seeds that training, selection, gate and calibration have not seen; those of shifted-test also

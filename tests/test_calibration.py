@@ -134,6 +134,12 @@ def test_long_clips_are_calibrated_apart_as_they_are_read(model: Model) -> None:
     np.testing.assert_allclose(told.posterior.z, moved)
     assert told.beats[0].posterior.known == "video and attributes"
     assert calibrated(few[0]).known == "video and attributes"
+    # Answers from several windows may have a cohort of their own; the others' maps are those of the first.
+    without = [study.without("video") for study in many]
+    both = calibrate(model, without, long=many).model.calibration
+    assert set(both.maps) == set(PATTERNS) - {"video", "video and attributes"}
+    assert both.maps["several windows"] == maps["several windows"]
+    assert both.maps["attributes"].scores == pytest.approx(maps["attributes"].scores, abs=1e-4)
 
 
 def test_calibrating_again_starts_from_the_raw_posteriors(model: Model) -> None:

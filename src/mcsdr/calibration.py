@@ -94,6 +94,7 @@ def calibrate(
     model: Model,
     data: CohortSpec | Sequence[Study],
     *,
+    long: CohortSpec | Sequence[Study] | None = None,
     cohort_name: str = "",
     synthetic: bool = False,
     seed: int = 0,
@@ -107,6 +108,7 @@ def calibrate(
         model: what answers, with its own sampler and protocol; a calibration that it has is replaced.
         data: a description of a cohort, which is held against what the model's card says it has seen, or studies with
             `ef_percent`, of which nobody can tell.
+        long: another cohort, of clips longer than one window, for answers from several; `data` serves where None.
         cohort_name, synthetic: of studies, what to call them and whether they are phantoms; a description says both.
         seed: of the folds.
         batch: studies answered together.
@@ -131,7 +133,19 @@ def calibrate(
     plain = copy(model)
     plain.calibration = None
     asked = _ask_all(plain, cohort, batch, max_bad, advance)  # type: ignore[arg-type]
-    maps, rows = _fit_all(asked, seed, notes)
+    by_pattern = dict.fromkeys(PATTERNS, asked)
+    failures = asked.failures
+    if long is not None:
+        longer = long
+        if isinstance(long, CohortSpec):
+            notes += refuse_seen(model.card, long)
+            longer, synthetic = open_cohort(long), synthetic or is_synthetic(long)
+            cohort_name = f"{cohort_name}; {SEVERAL}: {long.describe()}"
+        done = len(asked.ef) + len(asked.failures)
+        of_long = _ask_all(plain, longer, batch, max_bad, lambda more: advance(done + more))  # type: ignore[arg-type]
+        by_pattern |= {pattern: of_long for pattern in PATTERNS if SEVERAL in pattern}
+        failures = [*failures, *of_long.failures]
+    maps, rows = _fit_all(by_pattern, seed, notes)
     about = Calibration(
         maps=maps,
         cohort=cohort_name,
@@ -143,7 +157,7 @@ def calibrate(
         sampler=vars(model.sampler),
         protocol=model.protocol.model_dump(),
     )
-    return Calibrated(_with(model, about, rows), tuple(rows), tuple(asked.failures), tuple(notes))
+    return Calibrated(_with(model, about, rows), tuple(rows), tuple(failures), tuple(notes))
 
 
 def refuse_seen(card: Card, data: CohortSpec) -> list[str]:
@@ -306,12 +320,12 @@ def _under_each_pattern(
 # --- fitting and measuring -------------------------------------------------------------------------------------------
 
 
-def _fit_all(asked: _Asked, seed: int, notes: list[str]) -> tuple[dict[str, Recalibration], list[Row]]:
+def _fit_all(by_pattern: dict[str, _Asked], seed: int, notes: list[str]) -> tuple[dict[str, Recalibration], list[Row]]:
     """The map of every pattern that has patients enough, and its figures."""
     maps: dict[str, Recalibration] = {}
     rows: list[Row] = []
     too_few: dict[str, str] = {}
-    for pattern in PATTERNS:
+    for pattern, asked in by_pattern.items():
         if pattern not in asked.answers:
             too_few[pattern] = "no such study"
             continue

@@ -24,6 +24,7 @@ def calibrate(
     /,
     *,
     out: Path | None = None,
+    long: str | None = None,
     split: Literal["train", "val", "test"] | None = None,
     views: Annotated[list[Literal["A4C", "A2C", "PSAX"]] | None, Parameter(negative="")] = None,
     fold: int | None = None,
@@ -41,10 +42,12 @@ def calibrate(
         A bundled model's name or a folder that `mcsdr train` wrote.
     data
         A data set's folder, in its own layout, or phantom:N:SEED for phantoms rendered on the way; 100 patients at
-        least, 500 or more for good figures. Clips longer than one window, such as phantom:N:SEED:2.8s, calibrate
-        answers from all their beats too.
+        least, 500 or more for good figures.
     out
         Folder of the new model; MODEL-calibrated unless given, and then nothing may stand there.
+    long
+        Other such data, of clips longer than one window, such as phantom:N:SEED:3s, to calibrate answers from all
+        their beats on; DATA's own longer clips unless given.
     split
         Only this split of the folder.
     views
@@ -67,9 +70,13 @@ def calibrate(
     folder = out or _beside(model)
     estimator = load(model)
     spec = CohortSpec.parse(data, split, views=views, fold=fold)
-    refuse_seen(estimator.card, spec)
-    with progress(spec.describe(), len(open_cohort(spec))) as advance:
-        result = fit(estimator, spec, seed=seed, max_bad=max_bad, advance=advance)
+    longer = None if long is None else CohortSpec.parse(long, split, views=views, fold=fold)
+    both = [spec] if longer is None else [spec, longer]
+    for one in both:
+        refuse_seen(estimator.card, one)
+    studies = sum(len(open_cohort(one)) for one in both)
+    with progress(" and ".join(one.describe() for one in both), studies) as advance:
+        result = fit(estimator, spec, long=longer, seed=seed, max_bad=max_bad, advance=advance)
     _deliver(Console(width=None if Console().is_terminal else 160), result, model, folder)
 
 
