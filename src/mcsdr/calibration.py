@@ -126,23 +126,19 @@ def calibrate(
             next_step="Train or save the model with sampler.draws = none.",
         )
     notes: list[str] = []
-    cohort = data
     if isinstance(data, CohortSpec):
         notes += refuse_seen(model.card, data)
-        cohort, cohort_name, synthetic = open_cohort(data), data.describe(), is_synthetic(data)
+        cohort_name, synthetic = data.describe(), is_synthetic(data)
+    if isinstance(long, CohortSpec):
+        notes += refuse_seen(model.card, long)
+        cohort_name, synthetic = f"{cohort_name}; {SEVERAL}: {long.describe()}", synthetic or is_synthetic(long)
     plain = copy(model)
     plain.calibration = None
-    asked = _ask_all(plain, cohort, batch, max_bad, advance)  # type: ignore[arg-type]
-    by_pattern = dict.fromkeys(PATTERNS, asked)
-    failures = asked.failures
+    asked = _ask_all(plain, opened(data), batch, max_bad, advance)
+    by_pattern, failures = dict.fromkeys(PATTERNS, asked), asked.failures
     if long is not None:
-        longer = long
-        if isinstance(long, CohortSpec):
-            notes += refuse_seen(model.card, long)
-            longer, synthetic = open_cohort(long), synthetic or is_synthetic(long)
-            cohort_name = f"{cohort_name}; {SEVERAL}: {long.describe()}"
         done = len(asked.ef) + len(asked.failures)
-        of_long = _ask_all(plain, longer, batch, max_bad, lambda more: advance(done + more))  # type: ignore[arg-type]
+        of_long = _ask_all(plain, opened(long), batch, max_bad, lambda more: advance(done + more))
         by_pattern |= {pattern: of_long for pattern in PATTERNS if SEVERAL in pattern}
         failures = [*failures, *of_long.failures]
     maps, rows = _fit_all(by_pattern, seed, notes)
@@ -158,6 +154,11 @@ def calibrate(
         protocol=model.protocol.model_dump(),
     )
     return Calibrated(_with(model, about, rows), tuple(rows), tuple(failures), tuple(notes))
+
+
+def opened(data: CohortSpec | Sequence[Study]) -> Sequence[Study]:
+    """The studies that a description stands for, or those given."""
+    return open_cohort(data) if isinstance(data, CohortSpec) else data
 
 
 def refuse_seen(card: Card, data: CohortSpec) -> list[str]:

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mcsdr.calibration import refuse_seen
+from mcsdr.calibration import opened, refuse_seen
 from mcsdr.clips import Frames, augment, cut_windows, draw_augmentation, store
-from mcsdr.datasets import CohortSpec, open_cohort
+from mcsdr.datasets import CohortSpec
 from mcsdr.errors import InvalidCohort, InvalidConfig, McsdrError
 from mcsdr.familiarity import LEAST_CLIPS, Familiarity, fit_familiarity
 from mcsdr.gates import of_pictures
@@ -112,7 +112,7 @@ def fit(
         generator = torch.Generator().manual_seed(seed) if altered else None
         return _see(model, cohort, generator, failures, lambda done: advance(what, done))
 
-    own_clips, held_clips = _opened(own), _opened(validation)
+    own_clips, held_clips = opened(own), opened(validation)
     names = ImpostorCohort(0, seed, families).families
     _refuse_few(impostors * (len(names) // HALVES if len(names) >= HALVES else 1), len(own_clips), len(held_clips))
     ours = seen("own clips", own_clips, altered=True)
@@ -179,10 +179,6 @@ def _refuse_few(*counts: int) -> None:
             f"clips: {LEAST_CLIPS} of each are the least.",
             next_step="Give more phantoms, or more --impostors of each family; 600, 400 and 40 are good numbers.",
         )
-
-
-def _opened(data: CohortSpec | Sequence[Study]) -> Sequence[Study]:
-    return open_cohort(data) if isinstance(data, CohortSpec) else data
 
 
 def _see(
