@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mcsdr.errors import InvalidConfig
-from mcsdr.phantom import archive, heart, ranges, ultrasound, variety
+from mcsdr.phantom import archive, faults, heart, planes, ranges, ultrasound, variety
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.contraction import moment, weight
 from mcsdr.phantom.outline import profile
@@ -66,6 +66,41 @@ def test_the_mean_of_the_beats_that_readers_count_is_the_persons_own() -> None:
         assert 0.25 <= p["systolic_share"] <= 0.55
         counted = [0, 1, 2] if not p["ectopic"] else [k for k in range(3) if efs[k] > 0.85 * efs[:3].max()]
         assert abs(efs[counted].mean() - 1) < 0.1
+
+
+def test_a_curved_axis_keeps_the_volume() -> None:
+    p = people(4, bend=0.08, ef=0.5, plane_offset_mm=0.0, foreshortening=0.0, akinesia=0.0, dyssynchrony=0.0)
+    times = torch.tensor([0.0, 0.2])[None, :, None].expand(4, 2, 1)
+    beat = heart.beat(p, times)
+    u, v = torch.meshgrid(torch.arange(-90.0, 90.0, 1.0), torch.arange(-10.0, 125.0, 1.0), indexing="ij")
+    u, v = u.reshape(1, 1, -1), v.reshape(1, 1, -1)
+
+    def pixels(p: heart.Parameters) -> torch.Tensor:
+        x, y, z = planes.to_heart(p, View.A4C, u.expand(4, 1, -1), v.expand(4, 1, -1))
+        lies = heart.surfaces(p, beat, x, y, z)
+        return ((lies.endo_mm < 0) & (lies.beyond_base_mm < 0)).sum(-1).float()
+
+    curved, straight = pixels(p), pixels(p | {"bend": torch.zeros_like(p["bend"])})
+    assert torch.allclose(curved, straight, rtol=0.02)
+
+
+def test_layers_lie_outside_the_ventricle_and_the_curtain_hides_one_side() -> None:
+    p = people(6, lung=1.0, lung_at=0.5, lung_edge=0.05, lung_side=1.0, flank=0.0, near_field=0.0)
+    seen = faults.seen(p, torch.full((6, 1, 1), 0.5), torch.tensor([[[-0.9, 0.0, 0.9]]]))
+    assert torch.allclose(seen, torch.tensor([1.0, 1.0, 0.0]).expand(6, 1, 3), atol=1e-3)
+    texture = torch.from_numpy(np.stack([ranges.draw_texture(np.random.default_rng(k), 4.0) for k in range(6)]))
+    depths, beams = torch.linspace(5, 150, 120)[None, :, None].expand(6, -1, 1), torch.linspace(-1, 1, 80)[None, None]
+    layers = faults.streaks(p | {"streaks": torch.ones(6, 1, 1)}, texture, depths, beams).log()
+    assert (layers.diff(dim=1).abs().mean() > layers.diff(dim=2).abs().mean()).item()
+    x, z = torch.zeros(6, 1, 1), p["length_mm"] * 0.5
+    assert (heart.tissue(p, heart.beat(p, torch.zeros(6, 1, 1)), x, x, z).outside < 1e-6).all()
+
+
+def test_the_machine_remembers_the_pictures_before() -> None:
+    frames = np.zeros((3, 2, 2), dtype=np.uint8)
+    frames[1:] = 200
+    blended = archive.persistent(frames, 0.04, np.array([0.0, 0.04, 0.08]))
+    assert blended[:, 0, 0].tolist() == [0, round(200 * (1 - math.exp(-1))), round(200 * (1 - math.exp(-2)))]
 
 
 def test_rows_are_there_as_often_as_the_table_says() -> None:

@@ -22,7 +22,8 @@ Array = NDArray[np.float64]
 
 def finished(frames: Frames, p: Mapping[str, Value], times_s: Array) -> Frames:
     """The clip as an archive holds it: floor level, mirror, drawings, lost and shaken frames, fewer pixels, JPEG."""
-    x = np.maximum(frames, np.uint8(round(255 * p["floor_level"])))
+    x = persistent(frames, p["persistence_s"], times_s) if p["persistence_s"] else frames
+    x = np.maximum(x, np.uint8(round(255 * p["floor_level"])))
     if p["mirrored"]:
         x = np.ascontiguousarray(x[:, :, ::-1])
     x = draw_over(x, p, times_s)
@@ -31,6 +32,15 @@ def finished(frames: Frames, p: Mapping[str, Value], times_s: Array) -> Frames:
     if p["resample"] < 1:
         x = resampled(x, p["resample"])
     return jpeg(x, round(p["jpeg"])) if p["jpeg"] else x
+
+
+def persistent(frames: Frames, memory_s: float, times_s: Array) -> Frames:
+    """Every picture blended into those before it, which fade with the time constant `memory_s`."""
+    kept = np.exp(-np.diff(times_s) / memory_s)
+    blend = [frames[0].astype(np.float32)]
+    for frame, share in zip(frames[1:], kept.tolist(), strict=True):
+        blend.append(share * blend[-1] + (1 - share) * frame)
+    return np.asarray(np.stack(blend).round().astype(np.uint8))
 
 
 def draw_over(frames: Frames, p: Mapping[str, Value], times_s: Array) -> Frames:

@@ -53,6 +53,21 @@ def veil(p: Parameters, texture: Tensor, rows: int, beams: int) -> Tensor:
     return torch.exp(p["veil"] * field - 0.5 * p["veil"] ** 2)
 
 
+def streaks(p: Parameters, texture: Tensor, r_mm: Tensor, angle: Tensor) -> Tensor:
+    """The same of tissue that lies in layers across the beams, fixed to the probe: [B, R, BEAMS].
+
+    Arguments:
+        r_mm: range [B, R, 1].
+        angle: −1 to 1 [B, 1, BEAMS].
+    """
+    field = texture[:, 1:, -PATCHES:, -PATCHES:] * (1.5 * math.sqrt(2))
+    down, across = (r_mm / p["streaks_mm"]).expand(-1, -1, angle.shape[-1]), angle / (2 * p["streaks_arc"])
+    # Layers lean a little, as no two run parallel to the probe.
+    grid = torch.stack([across.expand_as(down), down + 1.5 * across], -1) * (2 / PATCHES)
+    read = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[:, 0]
+    return torch.exp(p["streaks"] * read.clamp(-2.5, 2.5) - 0.5 * p["streaks"] ** 2)
+
+
 def blurred(echo: Tensor, sigma: Tensor, dim: int) -> Tensor:
     """Echoes [B, 2, T, R, BEAMS] blurred along `dim`, −1 or −2, by a Gaussian of SD `sigma` [B] samples, power kept."""
     n = echo.shape[dim]
@@ -97,7 +112,9 @@ def gain(p: Parameters, depth: Tensor) -> Tensor:
 
 def seen(p: Parameters, depth: Tensor, angle: Tensor) -> Tensor:
     """Share of the echo left near the sector's ends: depth 0 to 1 [B, R, 1], angle −1 to 1 [B, 1, BEAMS]."""
-    return (1 - p["flank"] * angle.abs() ** 4) * (depth > p["near_field"])
+    side = torch.where(p["lung_side"] < 0, -1.0, 1.0)
+    behind = torch.sigmoid((side * angle - p["lung_at"]) / (0.25 * p["lung_edge"]))
+    return (1 - p["flank"] * angle.abs() ** 4) * (1 - p["lung"] * behind) * (depth > p["near_field"])
 
 
 def exposed(p: Parameters, envelope: Tensor) -> Tensor:

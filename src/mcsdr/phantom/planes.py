@@ -10,9 +10,10 @@ and in the short axis both start at the middle of the ventricle. *Heart*: (x, y,
     PSAX   x = u,   y = −v,                z = level · L
     PLAX   as A2C at another angle, the long axis lying across the picture
 
-with L the length at end-diastole. The heart sways once a beat and follows the breath; a varied one also turns about its
-base within the plane, and the probe slides. In pixels, x runs to the right
-and y downwards and the centre of the pixel frames[i, j] is (j + ½, i + ½): a point (x, y) lies in frames[⌊y⌋, ⌊x⌋].
+with L the length at end-diastole. A varied heart may be curved: its cross-sections are then shifted along x by
+4 b L s (1 − s), s = z / L. The heart sways once a beat and follows the breath; a varied one also turns about its base
+within the plane, and the probe slides. In pixels, x runs to the right and y downwards and the centre of the pixel
+frames[i, j] is (j + ½, i + ½): a point (x, y) lies in frames[⌊y⌋, ⌊x⌋].
 A picture that is not square shows all that the square one shows, with more at its sides or below.
 
 Shapes: parameters [B, 1, 1], times and per-frame quantities [B, T, 1], points [B, 1 or T, P].
@@ -109,14 +110,22 @@ def to_picture(p: Parameters, view: View, times_s: Tensor, u: Tensor, v: Tensor)
 def to_heart(p: Parameters, view: View, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Points of the plane in the heart's frame: x, y, z."""
     if view == View.PSAX:
-        return u, -v, (p["level"] * p["length_mm"]).expand_as(u)
+        return _straight(p, u, -v, (p["level"] * p["length_mm"]).expand_as(u))
     along = v - p["length_mm"]  # from the base, towards the atria
     z = p["length_mm"] + along * torch.cos(p["foreshortening"])
     off = (along * torch.sin(p["foreshortening"]) + p["plane_offset_mm"]).expand_as(u)
     if view == View.A4C:
-        return u, off, z
+        return _straight(p, u, off, z)
     cos, sin = torch.cos(p["plane_angle"]), torch.sin(p["plane_angle"])
-    return u * cos - off * sin, u * sin + off * cos, z
+    return _straight(p, u * cos - off * sin, u * sin + off * cos, z)
+
+
+def _straight(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A heart whose axis is curved, straightened: every cross-section is shifted as a whole, so volumes are kept."""
+    if "bend" not in p:
+        return x, y, z
+    s = (z / p["length_mm"]).clamp(0, 1)
+    return x - 4 * p["bend"] * p["length_mm"] * s * (1 - s), y, z
 
 
 def _motion(p: Parameters, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:

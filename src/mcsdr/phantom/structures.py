@@ -34,6 +34,40 @@ def septal_bulge(p: Parameters, s: Tensor, around: Tensor) -> Tensor:
     return p["septal_bulge"] * septal * torch.exp(-0.5 * ((s - 0.85) / 0.15) ** 2)
 
 
+def thicker(p: Parameters, s: Tensor, around: Tensor) -> Tensor:
+    """How much thicker the wall is at level s and angle φ than an even one, as a share of it."""
+    waves = torch.sin(2 * math.pi * p["wall_waves_count"] * s + p["wall_waves_phase"] + 1.3 * torch.cos(around))
+    return septal_bulge(p, s, around) + p["wall_waves"] * waves * torch.cos(around - p["wall_waves_phase"])
+
+
+def fading(p: Parameters, around: Tensor) -> Tensor:
+    """Share of the echo that a neighbour's wall keeps at the angle φ around it."""
+    phase = p["chamber_fade_phase"]
+    waves = 0.5 + 0.3 * torch.cos(around + phase) + 0.2 * torch.cos(3 * around - 2 * phase)
+    return 1 - p["chamber_fade"] * waves.clamp(0, 1)
+
+
+def leaflet(x: Tensor, z: Tensor, hinge: Tensor, side: float, opening: Tensor, longest: Tensor, share: float) -> Tensor:
+    """Distance in mm from one leaflet of a valve in the plane z = 0 that spans ±`hinge` around x = 0.
+
+    Closed, the leaflet covers `share` of the span; open, it points towards −z.
+    """
+    angle = 0.25 + 1.05 * opening
+    length = torch.minimum(longest, hinge * 2 * share / torch.cos(angle).clamp(min=0.3))
+    dx, dz = -side * torch.cos(angle), -torch.sin(angle)
+    u = x - side * hinge
+    along = torch.minimum((u * dx + z * dz).clamp(min=0), length)
+    return torch.hypot(u - along * dx, z - along * dz)
+
+
+def tricuspid(p: Parameters, opening: Tensor, base_mm: Tensor, half_width_mm: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    """Mask of the tricuspid leaflets, hinged a little nearer to the apex than the mitral ones."""
+    half = 0.75 * p["rv_width"] * half_width_mm
+    u, v = x + (1 + p["wall_share"]) * half_width_mm + half, z - base_mm + 5.0
+    pair = [leaflet(u, v, half, side, opening, 0.8 * p["leaflet_mm"], 0.52) for side in (-1.0, 1.0)]
+    return torch.maximum(*(inside(distance - p["leaflet_half_mm"]) for distance in pair)) * (p["tricuspid"] > 0)
+
+
 def draw(
     p: Parameters, at: Place, amplitude: Tensor, blood: Tensor, wall: Tensor, above_base: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -46,6 +80,8 @@ def draw(
     band = _moderator_band(p, at)
     amplitude, blood = torch.maximum(amplitude, band * p["moderator_band"] * wall), blood * (1 - band)
     amplitude = torch.maximum(amplitude, p["far_wall"] * p["wall"] * _far_wall(p, at))
+    ring = _annulus(p, at)
+    amplitude, blood = torch.maximum(amplitude, ring * p["annulus"] * p["wall"]), blood * (1 - ring)
     for fluid in (_effusion(p, at), _outflow(p, at)):
         amplitude, blood = torch.lerp(amplitude, p["blood"], fluid), torch.maximum(blood, fluid)
     return amplitude, blood
@@ -85,8 +121,17 @@ def _effusion(p: Parameters, at: Place) -> Tensor:
 
 def _far_wall(p: Parameters, at: Place) -> Tensor:
     """What reflects behind the atria: a band that bends with their roof."""
-    roof = p["length_mm"] * (1 + p["atrial_length"]) - at.x**2 / 90
-    return ridge(at.z - roof - 0.5 * p["far_wall_mm"], 0.5 * p["far_wall_mm"] + 2.0) * (p["far_wall"] > 0)
+    waves = p["far_wall_waves_mm"] * torch.sin(at.x / 14 + p["chamber_fade_phase"])
+    bent = p["far_wall_bend"] * at.x**2 + p["far_wall_slope"] * at.x
+    roof = p["length_mm"] * (1 + p["atrial_length"]) - bent + waves
+    extent = torch.exp(-0.5 * ((at.x + 0.3 * p["length_mm"]) / p["far_wall_wide_mm"]) ** 2)
+    return extent * ridge(at.z - roof - 0.5 * p["far_wall_mm"], 0.5 * p["far_wall_mm"] + 2.0) * (p["far_wall"] > 0)
+
+
+def _annulus(p: Parameters, at: Place) -> Tensor:
+    """The two ends of the mitral ring."""
+    apart = torch.hypot(at.endo_mm.abs() - 0.5 * p["annulus_mm"], at.z - at.base_mm)
+    return inside(apart - p["annulus_mm"]) * (p["annulus"] > 0)
 
 
 def _outflow(p: Parameters, at: Place) -> Tensor:

@@ -72,7 +72,7 @@ def _polar_grid(p: Parameters) -> tuple[Tensor, Tensor]:
     return r, theta
 
 
-def _matter(p: Parameters, view: View, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _matter(p: Parameters, view: View, texture: Tensor, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Amplitude, blood [B, T, P] and place in the speckle texture, mm [B, T, P, 2], of the polar grid's points."""
     r, theta = _polar_grid(p)
     right, down = ((r * side(theta)).flatten(1)[:, None, :] for side in (torch.sin, torch.cos))
@@ -81,6 +81,9 @@ def _matter(p: Parameters, view: View, times_s: Tensor) -> tuple[Tensor, Tensor,
     matter = heart.tissue(p, heart.beat(p, times_s), x, y, z, across=u)
     along = v * matter.stretch if view == View.PSAX else matter.z_material_mm - 70.0
     amplitude = matter.amplitude
+    if "streaks" in p:
+        layers = faults.streaks(p, texture, r, theta / p["half_angle"]).flatten(1)[:, None]
+        amplitude = amplitude * torch.lerp(torch.ones_like(amplitude), layers, matter.outside * (1 - matter.blood))
     if "dropout" in p:
         amplitude = amplitude * faults.dropout(p, matter.blood, *planes.beam(p, view, times_s, theta), u, v)
     return amplitude, matter.blood, torch.stack([u * matter.stretch, along], dim=-1)
@@ -90,7 +93,7 @@ def _envelope(p: Parameters, view: View, texture: Tensor, offsets: Tensor, times
     """Detected echo amplitude on the polar grid, [B, T, RANGE_SAMPLES, BEAMS], before depth gain."""
     batch, frames = times_s.shape[:2]
     shape = (batch, frames, RANGE_SAMPLES, BEAMS)
-    amplitude, blood, where = _matter(p, view, times_s)
+    amplitude, blood, where = _matter(p, view, texture, times_s)
     if "patchiness" in p:
         amplitude = amplitude * torch.lerp(faults.patches(p, texture, where), torch.ones_like(blood), blood)
     amplitude, blood = amplitude.view(shape), blood.view(shape)

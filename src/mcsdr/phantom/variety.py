@@ -104,6 +104,19 @@ PERSON: Table = {
     "rr_spread": Row(0.10, 0.28, 0.07),  # atrial fibrillation: SD of RR and, by filling time, of the beats' EF
     "beat_spread": Row(0.02, 0.07),  # of the beats' EF in any rhythm, relative
     "ectopic": Row(0.45, 0.75, 0.04),  # one early beat: its RR / usual RR; a pause follows
+    # --- nothing in a heart is drawn with a ruler
+    "bend": Row(-0.09, 0.09),  # the long axis curves sideways by this share of its length
+    "wall_waves": Row(0.05, 0.30, 0.7),  # the wall is thicker here and thinner there by this share
+    "wall_waves_count": Row(0.5, 2.5),  # per length
+    "wall_waves_phase": Row(0.0, TURN),
+    "chamber_power": Row(1.6, 3.2),  # of the neighbours' outlines: 2 an ellipse, more a box
+    "atria_lean": Row(-0.30, 0.30),  # sideways per depth
+    "chamber_wall": Row(0.5, 2.2),  # thickness of the neighbours' walls, times the usual
+    "leaflet_half_mm": Row(0.5, 1.6),  # half thickness of the leaflets
+    "tricuspid": Row(0.3, 1.2, 0.7),  # echo / mitral leaflets'
+    "annulus": Row(0.3, 1.6, 0.6),  # echo of the mitral ring's two ends / wall's
+    "annulus_mm": Row(1.5, 4.5),
+    "basal_fade_mm": Row(1.6, 14.0),  # over which the wall ends at the mitral plane
 }
 EXAM: Table = {
     "k_alpha": Row(0.8, 12.0),
@@ -126,6 +139,7 @@ EXAM: Table = {
     "colour_bar": Row(0.4, 1.0, 0.12),
     "resample": Row(0.50, 0.95, 0.40, 1.0),  # pixels that the picture had before, share of today's
     "jpeg": Row(25.0, 90.0, 0.50),  # quality
+    "persistence_s": Row(0.008, 0.045, 0.35),  # the machine blends each picture into those before: time constant
 }
 CLIP: Table = {
     "phase": Row(0.0, 1.0),
@@ -152,7 +166,7 @@ CLIP: Table = {
     "septal_gain": Row(0.6, 1.6),
     "lateral_gain": Row(0.3, 1.3),
     "apical_gain": Row(0.4, 1.8),
-    "surroundings": Row(0.02, 0.40, 0.65),
+    "surroundings": Row(0.02, 0.45, 0.80),
     "surroundings_side": Row(-1.0, 1.0),
     "chamber_walls": Row(0.1, 0.9),  # echo of right ventricle's and atria's walls / LV wall's
     "endocardium": Row(0.0, 0.6),
@@ -164,7 +178,7 @@ CLIP: Table = {
     "far_wall": Row(0.3, 1.6, 0.6),  # echo / wall's, behind the atria
     "far_wall_mm": Row(3.0, 14.0),
     # --- ultrasound and its faults
-    "speckle_free": Row(0.02, 0.75),
+    "speckle_free": Row(0.01, 0.75, scale="log"),
     "speckle_depth": Row(0.35, 1.0),
     "haze": Row(0.0, 0.30),
     "haze_depth_mm": Row(20.0, 60.0),
@@ -183,11 +197,11 @@ CLIP: Table = {
     "dropout": Row(0.2, 0.8, 0.35),  # echo lost where the wall runs along the beam
     "shadow1_on": Row(0.6, 1.0, 0.30),
     "shadow1_at": Row(-0.95, 0.95),
-    "shadow1_width": Row(0.04, 0.16),
+    "shadow1_width": Row(0.04, 0.28, scale="log"),
     "shadow1_depth": Row(0.2, 0.9),
     "shadow2_on": Row(0.6, 1.0, 0.15),
     "shadow2_at": Row(-0.95, 0.95),
-    "shadow2_width": Row(0.04, 0.16),
+    "shadow2_width": Row(0.04, 0.28, scale="log"),
     "shadow2_depth": Row(0.2, 0.9),
     "lost": Row(0.05, 0.4, 0.12),  # share of frames that never arrived; the one before stands in for each
     "shaking": Row(0.003, 0.02, 0.10),  # SD of each frame's own shift, share of the side
@@ -199,6 +213,20 @@ CLIP: Table = {
     "grain": Row(0.0, 0.0, 0.0),  # speckle coarser than the beam tells
     "side_lobes": Row(0.0, 0.0, 0.0),  # arcs at the depth of bright echoes, across the cavity
     "torsion": Row(0.0, 0.0, 0.0),  # the speckle of the wall slides through the plane, mm a beat
+    # --- around the ventricle: walls that come and go, tissue in layers, a far wall like no other
+    "chamber_fade": Row(0.2, 1.0, 0.7),  # echo lost around the neighbours' walls
+    "chamber_fade_phase": Row(0.0, TURN),
+    "far_wall_bend": Row(-0.004, 0.012),  # per mm: how it curves around the atria
+    "far_wall_slope": Row(-0.30, 0.30),
+    "far_wall_waves_mm": Row(0.5, 3.5, 0.6),
+    "far_wall_wide_mm": Row(18.0, 90.0, scale="log"),  # SD of its extent to both sides
+    "streaks": Row(0.3, 1.3, 0.65),  # SD of the log echo of what lies outside, in layers across the beams
+    "streaks_mm": Row(2.0, 9.0),  # their thickness
+    "streaks_arc": Row(0.10, 0.45),  # and extent, share of the sector's width
+    "lung": Row(0.4, 1.0, 0.15),  # echo lost beside a curtain that hides one side of the sector
+    "lung_at": Row(0.25, 0.95),  # its edge, share of the half angle
+    "lung_edge": Row(0.04, 0.25),  # and how soft that is
+    "lung_side": Row(-0.5, 1.0),  # its sign: right of the edge, or left
 }
 SHIFTED: Mapping[Appearance, Table] = {
     "varied": {},
