@@ -6,11 +6,9 @@
     >>> posterior = result.model(study)                                     # recalibrated
     >>> result.model.calibration.conformal_interval(posterior, 0.9)         # with a finite-sample guarantee
 
-Each study is encoded once and asked under every pattern of what may be known (`mcsdr.recalibration.PATTERNS`), by
-hiding its video, its attributes, or both; where its clips hold more than the model's one window, by all its beats too,
-which is how `mcsdr predict` reads it. The map that is stored is fitted on all studies; the figures after
-recalibration come from FOLDS maps, each fitted without the patients that it is measured on. Studies that the model was
-trained or selected on are refused: there its posteriors look better than they are.
+Studies are asked under every pattern of what may be known (`mcsdr.asking`). The map that is stored is fitted on all of
+them; the figures after recalibration come from FOLDS maps, each fitted without the patients that it is measured on.
+Studies that the model was trained or selected on are refused: there its posteriors look better than they are.
 """
 
 from __future__ import annotations
@@ -25,15 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from mcsdr.cache import check_limit, name_of, readers
-from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
-from mcsdr.errors import InvalidCohort, InvalidConfig, InvalidModel, McsdrError
+from mcsdr.asking import LEAST_CALIBRATION_PATIENTS, Asked, ask_all, opened
+from mcsdr.datasets import CohortSpec, is_synthetic
+from mcsdr.errors import InvalidConfig, InvalidModel
 from mcsdr.metrics import calibration
 from mcsdr.metrics.scores import StudyScores
 from mcsdr.metrics.subgroups import LEAST_PATIENTS
-from mcsdr.model import Card, Model, VideoTokens, load
+from mcsdr.model import Card, Model, load
 from mcsdr.posterior import Posterior
-from mcsdr.recalibration import LEVELS, ONE, PATTERNS, SEVERAL, Calibration, Recalibration, scores_of, swapped
+from mcsdr.recalibration import LEVELS, PATTERNS, SEVERAL, Calibration, Recalibration, scores_of, swapped
 from mcsdr.study import Study
 
 Array = NDArray[np.float64]
@@ -41,7 +39,6 @@ Intervals = list[tuple[Array, Array]]  # lower and upper ends, for each of LEVEL
 Figures = tuple[tuple[float, ...], float, float, float, float]  # coverage, KS, error, width, CRPS of a Row
 
 FOLDS = 5
-LEAST_CALIBRATION_PATIENTS = 100  # below them a calibrated model may lose more than a miscalibrated one gains
 FEW_PATIENTS = 300  # posteriors 5 % too narrow gain nothing below them, and lose nothing above
 UNDEFINED: Figures = ((np.nan,) * len(LEVELS), np.nan, np.nan, np.nan, np.nan)
 BANDS = ("≤ 40 %", "41–49 %", "≥ 50 %")  # y ≤ 40, 40 < y < 50, y ≥ 50
@@ -134,11 +131,11 @@ def calibrate(
         cohort_name, synthetic = f"{cohort_name}; {SEVERAL}: {long.describe()}", synthetic or is_synthetic(long)
     plain = copy(model)
     plain.calibration = None
-    asked = _ask_all(plain, opened(data), batch, max_bad, advance)
+    asked = ask_all(plain, opened(data), batch, max_bad, advance)
     by_pattern, failures = dict.fromkeys(PATTERNS, asked), asked.failures
     if long is not None:
         done = len(asked.ef) + len(asked.failures)
-        of_long = _ask_all(plain, opened(long), batch, max_bad, lambda more: advance(done + more))
+        of_long = ask_all(plain, opened(long), batch, max_bad, lambda more: advance(done + more))
         by_pattern |= {pattern: of_long for pattern in PATTERNS if SEVERAL in pattern}
         failures = [*failures, *of_long.failures]
     maps, rows = _fit_all(by_pattern, seed, notes)
@@ -154,11 +151,6 @@ def calibrate(
         protocol=model.protocol.model_dump(),
     )
     return Calibrated(_with(model, about, rows), tuple(rows), tuple(failures), tuple(notes))
-
-
-def opened(data: CohortSpec | Sequence[Study]) -> Sequence[Study]:
-    """The studies that a description stands for, or those given."""
-    return open_cohort(data) if isinstance(data, CohortSpec) else data
 
 
 def refuse_seen(card: Card, data: CohortSpec) -> list[str]:
@@ -205,123 +197,7 @@ def _overlap(seen: CohortSpec, data: CohortSpec) -> bool:
     return not (told_apart and seen.split and data.split and seen.split != data.split)
 
 
-# --- asking ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What was answered of a cohort: under each pattern the studies that have as much, and their posteriors."""
-
-    ef: Array  # of the studies that could be answered, [B]
-    patients: NDArray[Any]  # [B]
-    answers: dict[str, tuple[NDArray[np.intp], Posterior]]  # pattern → places of the studies [n], posteriors [n]
-    failures: list[tuple[str, str]]  # the others, as (name, why)
-
-
-def _ask_all(
-    model: Model, cohort: Sequence[Study], batch: int, max_bad: float, advance: Callable[[int], None]
-) -> _Asked:
-    _refuse_few(len(cohort))
-    failures: list[tuple[str, str]] = []
-    ef: list[float] = []
-    patients: list[str] = []
-    parts: dict[str, list[tuple[NDArray[np.intp], Posterior]]] = {pattern: [] for pattern in PATTERNS}
-    for studies, videos in _encoded(model, cohort, batch, failures, max_bad):
-        attributes = model.attribute_rows(studies)
-        for pattern, rows, answer in _under_each_pattern(model, videos, attributes):
-            parts[pattern].append((len(ef) + rows, answer))
-        ef += [float(study.ef_percent or 0.0) for study in studies]
-        patients += [study.patient_id or study.study_id or f"study {len(ef)}-{i}" for i, study in enumerate(studies)]
-        advance(len(ef) + len(failures))
-    _refuse_few(len(set(patients)))
-    answers = {
-        pattern: (np.concatenate([rows for rows, _ in some]), Posterior.joined([answer for _, answer in some]))
-        for pattern, some in parts.items()
-        if some
-    }
-    return _Asked(np.array(ef), np.array(patients), answers, failures)
-
-
-def _refuse_few(patients: int) -> None:
-    if patients < LEAST_CALIBRATION_PATIENTS:
-        raise InvalidCohort(
-            f"{patients} patients are too few to calibrate on: the noise may outweigh the gain.",
-            next_step=f"Give {LEAST_CALIBRATION_PATIENTS} patients or more; 500 are a good number.",
-        )
-
-
-def _encoded(
-    model: Model, cohort: Sequence[Study], batch: int, failures: list[tuple[str, str]], max_bad: float
-) -> Iterator[tuple[list[Study], list[VideoTokens]]]:
-    """The cohort in batches with their video tokens, see `_encodings`; what cannot be read or encoded is listed."""
-
-    def encode(ready: list[tuple[str, Study]]) -> Iterator[tuple[list[Study], list[VideoTokens]]]:
-        studies = [study for _, study in ready]
-        try:
-            videos = _encodings(model, studies)
-        except McsdrError as error:
-            if len(ready) == 1:
-                _fail(failures, ready[0][0], error, len(cohort), max_bad)
-                return
-            for one in ready:  # one of them spoils the batch
-                yield from encode([one])
-            return
-        yield studies, videos
-
-    ready: list[tuple[str, Study]] = []
-    for index, read in enumerate(readers(cohort)):
-        name = name_of(cohort, index)
-        try:
-            study = read()
-            if study.ef_percent is None:
-                raise InvalidCohort("the study has no ejection fraction.", path=study.study_id)
-            ready.append((name, study))
-        except McsdrError as error:
-            _fail(failures, name, error, len(cohort), max_bad)
-        if len(ready) == batch:
-            yield from encode(ready)
-            ready = []
-    if ready:
-        yield from encode(ready)
-
-
-def _fail(failures: list[tuple[str, str]], name: str, error: McsdrError, total: int, max_bad: float) -> None:
-    failures.append((name, str(error)))
-    check_limit(failures, total, max_bad)
-
-
-def _encodings(model: Model, studies: Sequence[Study]) -> list[VideoTokens]:
-    """The tokens by the model's own protocol, and those of all beats where clips are longer than its one window."""
-    videos = [model.encode(studies)]
-    if model.reads_beats(clip for study in studies for clip in study.clips):
-        videos.append(model.encode(studies, model.protocol.changed(windows="beats")))
-    return videos
-
-
-def _under_each_pattern(
-    model: Model, videos: Sequence[VideoTokens], attributes: NDArray[np.float32]
-) -> Iterator[tuple[str, NDArray[np.intp], Posterior]]:
-    """For each pattern the studies of the batch that have as much, and their posteriors when the rest is hidden.
-
-    Arguments:
-        videos: tokens of the same studies; whose windows are as many as a pattern says are taken from the last such.
-    """
-    unknown, known = np.full_like(attributes, np.nan), np.asarray(~np.isnan(attributes).all(axis=1))
-    unseen = replace(videos[0], mask=videos[0].mask & False)
-    seen = {ONE: (videos[0], videos[0].windows == 1), SEVERAL: (videos[-1], videos[-1].windows > 1)}
-    for pattern in PATTERNS:
-        video, have = next((seen[much] for much in seen if much in pattern), (unseen, np.ones(len(known), dtype=bool)))
-        told = "attributes" in pattern
-        rows = np.flatnonzero(have & (known | (not told)))
-        if len(rows):
-            answer = model.posterior(video, attributes if told else unknown)
-            yield pattern, rows, replace(answer[rows], trajectories=None)  # all states would fill the memory
-
-
-# --- fitting and measuring -------------------------------------------------------------------------------------------
-
-
-def _fit_all(by_pattern: dict[str, _Asked], seed: int, notes: list[str]) -> tuple[dict[str, Recalibration], list[Row]]:
+def _fit_all(by_pattern: dict[str, Asked], seed: int, notes: list[str]) -> tuple[dict[str, Recalibration], list[Row]]:
     """The map of every pattern that has patients enough, and its figures."""
     maps: dict[str, Recalibration] = {}
     rows: list[Row] = []

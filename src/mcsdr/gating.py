@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mcsdr.calibration import opened, refuse_seen
+from mcsdr.asking import opened
+from mcsdr.calibration import refuse_seen
 from mcsdr.clips import Frames, augment, cut_windows, draw_augmentation, store
 from mcsdr.datasets import CohortSpec
 from mcsdr.errors import InvalidCohort, InvalidConfig, McsdrError
