@@ -44,10 +44,18 @@ def window_times(times: np.ndarray, settings: ClipSettings = SETTINGS) -> np.nda
 
 @given(st.floats(15, 200), st.floats(0.6, 8))
 def test_sampled_frames_lie_on_the_grid(rate_hz: float, seconds: float) -> None:
-    """Whatever the machine's rate, the chosen frames follow each other at 25 Hz, to within half a machine frame."""
+    """Whatever the machine's rate, the chosen frames follow each other at 25 Hz, to within half a machine frame.
+
+    A clip shorter than a window is seen from end to end instead, at a rate near 25 Hz.
+    """
     times = np.arange(int(rate_hz * seconds)) / rate_hz
     chosen = times[frame_indices(times, SETTINGS)]
-    ideal = chosen[0] + np.arange(len(chosen)) / SETTINGS.rate_hz
+    short = times[-1] + 0.5 / rate_hz < (SETTINGS.frames - 1) / SETTINGS.rate_hz - 1e-6
+    at_hz = len(chosen) / (len(times) / rate_hz) if short else SETTINGS.rate_hz
+    assert abs(at_hz / SETTINGS.rate_hz - 1) <= 1 / 7
+    if short:
+        assert max(chosen[0], times[-1] - chosen[-1]) <= 0.5 / at_hz + 0.5 / rate_hz
+    ideal = chosen[0] + np.arange(len(chosen)) / at_hz
     assert np.abs(chosen - ideal).max() <= 1 / rate_hz + 1e-9
     window = window_times(times)
     assert len(window) % 4 == 0

@@ -4,8 +4,9 @@ A clip is first *stored*: brought to `size` × `size` pixels with its sector's t
 cut from what is stored, each one input of the encoder:
 
     "seconds"   stored are the frames nearest to a grid of `rate_hz`; a window is `frames` of them in a row. A nearest
-                frame keeps its speckle; interpolation would blur it.
-                They are taken from the middle, from all over, and around each beat (`mcsdr.beats`).
+                frame keeps its speckle; interpolation would blur it. Windows are taken from the middle, from all over,
+                and around each beat (`mcsdr.beats`). Of a clip shorter than a window all is seen, at the rate at which
+                it fills a multiple of 4 frames, at most a seventh off.
     "whole"     stored is every `every`-th frame; the one window is the share `keep` of them, linearly interpolated in
                 time to `frames`. This is the MCSDR paper's way, and that of half sequences (CAMUS).
 
@@ -69,14 +70,18 @@ def store(clip: Clip, settings: ClipSettings) -> Frames:
 
 def frame_indices(times_s: NDArray[np.float64], settings: ClipSettings) -> NDArray[np.int64]:
     """Which frames lie nearest to a grid of `rate_hz` over the clip, int [S]; its central window is centred in time."""
-    span = float(times_s[-1] - times_s[0])
+    span, step = float(times_s[-1] - times_s[0]), float(np.median(np.diff(times_s)))
     # The grid may reach half a frame beyond the last one, where that frame is still the nearest.
-    reach = span + float(np.median(np.diff(times_s))) / 2 + 1e-6
-    count = min(settings.frames, math.floor(reach * settings.rate_hz) + 1) // 4 * 4
-    slack = span - (count - 1) / settings.rate_hz
-    start, spare = (times_s[0], 0) if slack <= 1 / settings.rate_hz else (times_s[0] + slack / 2, slack / 2)
-    extra = math.floor(spare * settings.rate_hz)
-    grid = start + np.arange(-extra, count + extra) / settings.rate_hz
+    count = math.floor((span + step / 2 + 1e-6) * settings.rate_hz) + 1
+    if SHORTEST_FRAMES <= count < settings.frames:
+        count = 4 * math.floor((span + step) * settings.rate_hz / 4 + 0.5)
+        grid = times_s[0] - step / 2 + (span + step) * (np.arange(count) + 0.5) / count
+    else:
+        count = min(settings.frames, count) // 4 * 4
+        slack = span - (count - 1) / settings.rate_hz
+        start, spare = (times_s[0], 0) if slack <= 1 / settings.rate_hz else (times_s[0] + slack / 2, slack / 2)
+        extra = math.floor(spare * settings.rate_hz)
+        grid = start + np.arange(-extra, count + extra) / settings.rate_hz
     after = np.searchsorted(times_s, grid).clip(1, len(times_s) - 1)
     nearer_before = grid - times_s[after - 1] <= times_s[after] - grid
     return np.asarray(np.where(nearer_before, after - 1, after))
@@ -91,7 +96,8 @@ def beats_of(clip: Clip, stored: Frames, settings: ClipSettings) -> Beats:
     """The beats of a stored clip ("seconds"), with what its file says of the rhythm."""
     first_s = float(clip.frame_times_s[frame_indices(clip.frame_times_s, settings)[0]])
     r_waves_s = tuple(time - first_s for time in clip.r_wave_times_s)
-    return find_beats(stored, settings.rate_hz, heart_rate_bpm=clip.heart_rate_bpm, r_waves_s=r_waves_s)
+    rate_hz = settings.rate_hz if len(stored) >= settings.frames else len(stored) / clip.duration_s
+    return find_beats(stored, rate_hz, heart_rate_bpm=clip.heart_rate_bpm, r_waves_s=r_waves_s)
 
 
 def cut_windows(
