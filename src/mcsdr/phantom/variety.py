@@ -10,7 +10,7 @@ it is not, the value is `absent`. Nothing in the table depends on the ejection f
 `shortening`, which are weak and wide, so that no nuisance can tell it.
 
 Faults of the picture are there by themselves too, so their chances decide how many a clip has at once. They are such
-that a clip has three or four of the thirteen and its walls can be found, as in a clip that a laboratory keeps: gain is
+that a clip has three or four of the fourteen and its walls can be found, as in a clip that a laboratory keeps: gain is
 set by what the sonographer sees, and a heart that lies half outside the sector is scanned again.
 
 A person's rows are drawn once, an exam's once for each machine and sitting, a clip's for each recording: phantom
