@@ -42,15 +42,14 @@ def patches(p: Parameters, texture: Tensor, where_mm: Tensor) -> Tensor:
     field = texture[:, :1, :PATCHES, :PATCHES] * (1.5 * math.sqrt(2))  # SD 1 after bilinear reading
     grid = where_mm / p["patch_mm"][..., None] * (2 / PATCHES)
     read = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[:, 0]
-    read = read.clamp(-2.5, 2.5)
-    return torch.exp(p["patchiness"] * read - 0.5 * p["patchiness"] ** 2)
+    return _log_normal(read, p["patchiness"])
 
 
 def veil(p: Parameters, texture: Tensor, rows: int, beams: int) -> Tensor:
     """The same, fixed to the probe: [B, rows, beams]."""
     coarse = texture[:, 1:, :7, :6] * math.sqrt(2)
-    field = F.interpolate(coarse, (rows, beams), mode="bicubic", align_corners=False)[:, 0].clamp(-2.5, 2.5)
-    return torch.exp(p["veil"] * field - 0.5 * p["veil"] ** 2)
+    field = F.interpolate(coarse, (rows, beams), mode="bicubic", align_corners=False)[:, 0]
+    return _log_normal(field, p["veil"])
 
 
 def streaks(p: Parameters, texture: Tensor, r_mm: Tensor, angle: Tensor) -> Tensor:
@@ -65,7 +64,12 @@ def streaks(p: Parameters, texture: Tensor, r_mm: Tensor, angle: Tensor) -> Tens
     # Layers lean a little, as no two run parallel to the probe.
     grid = torch.stack([across.expand_as(down), down + 1.5 * across], -1) * (2 / PATCHES)
     read = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[:, 0]
-    return torch.exp(p["streaks"] * read.clamp(-2.5, 2.5) - 0.5 * p["streaks"] ** 2)
+    return _log_normal(read, p["streaks"])
+
+
+def _log_normal(field: Tensor, sd: Tensor) -> Tensor:
+    """A normal field of SD 1 as factors of mean 1, whose logarithms have SD `sd`."""
+    return torch.exp(sd * field.clamp(-2.5, 2.5) - 0.5 * sd**2)
 
 
 def blurred(echo: Tensor, sigma: Tensor, dim: int) -> Tensor:

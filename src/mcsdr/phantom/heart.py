@@ -286,12 +286,9 @@ def _papillary_muscles(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tenso
 def _leaflets(p: Parameters, beat: Beat, x: Tensor, z: Tensor) -> Tensor:
     """Mask of the two mitral leaflets, hinged at the annulus; open, they point towards the apex."""
     hinge = beat.a_mm * profile(torch.ones_like(beat.a_mm), p)
-    mask = torch.zeros_like(x)
-    for side, share in ((-1.0, 0.62), (1.0, 0.45)):  # the anterior leaflet, at the septum, is the longer one
-        longest = p["leaflet_mm"] * share / 0.62
-        distance = structures.leaflet(x, z - beat.base_mm, hinge, side, beat.opening, longest, share)
-        mask = torch.maximum(mask, inside(distance - p.get("leaflet_half_mm", 0.9)))
-    return mask
+    # The anterior leaflet, at the septum, is the longer one.
+    pair = [(p["leaflet_mm"] * share / 0.62, share) for share in (0.62, 0.45)]
+    return structures.valve(x, z - beat.base_mm, hinge, beat.opening, pair, p.get("leaflet_half_mm", 0.9))
 
 
 def _material(p: Parameters, beat: Beat, z: Tensor, lies: Surfaces) -> tuple[Tensor, Tensor]:

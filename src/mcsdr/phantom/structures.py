@@ -6,6 +6,7 @@ Trabeculae and papillary muscles count to the cavity, as readers count them. Poi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -47,25 +48,37 @@ def fading(p: Parameters, around: Tensor) -> Tensor:
     return 1 - p["chamber_fade"] * waves.clamp(0, 1)
 
 
-def leaflet(x: Tensor, z: Tensor, hinge: Tensor, side: float, opening: Tensor, longest: Tensor, share: float) -> Tensor:
-    """Distance in mm from one leaflet of a valve in the plane z = 0 that spans ±`hinge` around x = 0.
+def valve(
+    x: Tensor,
+    z: Tensor,
+    hinge: Tensor,
+    opening: Tensor,
+    leaflets: Sequence[tuple[Tensor, float]],
+    half_mm: Tensor | float,
+) -> Tensor:
+    """Mask of the two leaflets of a valve in the plane z = 0 that spans ±`hinge` around x = 0.
 
-    Closed, the leaflet covers `share` of the span; open, it points towards −z.
+    Arguments:
+        opening: 0 closed to 1 open; an open leaflet points towards −z.
+        leaflets: of each, from −hinge and from hinge, its length in mm and the share of the span that it covers closed.
+        half_mm: half their thickness.
     """
     angle = 0.25 + 1.05 * opening
-    length = torch.minimum(longest, hinge * 2 * share / torch.cos(angle).clamp(min=0.3))
-    dx, dz = -side * torch.cos(angle), -torch.sin(angle)
-    u = x - side * hinge
-    along = torch.minimum((u * dx + z * dz).clamp(min=0), length)
-    return torch.hypot(u - along * dx, z - along * dz)
+    mask = torch.zeros_like(x)
+    for side, (longest, share) in zip((-1.0, 1.0), leaflets, strict=True):
+        length = torch.minimum(longest, hinge * 2 * share / torch.cos(angle).clamp(min=0.3))
+        dx, dz = -side * torch.cos(angle), -torch.sin(angle)
+        u = x - side * hinge
+        along = torch.minimum((u * dx + z * dz).clamp(min=0), length)
+        mask = torch.maximum(mask, inside(torch.hypot(u - along * dx, z - along * dz) - half_mm))
+    return mask
 
 
 def tricuspid(p: Parameters, opening: Tensor, base_mm: Tensor, half_width_mm: Tensor, x: Tensor, z: Tensor) -> Tensor:
     """Mask of the tricuspid leaflets, hinged a little nearer to the apex than the mitral ones."""
     half = 0.75 * p["rv_width"] * half_width_mm
     u, v = x + (1 + p["wall_share"]) * half_width_mm + half, z - base_mm + 5.0
-    pair = [leaflet(u, v, half, side, opening, 0.8 * p["leaflet_mm"], 0.52) for side in (-1.0, 1.0)]
-    return torch.maximum(*(inside(distance - p["leaflet_half_mm"]) for distance in pair)) * (p["tricuspid"] > 0)
+    return valve(u, v, half, opening, [(0.8 * p["leaflet_mm"], 0.52)] * 2, p["leaflet_half_mm"]) * (p["tricuspid"] > 0)
 
 
 def draw(

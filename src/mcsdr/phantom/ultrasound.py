@@ -53,13 +53,13 @@ def render(
     """
     p = planes.at_adult_size(p)
     chunks = []
-    gain, grid = _static_gain(p, texture), _scan_grid(p, size)
+    gain, layers, grid = _static_gain(p, texture), _layers(p, texture), _scan_grid(p, size)
     if "exposure" in p:
-        first = _envelope(p, view, texture, offsets[:, :1], torch.zeros_like(times_s[:, :1, None]))
+        first = _envelope(p, view, texture, layers, offsets[:, :1], torch.zeros_like(times_s[:, :1, None]))
         gain = gain * faults.exposed(p, first * gain)
     for start in range(0, times_s.shape[1], FRAMES_AT_ONCE):
         part = slice(start, start + FRAMES_AT_ONCE)
-        envelope = _envelope(p, view, texture, offsets[:, part], times_s[:, part, None])
+        envelope = _envelope(p, view, texture, layers, offsets[:, part], times_s[:, part, None])
         chunks.append(_to_picture(p, envelope * gain, grid))
     return torch.cat(chunks, dim=1)
 
@@ -72,7 +72,7 @@ def _polar_grid(p: Parameters) -> tuple[Tensor, Tensor]:
     return r, theta
 
 
-def _matter(p: Parameters, view: View, texture: Tensor, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _matter(p: Parameters, view: View, layers: Tensor | None, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Amplitude, blood [B, T, P] and place in the speckle texture, mm [B, T, P, 2], of the polar grid's points."""
     r, theta = _polar_grid(p)
     right, down = ((r * side(theta)).flatten(1)[:, None, :] for side in (torch.sin, torch.cos))
@@ -81,19 +81,20 @@ def _matter(p: Parameters, view: View, texture: Tensor, times_s: Tensor) -> tupl
     matter = heart.tissue(p, heart.beat(p, times_s), x, y, z, across=u)
     along = v * matter.stretch if view == View.PSAX else matter.z_material_mm - 70.0
     amplitude = matter.amplitude
-    if "streaks" in p:
-        layers = faults.streaks(p, texture, r, theta / p["half_angle"]).flatten(1)[:, None]
+    if layers is not None:
         amplitude = amplitude * torch.lerp(torch.ones_like(amplitude), layers, matter.outside * (1 - matter.blood))
     if "dropout" in p:
         amplitude = amplitude * faults.dropout(p, matter.blood, *planes.beam(p, view, times_s, theta), u, v)
     return amplitude, matter.blood, torch.stack([u * matter.stretch, along], dim=-1)
 
 
-def _envelope(p: Parameters, view: View, texture: Tensor, offsets: Tensor, times_s: Tensor) -> Tensor:
+def _envelope(
+    p: Parameters, view: View, texture: Tensor, layers: Tensor | None, offsets: Tensor, times_s: Tensor
+) -> Tensor:
     """Detected echo amplitude on the polar grid, [B, T, RANGE_SAMPLES, BEAMS], before depth gain."""
     batch, frames = times_s.shape[:2]
     shape = (batch, frames, RANGE_SAMPLES, BEAMS)
-    amplitude, blood, where = _matter(p, view, texture, times_s)
+    amplitude, blood, where = _matter(p, view, layers, times_s)
     if "patchiness" in p:
         amplitude = amplitude * torch.lerp(faults.patches(p, texture, where), torch.ones_like(blood), blood)
     amplitude, blood = amplitude.view(shape), blood.view(shape)
@@ -166,6 +167,14 @@ def _static_gain(p: Parameters, texture: Tensor) -> Tensor:
         gain = gain * faults.gain(p, r / depth_mm(p)) * faults.veil(p, texture, RANGE_SAMPLES, BEAMS)
         gain = gain * faults.seen(p, r / depth_mm(p), theta / p["half_angle"])
     return gain[:, None]
+
+
+def _layers(p: Parameters, texture: Tensor) -> Tensor | None:
+    """How much brighter or darker what lies outside the ventricle is along the layers there, [B, 1, P]."""
+    if "streaks" not in p:
+        return None
+    r, theta = _polar_grid(p)
+    return faults.streaks(p, texture, r, theta / p["half_angle"]).flatten(1)[:, None]
 
 
 def _scan_grid(p: Parameters, size: tuple[int, int]) -> Tensor:
