@@ -15,10 +15,10 @@ from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.diffusion.sampler import PAPER
 from mcsdr.errors import InvalidCohort, InvalidConfig, InvalidModel, TooManyBadRows
 from mcsdr.model import Card, Model, load
-from mcsdr.normal import normal_cdf
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.normal import normal_cdf
+from mcsdr.posterior.recalibration import PATTERNS
 from mcsdr.prediction import answer, provenance
-from mcsdr.recalibration import PATTERNS
 from mcsdr.report import figures
 from mcsdr.study import Attributes, Clip, Study
 

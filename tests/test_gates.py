@@ -9,9 +9,9 @@ import pytest
 
 from mcsdr.familiarity import Familiarity
 from mcsdr.gates import fired, of_pictures, of_posterior
-from mcsdr.normal import normal_quantile
 from mcsdr.phantom.impostors import ImpostorCohort
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.normal import normal_quantile
 from mcsdr.study import Attributes, Clip, Notice, Study
 
 

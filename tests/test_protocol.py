@@ -12,10 +12,10 @@ from scipy.special import expit, logit
 
 from mcsdr.clips import ClipSettings, Frames
 from mcsdr.model import Model
-from mcsdr.normal import normal_cdf
 from mcsdr.phantom.cohort import PhantomCohort
-from mcsdr.pooling import averaged, pooled
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.normal import normal_cdf
+from mcsdr.posterior.pooling import averaged, pooled
 from mcsdr.protocol import ProtocolSettings, groups
 from mcsdr.study import Study, View
 

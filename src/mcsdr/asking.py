@@ -1,4 +1,4 @@
-"""Ask a model every study of a cohort, under every pattern of what may be known (`mcsdr.recalibration.PATTERNS`).
+"""Ask a model every study of a cohort, under every pattern of what may be known (`mcsdr.posterior.recalibration.PATTERNS`).
 
 Each study is encoded once; its video, its attributes, or both are then hidden. Where its clips hold more than the
 model's one window, it is asked by all its beats too, which is how `mcsdr predict` reads it.
@@ -18,7 +18,7 @@ from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.errors import InvalidCohort, McsdrError
 from mcsdr.model import Model, VideoTokens
 from mcsdr.posterior import Posterior
-from mcsdr.recalibration import ONE, PATTERNS, SEVERAL
+from mcsdr.posterior.recalibration import ONE, PATTERNS, SEVERAL
 from mcsdr.study import Study
 
 LEAST_CALIBRATION_PATIENTS = 100  # below them a calibrated model may lose more than a miscalibrated one gains

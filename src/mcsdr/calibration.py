@@ -31,7 +31,7 @@ from mcsdr.metrics.scores import StudyScores
 from mcsdr.metrics.subgroups import LEAST_PATIENTS
 from mcsdr.model import Card, Model, load
 from mcsdr.posterior import Posterior
-from mcsdr.recalibration import LEVELS, PATTERNS, SEVERAL, Calibration, Recalibration, scores_of, swapped
+from mcsdr.posterior.recalibration import LEVELS, PATTERNS, SEVERAL, Calibration, Recalibration, scores_of, swapped
 from mcsdr.study import Study
 
 Array = NDArray[np.float64]

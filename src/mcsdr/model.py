@@ -37,10 +37,10 @@ from mcsdr.familiarity import Familiarity, token_features
 from mcsdr.files import write_atomically
 from mcsdr.nn.network import Network, NetworkSettings, build_network, channels_last
 from mcsdr.nn.video_encoder import PLACES
-from mcsdr.pooling import averaged, pooled
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.pooling import averaged, pooled
+from mcsdr.posterior.recalibration import Calibration, pattern_of
 from mcsdr.protocol import Group, ProtocolSettings, ViewedFrames, groups
-from mcsdr.recalibration import Calibration, pattern_of
 from mcsdr.study import Clip, Study
 
 FORMAT = 1

@@ -6,7 +6,7 @@ A *group* is what the network sees at once: one look at one window of one clip (
 was trained so, at one window of a clip of each view, their tokens side by side (pool = "tokens"). *Looks* show a window
 as it is, mirrored, or with its last frame first. The mean of the quantiles of all looks at a window is the window's
 posterior, that of all its windows the clip's; those of several clips are pooled as the equal-weight mixture F = mean
-F_c: whichever clip is right is not known, so that disagreement widens the answer (`mcsdr.pooling`).
+F_c: whichever clip is right is not known, so that disagreement widens the answer (`mcsdr.posterior.pooling`).
 
 The field's protocols: the MCSDR paper passes over the whole video once (clips sampled "whole"); others take "one"
 central window, "three", or "all" windows. "beats" takes one around each heartbeat, which has a posterior of its own,

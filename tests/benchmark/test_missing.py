@@ -31,11 +31,11 @@ from mcsdr.cache import cached
 from mcsdr.errors import InvalidConfig
 from mcsdr.metrics.scores import StudyScores
 from mcsdr.model import Model
-from mcsdr.normal import normal_quantile
 from mcsdr.objective import DropoutSettings, draw_hidden
 from mcsdr.phantom import people
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.normal import normal_quantile
 from mcsdr.reproduction import recipe
 from mcsdr.settings import read_settings
 from mcsdr.study import Attributes

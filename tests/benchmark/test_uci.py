@@ -21,8 +21,8 @@ from mcsdr.benchmark.tabular import (
 )
 from mcsdr.benchmark.tabular import scores_of as scores_in
 from mcsdr.errors import InvalidCohort, InvalidConfig, MissingFile
-from mcsdr.normal import normal_cdf, normal_quantile
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.normal import normal_cdf, normal_quantile
 
 SMALL = TableSettings(
     folds=3,

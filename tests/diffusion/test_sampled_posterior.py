@@ -24,8 +24,8 @@ from mcsdr.diffusion.sampler import (
 from mcsdr.diffusion.target import BoundedResidual
 from mcsdr.metrics.calibration import pit_ks
 from mcsdr.metrics.scores import crps_of
-from mcsdr.normal import normal_cdf
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.normal import normal_cdf
 
 DETERMINISTIC = sorted(set(SAMPLERS) - STOCHASTIC)
 

@@ -11,8 +11,8 @@ from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.metrics import known
 from mcsdr.metrics.calibration import pit_ks
 from mcsdr.metrics.scores import crps_of
-from mcsdr.normal import normal_quantile
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.normal import normal_quantile
 
 Array = NDArray[np.float64]
 

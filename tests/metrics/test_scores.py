@@ -7,8 +7,8 @@ import pytest
 import scoringrules
 
 from mcsdr.metrics.scores import CRPS_ESTIMATORS, crps_draws, crps_of, crps_quantile_table, nll
-from mcsdr.normal import normal_quantile
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.normal import normal_quantile
 
 Z = quantile_nodes()
 RNG = np.random.default_rng(0)

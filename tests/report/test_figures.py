@@ -15,8 +15,8 @@ from tests.report.standins import posterior_of
 from mcsdr import DISCLAIMER
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.metrics.subgroups import Subgroup, subgroups
-from mcsdr.normal import normal_cdf
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.normal import normal_cdf
 from mcsdr.prediction import Prediction
 from mcsdr.report import CUTS, category_percents, figures, percent, quantile_dots, smooth_density
 from mcsdr.report.drawing import binomial_band

@@ -49,8 +49,8 @@ from mcsdr.diffusion.sampler import (
     starting_points,
     trajectories,
 )
-from mcsdr.normal import normal_cdf, normal_quantile
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.normal import normal_cdf, normal_quantile
 
 Array = NDArray[np.float64]
 

@@ -32,7 +32,7 @@ from mcsdr.metrics.calibration import coverage, pit_ks
 from mcsdr.metrics.known import KnownScores
 from mcsdr.model import Model
 from mcsdr.posterior import Posterior
-from mcsdr.recalibration import Recalibration, scores_of
+from mcsdr.posterior.recalibration import Recalibration, scores_of
 from mcsdr.report import known_figures
 from mcsdr.report.drawing import save
 from mcsdr.reproduction import recipe

@@ -40,9 +40,9 @@ from mcsdr.benchmark.tower import attribute_weights, prior_table, tower_table
 from mcsdr.metrics.calibration import pit_ks
 from mcsdr.metrics.scores import StudyScores
 from mcsdr.model import Model
-from mcsdr.normal import normal_cdf
 from mcsdr.phantom import ambiguity
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.normal import normal_cdf
 from mcsdr.reproduction import recipe
 from mcsdr.settings import TrainSettings, read_settings
 from mcsdr.tokens import EncodedCohort, encode_cohort

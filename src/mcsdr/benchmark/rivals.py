@@ -32,7 +32,7 @@ from mcsdr.heads import card
 from mcsdr.metrics.known import mixture
 from mcsdr.model import Model, load
 from mcsdr.posterior import Posterior, quantile_nodes
-from mcsdr.recalibration import Recalibration, scores_of
+from mcsdr.posterior.recalibration import Recalibration, scores_of
 from mcsdr.reproduction import recipe
 from mcsdr.settings import TrainSettings, read_settings
 from mcsdr.study import KnownPosterior

@@ -46,9 +46,9 @@ from torch import Tensor, nn
 from mcsdr.benchmark.table_network import PointEnsemble, TableNetwork, TableSettings
 from mcsdr.diffusion.denoiser import Pairs, draw_pairs
 from mcsdr.errors import TrainingDiverged
-from mcsdr.monotone import MonotoneCubic
-from mcsdr.normal import normal_cdf, normal_quantile
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.monotone import MonotoneCubic
+from mcsdr.posterior.normal import normal_cdf, normal_quantile
 
 Array = NDArray[np.float64]
 KNOTS = normal_quantile([0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975])  # of h, its tails apart

@@ -141,7 +141,7 @@ def _tables(result: Calibrated) -> list[Table]:
 
 
 def _header(first: str) -> Sequence[str]:
-    from mcsdr.recalibration import LEVELS
+    from mcsdr.posterior.recalibration import LEVELS
 
     coverage = (f"coverage {100 * level:g} %" for level in LEVELS)
     return (first, "posterior", "studies", "patients", *coverage, "KS", "coverage error", "width", "CRPS")

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcsdr.metrics.point import differences
-from mcsdr.normal import normal_quantile
+from mcsdr.posterior.normal import normal_quantile
 
 Array = NDArray[np.float64]
 

@@ -33,8 +33,8 @@ from torch import Tensor
 
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.metrics.scores import crps_of
-from mcsdr.normal import normal_cdf
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.normal import normal_cdf
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.interpolate import PchipInterpolator
 
-from mcsdr.monotone import OUTER_SLOPE, STEEPEST, MonotoneCubic
+from mcsdr.posterior.monotone import OUTER_SLOPE, STEEPEST, MonotoneCubic
 
 B, N = 3, 9
 gaps = hnp.arrays(np.float64, (B, N), elements=st.floats(1e-3, 5))

@@ -1,8 +1,8 @@
 """Recalibration in z, and conformal intervals: few numbers that make posteriors mean what they say.
 
-A posterior is an increasing map G from a normal z to y (`mcsdr.posterior`), and the *score* of a label is s = G⁻¹(y):
-normal where the posteriors are calibrated. With h the quantile function of the scores in z (s is distributed as h(n),
-n normal) and R the distribution of the PIT, Φ(s), the recalibrated posterior is
+A posterior is an increasing map G from a normal z to y (`mcsdr.posterior.table`), and the *score* of a label is s =
+G⁻¹(y): normal where the posteriors are calibrated. With h the quantile function of the scores in z (s is distributed as
+h(n), n normal) and R the distribution of the PIT, Φ(s), the recalibrated posterior is
 
     G'(z) = G(h(z)),      which is      F'(y) = R(F(y)),      R = Φ ∘ h⁻¹ ∘ Φ⁻¹
 
@@ -39,9 +39,9 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from mcsdr.errors import InvalidConfig
-from mcsdr.monotone import MonotoneCubic
-from mcsdr.normal import normal_cdf, normal_quantile
-from mcsdr.posterior import Posterior
+from mcsdr.posterior.monotone import MonotoneCubic
+from mcsdr.posterior.normal import normal_cdf, normal_quantile
+from mcsdr.posterior.table import Posterior
 
 Array = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ from scipy import stats
 
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.errors import InvalidConfig
-from mcsdr.normal import normal_cdf, normal_quantile
 from mcsdr.posterior import Posterior, prob_change, quantile_nodes
+from mcsdr.posterior.normal import normal_cdf, normal_quantile
 
 Z = quantile_nodes()
 LEVELS = np.linspace(0.001, 0.999, 999)

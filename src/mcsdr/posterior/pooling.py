@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.table import Posterior, quantile_nodes
 
 
 def pooled(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:

@@ -8,7 +8,8 @@ import torch
 
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.diffusion.sampler import EXACT, trajectories
-from mcsdr.posterior import Posterior, normal_cdf, quantile_nodes
+from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.normal import normal_cdf
 
 Z = quantile_nodes()
 

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcsdr.errors import InvalidConfig
-from mcsdr.modes import smoothed_modes
-from mcsdr.monotone import MonotoneCubic
-from mcsdr.normal import normal_cdf, normal_quadrature, normal_quantile
+from mcsdr.posterior.modes import smoothed_modes
+from mcsdr.posterior.monotone import MonotoneCubic
+from mcsdr.posterior.normal import normal_cdf, normal_quadrature, normal_quantile
 
 Array = NDArray[np.float64]
 
@@ -53,7 +53,8 @@ class Posterior:
         draws: number of iid draws in the table, None for quantile nodes.
         trajectories: states of the sampler in EF %, [S+1, B, N], noise first, or None.
         angles: θ of those states in radians, [S+1], or None.
-        known: what was known of each study where the table was recalibrated (`mcsdr.recalibration`), [B], or None.
+        known: what was known of each study where the table was recalibrated (`mcsdr.posterior.recalibration`), [B], or
+            None.
     """
 
     z: Array
@@ -275,7 +276,7 @@ class Posterior:
             min_separation: least distance of two peaks in EF points.
             min_mass: least probability that a peak must hold.
 
-        See `mcsdr.modes` for the rule and its false-positive rate.
+        See `mcsdr.posterior.modes` for the rule and its false-positive rate.
         """
         found = smoothed_modes(self._edges_cdf, np.atleast_1d(self.sd), self.draws, min_separation, min_mass)
         return found[0] if self.single else found

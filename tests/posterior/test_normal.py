@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from mcsdr.normal import normal_cdf, normal_quadrature, normal_quantile
+from mcsdr.posterior.normal import normal_cdf, normal_quadrature, normal_quantile
 
 
 def test_distribution_and_quantile_match_scipy() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from mcsdr.errors import InvalidConfig
 from mcsdr.metrics.calibration import coverage
-from mcsdr.normal import normal_cdf, normal_quantile
 from mcsdr.posterior import Posterior, quantile_nodes
-from mcsdr.recalibration import (
+from mcsdr.posterior.normal import normal_cdf, normal_quantile
+from mcsdr.posterior.recalibration import (
     KNOTS,
     LEVELS,
     PATTERNS,
