@@ -41,12 +41,12 @@ from mcsdr.errors import (
     UnwritableFile,
 )
 from mcsdr.files import csv_bytes, write_atomically
+from mcsdr.files.workers import worker_pool
 from mcsdr.gates import checked_threshold
 from mcsdr.io import find_clips
 from mcsdr.model import Model, load
 from mcsdr.prediction import Failure, Prediction, answer_file, provenance
 from mcsdr.rows import COLUMNS, row_of, safe
-from mcsdr.workers import worker_pool
 
 HEADER = ("row", "id", *COLUMNS)
 KNOWN = {"age": "age", "sex": "sex", "weight": "weight", "height": "height", "frame_rate": "frame_rate_hz"}

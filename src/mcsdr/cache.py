@@ -32,9 +32,9 @@ from mcsdr.attributes import attribute_row
 from mcsdr.clips import ClipSettings, Frames, store
 from mcsdr.errors import BadRow, McsdrError, TooManyBadRows
 from mcsdr.files import write_table
+from mcsdr.files.workers import worker_pool
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.study import KnownPosterior, Study, View
-from mcsdr.workers import worker_pool
 
 FRAMES, INDEX, BAD_ROWS = "frames.u8", "index.json", "bad_rows.csv"
 AHEAD = 8  # studies that each process reads ahead

@@ -36,10 +36,10 @@ from mcsdr.benchmark.table_network import TableSettings
 from mcsdr.benchmark.tabular import TabularPosterior
 from mcsdr.errors import InvalidCohort, InvalidConfig, MissingFile
 from mcsdr.files import write_atomically
+from mcsdr.files.workers import worker_pool
 from mcsdr.metrics.calibration import picp, qice
 from mcsdr.metrics.point import rmse
 from mcsdr.metrics.scores import crps_of, nll
-from mcsdr.workers import worker_pool
 
 Array = NDArray[np.float64]
 DRAWS = 1000  # of CARD's density estimate

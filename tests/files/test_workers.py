@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from mcsdr.workers import worker_pool
+from mcsdr.files.workers import worker_pool
 
 PARENT = """
 import os, sys, time
-from mcsdr.workers import worker_pool
+from mcsdr.files.workers import worker_pool
 
 if __name__ == "__main__":
     with worker_pool(2) as pool:
