@@ -10,8 +10,8 @@ import hypothesis
 import pytest
 import torch
 
-from mcsdr.attributes import AttributeStatistics
 from mcsdr.clips import ClipSettings
+from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.model import Card, Model
 from mcsdr.nn.network import NetworkSettings, PosteriorNetwork
 from mcsdr.phantom.cohort import PhantomCohort

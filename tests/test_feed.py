@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from mcsdr.attributes import AttributeStatistics
 from mcsdr.cache import ClipCache, StoredClip, cached
 from mcsdr.clips import ClipSettings
+from mcsdr.clips.attributes import AttributeStatistics
+from mcsdr.clips.protocol import ProtocolSettings
 from mcsdr.datasets import CohortSpec
 from mcsdr.errors import InvalidConfig
 from mcsdr.feed import Ahead, Feed, choose_clips
-from mcsdr.protocol import ProtocolSettings
 from mcsdr.settings import DataSettings, OptimSettings, RunSettings, TrainSettings, read_settings
 from mcsdr.study import View
 from tests.test_cache import Rows

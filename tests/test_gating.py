@@ -35,8 +35,8 @@ def varied(studies: Sequence[Study], n: int, seed: int) -> list[Study]:
 def gated(studies: list[Study]) -> Gated:
     import torch
 
-    from mcsdr.attributes import AttributeStatistics
     from mcsdr.clips import ClipSettings
+    from mcsdr.clips.attributes import AttributeStatistics
     from mcsdr.model import Card
     from mcsdr.nn.network import NetworkSettings, PosteriorNetwork
 

@@ -28,8 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from mcsdr.attributes import attribute_row
 from mcsdr.clips import ClipSettings, Frames, store
+from mcsdr.clips.attributes import attribute_row
 from mcsdr.errors import BadRow, McsdrError, TooManyBadRows
 from mcsdr.files import write_table
 from mcsdr.files.workers import worker_pool
@@ -57,7 +57,7 @@ class ClipCache:
         patients: for each study whose it is.
         ef_percent, true_ef_percent: float [N], NaN where unknown.
         known: for each study its exact posterior, None where there is none.
-        attributes: float [N, A] in natural units, NaN where unknown (see `mcsdr.attributes`).
+        attributes: float [N, A] in natural units, NaN where unknown (see `mcsdr.clips.attributes`).
         folder: where it lies.
         bad: studies that were left out, as (name, why).
         names: what each study is called in its cohort, see `name_of`.

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcsdr.cache import allowed_bad
+from mcsdr.clips.protocol import ProtocolSettings
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import InvalidCohort, InvalidConfig, McsdrError, TooManyBadRows
 from mcsdr.files import write_atomically, write_table
@@ -38,7 +39,6 @@ from mcsdr.metrics.subgroups import LEAST_PATIENTS, NO_EVIDENCE, Subgroup
 from mcsdr.model import Model
 from mcsdr.posterior import Posterior
 from mcsdr.prediction import provenance
-from mcsdr.protocol import ProtocolSettings
 from mcsdr.report import figures
 from mcsdr.study import Study
 

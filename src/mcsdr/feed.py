@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mcsdr.attributes import AttributeStatistics
 from mcsdr.cache import ClipCache, StoredClip
 from mcsdr.clips import (
     Augmentation,
@@ -27,6 +26,7 @@ from mcsdr.clips import (
     to_grey,
     window_length,
 )
+from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.diffusion.denoiser import Pairs
 from mcsdr.errors import InvalidConfig
 from mcsdr.objective import Hidden, Videos, draw_hidden, draw_noise

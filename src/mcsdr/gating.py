@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from mcsdr.asking import opened
 from mcsdr.calibration import refuse_seen
 from mcsdr.clips import Frames, augment, cut_windows, draw_augmentation, store
+from mcsdr.clips.protocol import ViewedFrames
 from mcsdr.datasets import CohortSpec
 from mcsdr.errors import InvalidCohort, InvalidConfig, McsdrError
 from mcsdr.familiarity import LEAST_CLIPS, Familiarity, fit_familiarity
 from mcsdr.gates import of_pictures
 from mcsdr.model import Model
 from mcsdr.phantom.impostors import FAMILIES, ImpostorCohort
-from mcsdr.protocol import ViewedFrames
 from mcsdr.study import Study
 
 Array = NDArray[np.float64]

@@ -27,9 +27,10 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 import mcsdr
-from mcsdr.attributes import AttributeStatistics, attribute_row
-from mcsdr.beats import Beats
 from mcsdr.clips import ClipSettings, beats_of, frame_indices, store, to_grey
+from mcsdr.clips.attributes import AttributeStatistics, attribute_row
+from mcsdr.clips.beats import Beats
+from mcsdr.clips.protocol import Group, ProtocolSettings, ViewedFrames, groups
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points
 from mcsdr.diffusion.schedule import angles
 from mcsdr.errors import InvalidModel
@@ -40,7 +41,6 @@ from mcsdr.nn.video_encoder import PLACES
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.pooling import averaged, pooled
 from mcsdr.posterior.recalibration import Calibration, pattern_of
-from mcsdr.protocol import Group, ProtocolSettings, ViewedFrames, groups
 from mcsdr.study import Clip, Study
 
 FORMAT = 1
@@ -74,7 +74,7 @@ class Card(BaseModel):
 class VideoTokens:
     """The encoded videos of a batch of studies.
 
-    A study has one group of tokens or several, each of which gives a posterior of its own (see `mcsdr.protocol`).
+    A study has one group of tokens or several, each of which gives a posterior of its own (see `mcsdr.clips.protocol`).
 
     Attributes:
         tokens, mask: [G, L, width], and which of them exist, bool [G, L].

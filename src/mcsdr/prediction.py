@@ -18,8 +18,9 @@ import numpy as np
 
 import mcsdr
 from mcsdr import gates
-from mcsdr.beats import Beats
 from mcsdr.clips import beats_of, cut_windows, frame_indices, store, window_length
+from mcsdr.clips.beats import Beats
+from mcsdr.clips.protocol import ViewedFrames
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import McsdrError, MissingFile
 from mcsdr.files import sha256_of
@@ -27,7 +28,6 @@ from mcsdr.gates import Abstention
 from mcsdr.io import find_clips, read_study
 from mcsdr.model import Model, VideoTokens
 from mcsdr.posterior import Posterior
-from mcsdr.protocol import ViewedFrames
 from mcsdr.study import Attributes, Clip, Notice, Study
 
 LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)

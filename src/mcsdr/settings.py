@@ -13,12 +13,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mcsdr.clips import ClipSettings
+from mcsdr.clips.protocol import ProtocolSettings
 from mcsdr.datasets import CohortSpec
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings
 from mcsdr.errors import InvalidConfig
 from mcsdr.nn.network import NetworkSettings
 from mcsdr.objective import DropoutSettings
-from mcsdr.protocol import ProtocolSettings
 
 
 class Settings(BaseModel):

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from mcsdr.attributes import AttributeStatistics
 from mcsdr.cache import ClipCache, cached, check_limit, name_of
 from mcsdr.checkpoint import Average, load_checkpoint, save_checkpoint
+from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.datasets import CohortSpec, fingerprint, is_synthetic, open_cohort
 from mcsdr.datasets.entries import FolderCohort
 from mcsdr.errors import InvalidConfig, InvalidModel, TrainingDiverged

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from mcsdr.attributes import AttributeStatistics, attribute_row
 from mcsdr.benchmark import missing
 from mcsdr.benchmark.missing import BOUND_PERCENT, RATES, grid, grid_table, mcar_table, only, shown_at, shuffled_table
 from mcsdr.benchmark.subsets import (
@@ -28,6 +27,7 @@ from mcsdr.benchmark.subsets import (
 )
 from mcsdr.benchmark.tower import attribute_weights, prior_distances, tower_gap, tower_table
 from mcsdr.cache import cached
+from mcsdr.clips.attributes import AttributeStatistics, attribute_row
 from mcsdr.errors import InvalidConfig
 from mcsdr.metrics.scores import StudyScores
 from mcsdr.model import Model

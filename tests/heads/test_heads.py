@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from scipy import stats
 from tests.conftest import CONFIGS, SMALL
 
-from mcsdr.attributes import AttributeStatistics
 from mcsdr.clips import ClipSettings
+from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.diffusion.denoiser import Pairs, draw_pairs
 from mcsdr.diffusion.sampler import PAPER
 from mcsdr.errors import InvalidConfig

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.interop.published import Regressor, encoder_state, regressor
 
-from mcsdr.attributes import attribute_row
+from mcsdr.clips.attributes import attribute_row
 from mcsdr.errors import InvalidCohort, InvalidModel, MissingFile
 from mcsdr.interop.official import RECIPES, Dataset, convert, scales_from_table
 from mcsdr.model import Flow, Model

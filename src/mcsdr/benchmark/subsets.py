@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mcsdr.attributes import SEX
+from mcsdr.clips.attributes import SEX
 from mcsdr.metrics.bootstrap import Interval, cluster_bootstrap
 from mcsdr.metrics.scores import StudyScores
 from mcsdr.model import Model

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mcsdr.attributes import SEX, AttributeStatistics
 from mcsdr.clips import ClipSettings
+from mcsdr.clips.attributes import SEX, AttributeStatistics
 from mcsdr.diffusion.sampler import PAPER, SamplerSettings
 from mcsdr.diffusion.schedule import BETA_MAX, BETA_MIN, T
 from mcsdr.errors import InvalidCohort, InvalidModel, MissingFile

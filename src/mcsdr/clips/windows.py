@@ -5,8 +5,8 @@ cut from what is stored, each one input of the encoder:
 
     "seconds"   stored are the frames nearest to a grid of `rate_hz`; a window is `frames` of them in a row. A nearest
                 frame keeps its speckle; interpolation would blur it. Windows are taken from the middle, from all over,
-                and around each beat (`mcsdr.beats`). Of a clip shorter than a window all is seen, at the rate at which
-                it fills a multiple of 4 frames, at most a seventh off.
+                and around each beat (`mcsdr.clips.beats`). Of a clip shorter than a window all is seen, at the rate at
+                which it fills a multiple of 4 frames, at most a seventh off.
     "whole"     stored is every `every`-th frame; the one window is the share `keep` of them, linearly interpolated in
                 time to `frames`. This is the MCSDR paper's way, and that of half sequences (CAMUS).
 
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from mcsdr.beats import MOST_BEATS, Beats, find_beats
+from mcsdr.clips.beats import MOST_BEATS, Beats, find_beats
 from mcsdr.errors import ClipTooShort
 from mcsdr.study import Clip
 

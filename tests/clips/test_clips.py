@@ -10,7 +10,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcsdr.beats import MOST_BEATS, Beats, find_beats
 from mcsdr.clips import (
     ClipSettings,
     augment,
@@ -24,6 +23,7 @@ from mcsdr.clips import (
     store,
     to_square,
 )
+from mcsdr.clips.beats import MOST_BEATS, Beats, find_beats
 from mcsdr.errors import ClipTooShort
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.study import Clip

@@ -11,12 +11,12 @@ import pytest
 from scipy.special import expit, logit
 
 from mcsdr.clips import ClipSettings, Frames
+from mcsdr.clips.protocol import ProtocolSettings, groups
 from mcsdr.model import Model
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.posterior.normal import normal_cdf
 from mcsdr.posterior.pooling import averaged, pooled
-from mcsdr.protocol import ProtocolSettings, groups
 from mcsdr.study import Study, View
 
 SETTINGS = ClipSettings()

@@ -20,8 +20,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mcsdr.beats import Beats
-from mcsdr.clips import ClipSettings, Frames, Windows, cut_windows, seen_as
+from mcsdr.clips.beats import Beats
+from mcsdr.clips.windows import ClipSettings, Frames, Windows, cut_windows, seen_as
 from mcsdr.errors import InvalidConfig
 from mcsdr.study import View
 

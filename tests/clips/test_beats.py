@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mcsdr.beats import Beats, find_beats
 from mcsdr.clips import ClipSettings, frame_indices
+from mcsdr.clips.beats import Beats, find_beats
 from mcsdr.phantom.cohort import PhantomCohort, draw_person
 
 RATE = 25.0
