@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pydicom.data import get_testdata_file
 
+from mcsdr.abstention.gates import of_posterior
 from mcsdr.errors import InvalidConfig
-from mcsdr.gates import of_posterior
 from mcsdr.model import Model
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.layouts import write_avi

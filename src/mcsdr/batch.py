@@ -28,6 +28,7 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
+from mcsdr.abstention.gates import checked_threshold
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import (
     ChangedRun,
@@ -42,7 +43,6 @@ from mcsdr.errors import (
 )
 from mcsdr.files import csv_bytes, write_atomically
 from mcsdr.files.workers import worker_pool
-from mcsdr.gates import checked_threshold
 from mcsdr.io import find_clips
 from mcsdr.model import Model, load
 from mcsdr.prediction import Failure, Prediction, answer_file, provenance

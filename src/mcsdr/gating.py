@@ -4,11 +4,11 @@
     >>> result = fit(mcsdr.load(), CohortSpec.parse("phantom:600:21"), CohortSpec.parse("phantom:400:22"))
     >>> result.model.save("phantom-a4c-gated")
 
-The theory stands in `mcsdr.familiarity`. Three kinds of clips are encoded, the central window of each: of the first
-cohort, once as they are and once altered as in training, since the model has seen both; of the second cohort, on which
-the thresholds are set and nothing else; and of impostors. What is measured of impostors is measured on others than were
-fitted, and once more by a gate that was not shown their family at all: the families are dealt into HALVES, and each
-half is refused by a gate fitted on the other. The network, and so every posterior, stays as it is.
+The theory stands in `mcsdr.abstention.familiarity`. Three kinds of clips are encoded, the central window of each: of
+the first cohort, once as they are and once altered as in training, since the model has seen both; of the second cohort,
+on which the thresholds are set and nothing else; and of impostors. What is measured of impostors is measured on others
+than were fitted, and once more by a gate that was not shown their family at all: the families are dealt into HALVES,
+and each half is refused by a gate fitted on the other. The network, and so every posterior, stays as it is.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mcsdr.abstention.familiarity import LEAST_CLIPS, Familiarity, fit_familiarity
+from mcsdr.abstention.gates import of_pictures
 from mcsdr.asking import opened
 from mcsdr.calibration import refuse_seen
 from mcsdr.clips import Frames, augment, cut_windows, draw_augmentation, store
 from mcsdr.clips.protocol import ViewedFrames
 from mcsdr.datasets import CohortSpec
 from mcsdr.errors import InvalidCohort, InvalidConfig, McsdrError
-from mcsdr.familiarity import LEAST_CLIPS, Familiarity, fit_familiarity
-from mcsdr.gates import of_pictures
 from mcsdr.model import Model
 from mcsdr.phantom.impostors import FAMILIES, ImpostorCohort
 from mcsdr.study import Study

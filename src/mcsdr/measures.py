@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.gates import WIDE_INTERVAL
+from mcsdr.abstention.gates import WIDE_INTERVAL
 from mcsdr.metrics import agreement, calibration, clinical, point, selective
 from mcsdr.metrics.bootstrap import Interval, cluster_bootstrap, cluster_bootstrap_mean
 from mcsdr.metrics.scores import crps_draws, crps_of

@@ -27,6 +27,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 import mcsdr
+from mcsdr.abstention.familiarity import Familiarity, token_features
 from mcsdr.clips import ClipSettings, beats_of, frame_indices, store, to_grey
 from mcsdr.clips.attributes import AttributeStatistics, attribute_row
 from mcsdr.clips.beats import Beats
@@ -34,7 +35,6 @@ from mcsdr.clips.protocol import Group, ProtocolSettings, ViewedFrames, groups
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points
 from mcsdr.diffusion.schedule import angles
 from mcsdr.errors import InvalidModel
-from mcsdr.familiarity import Familiarity, token_features
 from mcsdr.files import write_atomically
 from mcsdr.nn.network import Network, NetworkSettings, build_network, channels_last
 from mcsdr.nn.video_encoder import PLACES

@@ -1,8 +1,8 @@
 """From files to posteriors: the only such path, used by the command line, reports and anything that serves.
 
 Every input gives one result or one typed failure, in the order given; one bad file never costs another its answer. A
-result may be an abstention (`mcsdr.gates`): the clip was read, but its posterior is withheld, unless it is asked for
-all the same, and then it is marked. A clip longer than one window is read by all its beats.
+result may be an abstention (`mcsdr.abstention.gates`): the clip was read, but its posterior is withheld, unless it is
+asked for all the same, and then it is marked. A clip longer than one window is read by all its beats.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 import mcsdr
-from mcsdr import gates
+from mcsdr.abstention import gates
+from mcsdr.abstention.gates import Abstention
 from mcsdr.clips import beats_of, cut_windows, frame_indices, store, window_length
 from mcsdr.clips.beats import Beats
 from mcsdr.clips.protocol import ViewedFrames
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import McsdrError, MissingFile
 from mcsdr.files import sha256_of
-from mcsdr.gates import Abstention
 from mcsdr.io import find_clips, read_study
 from mcsdr.model import Model, VideoTokens
 from mcsdr.posterior import Posterior

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from tests.report.standins import posterior_of, prediction, with_screen
 
+from mcsdr.abstention.gates import Abstention
 from mcsdr.errors import NotBMode
-from mcsdr.gates import Abstention
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.prediction import BeatAnswer, Failure, Prediction
 from mcsdr.study import Attributes, Study

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from mcsdr.abstention.gates import of_posterior
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, starting_points, trajectories
 from mcsdr.diffusion.schedule import angles
-from mcsdr.gates import of_posterior
 from mcsdr.model import Card
 from mcsdr.posterior import Posterior
 from mcsdr.prediction import Prediction

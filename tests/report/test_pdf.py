@@ -23,8 +23,8 @@ from tests.report.standins import MODEL, posterior_of, prediction
 
 import mcsdr
 from mcsdr import DISCLAIMER
+from mcsdr.abstention.gates import Abstention
 from mcsdr.errors import NotBMode
-from mcsdr.gates import Abstention
 from mcsdr.prediction import BeatAnswer, Failure, Prediction
 from mcsdr.report import (
     CATEGORIES,

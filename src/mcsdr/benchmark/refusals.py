@@ -1,8 +1,9 @@
 """Is what should be refused refused, and nothing else?
 
 Clips of every family of impostors (`mcsdr.phantom.impostors`) and of cohorts that the model is to answer are asked just
-as `mcsdr predict` asks them, through all gates of `mcsdr.gates`. A refusal counts with the code of the first gate that
-fired. The bars are those of the clinic: 99 % of what must be refused, at most 2 % of what the model has learnt to read.
+as `mcsdr predict` asks them, through all gates of `mcsdr.abstention.gates`. A refusal counts with the code of the first
+gate that fired. The bars are those of the clinic: 99 % of what must be refused, at most 2 % of what the model has
+learnt to read.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ picture gets worse, and refuses before its intervals stop telling the truth:
     ρ           Spearman's rank correlation of severity 0…5 and posterior SD, of one study and corruption; a corruption
                 that leaves the SD as it was has ρ = 0
     coverage    share of reader's EF inside the 90 % interval
-    answered    studies that no gate refuses (`mcsdr.gates`)
+    answered    studies that no gate refuses (`mcsdr.abstention.gates`)
     shift       median under the corruption − median of the clip as it is
 
 The bars: median ρ ≥ 0.8, and coverage of answered studies ≥ 85 % at every severity. See `metamorphic` for the rest.

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mcsdr.familiarity import Familiarity
-from mcsdr.gates import fired, of_pictures, of_posterior
+from mcsdr.abstention.familiarity import Familiarity
+from mcsdr.abstention.gates import fired, of_pictures, of_posterior
 from mcsdr.phantom.impostors import ImpostorCohort
 from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.posterior.normal import normal_quantile

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mcsdr.abstention.familiarity import Familiarity
 from mcsdr.errors import InvalidConfig
-from mcsdr.familiarity import Familiarity
 from mcsdr.posterior import Posterior
 from mcsdr.study import ADULT_YEARS, Clip, Study
 

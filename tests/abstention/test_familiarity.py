@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mcsdr.abstention.familiarity import RIDGE, Familiarity, _logistic, fit_familiarity, token_features
 from mcsdr.errors import InvalidCohort, InvalidModel
-from mcsdr.familiarity import RIDGE, Familiarity, _logistic, fit_familiarity, token_features
 
 WIDTH = 24
 
