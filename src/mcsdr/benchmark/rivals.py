@@ -28,9 +28,9 @@ from mcsdr.datasets import CohortSpec
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.diffusion.sampler import EXACT, PAPER, SamplerSettings
 from mcsdr.errors import InvalidConfig
-from mcsdr.heads import card
 from mcsdr.metrics.known import mixture
 from mcsdr.model import Model, load
+from mcsdr.nn.heads import card
 from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.posterior.recalibration import Recalibration, scores_of
 from mcsdr.reproduction import recipe

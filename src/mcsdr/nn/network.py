@@ -3,8 +3,8 @@
 There are three. `PosteriorNetwork` is this package's: the condition is a set of tokens, those of every clip, one "no
 video" token that speaks only when there is none, and one per attribute; a modality that is dropped in training and one
 that is missing in life take the same way. `HeadNetwork` reads the same condition with one of the rival heads of
-`mcsdr.heads`, which give quantiles without a sampler. `McsdrNetwork` is the MCSDR paper's: one pooled feature, one key,
-noise prediction in raw per cent. All answer to the same calls, so that training and sampling know no difference.
+`mcsdr.nn.heads`, which give quantiles without a sampler. `McsdrNetwork` is the MCSDR paper's: one pooled feature, one
+key, noise prediction in raw per cent. All answer to the same calls, so that training and sampling know no difference.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from mcsdr.diffusion.denoiser import Pairs, velocity_error
 from mcsdr.diffusion.sampler import SamplerSettings, Velocity, trajectories
 from mcsdr.diffusion.schedule import chain, uniform_level
 from mcsdr.diffusion.target import BoundedResidual, RawPercent
-from mcsdr.heads import HEADS
 from mcsdr.nn.attribute_encoder import AttributeEncoder
+from mcsdr.nn.heads import HEADS
 from mcsdr.nn.layers import Condition
 from mcsdr.nn.mcsdr import McsdrHead
 from mcsdr.nn.r2plus1d import R2Plus1D18
@@ -40,7 +40,7 @@ class NetworkSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["posterior", "mcsdr", "head"] = "posterior"
-    head: str = ""  # a name in mcsdr.heads.HEADS; kind "head" only
+    head: str = ""  # a name in mcsdr.nn.heads.HEADS; kind "head" only
     encoder: Encoder = "compact"
     channels: tuple[int, int, int] = (32, 64, 112)  # compact only
     width: int = Field(96, gt=0)

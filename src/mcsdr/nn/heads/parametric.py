@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mcsdr.diffusion.denoiser import Pairs
 from mcsdr.diffusion.target import BoundedResidual, shrink
-from mcsdr.heads.head import SPREAD, Head, from_units, held, interpolate, of_logit, to_units
+from mcsdr.nn.heads.head import SPREAD, Head, from_units, held, interpolate, of_logit, to_units
 from mcsdr.nn.layers import Condition, between, read_out
 
 SCALE_PERCENT = (0.5, 50.0)  # of y

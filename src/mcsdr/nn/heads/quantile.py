@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mcsdr.diffusion.denoiser import Pairs
-from mcsdr.heads.head import SPREAD, Head, interpolate, of_logit
+from mcsdr.nn.heads.head import SPREAD, Head, interpolate, of_logit
 from mcsdr.nn.layers import Condition, read_out
 from mcsdr.posterior import quantile_nodes
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from mcsdr.diffusion.denoiser import Pairs
 from mcsdr.diffusion.sampler import SamplerSettings, evaluation_angles, trajectories
 from mcsdr.diffusion.schedule import chain, uniform_level
-from mcsdr.heads.head import Head, from_units, held, to_units
+from mcsdr.nn.heads.head import Head, from_units, held, to_units
 from mcsdr.nn.layers import Condition, read_out
 from mcsdr.nn.mcsdr import sinusoid
 

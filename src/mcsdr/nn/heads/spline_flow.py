@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mcsdr.diffusion.denoiser import Pairs
 from mcsdr.diffusion.target import BoundedResidual
 from mcsdr.errors import InvalidConfig
-from mcsdr.heads.head import Head, of_logit
+from mcsdr.nn.heads.head import Head, of_logit
 from mcsdr.nn.layers import Condition
 
 LOCATION, SCALE = 0.2, 0.5  # of logit(y/100) over a cohort: units, as y's 55 and 12 are

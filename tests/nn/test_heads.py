@@ -18,13 +18,13 @@ from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.diffusion.denoiser import Pairs, draw_pairs
 from mcsdr.diffusion.sampler import PAPER
 from mcsdr.errors import InvalidConfig
-from mcsdr.heads import HEADS, Head
-from mcsdr.heads.head import bisect, interpolate
-from mcsdr.heads.histogram import SIGMA_PERCENT, Histogram
-from mcsdr.heads.parametric import Beta
-from mcsdr.heads.quantile import ImplicitQuantile, pinball
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Card, Model, load
+from mcsdr.nn.heads import HEADS, Head
+from mcsdr.nn.heads.head import bisect, interpolate
+from mcsdr.nn.heads.histogram import SIGMA_PERCENT, Histogram
+from mcsdr.nn.heads.parametric import Beta
+from mcsdr.nn.heads.quantile import ImplicitQuantile, pinball
 from mcsdr.nn.layers import Condition
 from mcsdr.nn.network import NetworkSettings, build_network
 from mcsdr.posterior import Posterior, quantile_nodes

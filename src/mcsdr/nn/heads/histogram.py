@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mcsdr.diffusion.denoiser import Pairs
-from mcsdr.heads.head import Head, held, interpolate
+from mcsdr.nn.heads.head import Head, held, interpolate
 from mcsdr.nn.layers import Condition, read_out
 
 BINS = 50

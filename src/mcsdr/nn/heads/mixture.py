@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mcsdr.diffusion.denoiser import Pairs
 from mcsdr.diffusion.target import BoundedResidual
-from mcsdr.heads.head import Head, bisect, of_logit
+from mcsdr.nn.heads.head import Head, bisect, of_logit
 from mcsdr.nn.layers import Condition, between, read_out
 
 COMPONENTS = 5

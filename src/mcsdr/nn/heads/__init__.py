@@ -6,13 +6,13 @@ To add one, write a class of the form of `Head` and name it in `HEADS`; a traini
 
 from __future__ import annotations
 
-from mcsdr.heads.card import PriorMeanDiffusion
-from mcsdr.heads.head import Head
-from mcsdr.heads.histogram import Histogram
-from mcsdr.heads.mixture import MixtureDensity
-from mcsdr.heads.parametric import Beta, Gaussian, LogitNormal, PointRegression
-from mcsdr.heads.quantile import ImplicitQuantile, QuantileTable
-from mcsdr.heads.spline_flow import SplineFlow
+from mcsdr.nn.heads.card import PriorMeanDiffusion
+from mcsdr.nn.heads.head import Head
+from mcsdr.nn.heads.histogram import Histogram
+from mcsdr.nn.heads.mixture import MixtureDensity
+from mcsdr.nn.heads.parametric import Beta, Gaussian, LogitNormal, PointRegression
+from mcsdr.nn.heads.quantile import ImplicitQuantile, QuantileTable
+from mcsdr.nn.heads.spline_flow import SplineFlow
 
 HEADS: dict[str, type[Head]] = {
     "mse": PointRegression,
