@@ -16,10 +16,10 @@ from mcsdr.benchmark.answers import ask, with_clips
 from mcsdr.benchmark.metamorphic import RELATIONS, cut, mirrored, reversed_in_time, with_gain
 from mcsdr.benchmark.robustness import Found
 from mcsdr.clips import ClipSettings, store
-from mcsdr.corruptions import NAMES, SEVERITIES
 from mcsdr.datasets import CohortSpec
 from mcsdr.errors import InvalidCohort, MissingFile
 from mcsdr.model import Model
+from mcsdr.phantom.corruptions import NAMES, SEVERITIES
 from mcsdr.study import Study
 
 SHAPE = (5, len(NAMES), 6)

@@ -1,8 +1,8 @@
 """echo-C: what happens to a posterior when its clip gets worse, and when nothing that matters changes.
 
-Every study of a cohort is asked as it is and under 14 corruptions × 5 severities (`mcsdr.corruptions`), each corruption
-with one generator for all severities of a study. A model that knows what it does not see gives wider posteriors as a
-picture gets worse, and refuses before its intervals stop telling the truth:
+Every study of a cohort is asked as it is and under 14 corruptions × 5 severities (`mcsdr.phantom.corruptions`), each
+corruption with one generator for all severities of a study. A model that knows what it does not see gives wider
+posteriors as a picture gets worse, and refuses before its intervals stop telling the truth:
 
     ρ           Spearman's rank correlation of severity 0…5 and posterior SD, of one study and corruption; a corruption
                 that leaves the SD as it was has ρ = 0
@@ -28,7 +28,6 @@ from mcsdr.benchmark import metamorphic
 from mcsdr.benchmark.answers import ask, with_clips
 from mcsdr.benchmark.known import TARGETS, Figure
 from mcsdr.benchmark.record import Cell, Report, Say, Table
-from mcsdr.corruptions import NAMES, SEVERITIES, TABLE, corrupt
 from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
 from mcsdr.errors import InvalidCohort, McsdrError
 from mcsdr.files import write_table
@@ -38,6 +37,7 @@ from mcsdr.metrics.calibration import inside
 from mcsdr.metrics.rank import spearman
 from mcsdr.metrics.scores import StudyScores
 from mcsdr.model import Model, load
+from mcsdr.phantom.corruptions import NAMES, SEVERITIES, TABLE, corrupt
 from mcsdr.report import robustness_figures
 from mcsdr.report.drawing import save
 from mcsdr.study import Clip, Study

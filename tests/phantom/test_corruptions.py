@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mcsdr.corruptions import NAMES, SEVERITIES, TABLE, corrupt, sector_of
 from mcsdr.errors import InvalidConfig
 from mcsdr.phantom.cohort import PhantomCohort
+from mcsdr.phantom.corruptions import NAMES, SEVERITIES, TABLE, corrupt, sector_of
 from mcsdr.study import Clip
 
 ANYWHERE = {"crop", "overlay text"}  # what may paint outside of the sector

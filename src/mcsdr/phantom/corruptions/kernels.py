@@ -2,7 +2,7 @@
 
 Each draws all its randomness first, and as much for every amount, so that with equal generators a larger amount is the
 same fault made worse: the same noise stronger, the same shadow wider, more of the same frames lost. Amounts are in the
-units of `mcsdr.corruptions.TABLE`.
+units of `mcsdr.phantom.corruptions.TABLE`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mcsdr.corruptions.sector import GREY_PER_DB, Floats, Sector, read_at, repainted
+from mcsdr.phantom.corruptions.sector import GREY_PER_DB, Floats, Sector, read_at, repainted
 from mcsdr.study import Clip
 
 HAZE_DEPTH = 0.4  # range share over which haze falls to 1/e

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from numpy.random import Generator
 
-from mcsdr.corruptions import kernels
-from mcsdr.corruptions.sector import Sector, sector_of
 from mcsdr.errors import InvalidConfig
+from mcsdr.phantom.corruptions import kernels
+from mcsdr.phantom.corruptions.sector import Sector, sector_of
 from mcsdr.study import Clip
 
 __all__ = ["NAMES", "SEVERITIES", "TABLE", "Corruption", "corrupt", "sector_of"]
