@@ -17,7 +17,7 @@ from mcsdr.model import find
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.prediction import Prediction, predict
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 
 
 NAMES = ("phantom-a4c", "phantom-a4c-varied")
