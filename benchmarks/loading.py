@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from mcsdr import io
-from mcsdr.cache import ClipCache, cached
 from mcsdr.clips import ClipSettings, cut_windows, store
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.layouts import write_avi
 from mcsdr.study import Clip, Study, View
+from mcsdr.training.cache import ClipCache, cached
 
 SETTINGS = ClipSettings()
 FRAMES, RATE_HZ = 176, 50

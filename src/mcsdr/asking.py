@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.cache import check_limit, name_of, readers
 from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.errors import InvalidCohort, McsdrError
 from mcsdr.model import Model, VideoTokens
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.recalibration import ONE, PATTERNS, SEVERAL
 from mcsdr.study import Study
+from mcsdr.training.cache import check_limit, name_of, readers
 
 LEAST_CALIBRATION_PATIENTS = 100  # below them a calibrated model may lose more than a miscalibrated one gains
 

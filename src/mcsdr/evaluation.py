@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.cache import allowed_bad
 from mcsdr.clips.protocol import ProtocolSettings
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import InvalidCohort, InvalidConfig, McsdrError, TooManyBadRows
@@ -41,6 +40,7 @@ from mcsdr.posterior import Posterior
 from mcsdr.prediction import provenance
 from mcsdr.report import figures
 from mcsdr.study import Study
+from mcsdr.training.cache import allowed_bad
 
 Array = NDArray[np.float64]
 

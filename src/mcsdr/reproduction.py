@@ -25,8 +25,8 @@ from mcsdr.evaluation import evaluate
 from mcsdr.files import write_atomically
 from mcsdr.measures import column, measure_subgroups, patients_of
 from mcsdr.report import figures
-from mcsdr.settings import TrainSettings, read_settings
 from mcsdr.training import Watcher, train
+from mcsdr.training.settings import TrainSettings, read_settings
 
 Dataset = Literal["echonet-dynamic", "echonet-pediatric", "camus"]
 Preset = Literal["paper", "ours"]

@@ -21,8 +21,8 @@ from mcsdr.metrics import known
 from mcsdr.metrics.calibration import pit_ks
 from mcsdr.phantom import ambiguity, people
 from mcsdr.posterior import Posterior, quantile_nodes
-from mcsdr.settings import TrainSettings
 from mcsdr.study import KnownPosterior
+from mcsdr.training.settings import TrainSettings
 
 Array = NDArray[np.float64]
 STUDIES = 150

@@ -26,20 +26,20 @@ from mcsdr.benchmark.subsets import (
     video_alone,
 )
 from mcsdr.benchmark.tower import attribute_weights, prior_distances, tower_gap, tower_table
-from mcsdr.cache import cached
 from mcsdr.clips.attributes import AttributeStatistics, attribute_row
 from mcsdr.errors import InvalidConfig
 from mcsdr.metrics.scores import StudyScores
 from mcsdr.model import Model
-from mcsdr.objective import DropoutSettings, draw_hidden
 from mcsdr.phantom import people
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.posterior.normal import normal_quantile
 from mcsdr.reproduction import recipe
-from mcsdr.settings import read_settings
 from mcsdr.study import Attributes
 from mcsdr.training import validate
+from mcsdr.training.cache import cached
+from mcsdr.training.objective import DropoutSettings, draw_hidden
+from mcsdr.training.settings import read_settings
 
 NAMES = ("age_years", "sex", "weight_kg", "height_cm")
 MODALITIES = ("video", "age", "sex", "weight", "height")

@@ -33,7 +33,7 @@ from mcsdr.metrics.known import crps_floor, mixture
 from mcsdr.model import Model
 from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.study import KnownPosterior
-from mcsdr.tokens import EncodedCohort
+from mcsdr.training.tokens import EncodedCohort
 
 N, SD = 120, 5.0
 NAN = float("nan")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.interop.published import checkpoint, regressor
+from tests.training.published import checkpoint, regressor
 
 from mcsdr.cli import app
 from mcsdr.errors import InvalidModel

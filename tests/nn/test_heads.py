@@ -28,9 +28,9 @@ from mcsdr.nn.heads.quantile import ImplicitQuantile, pinball
 from mcsdr.nn.layers import Condition
 from mcsdr.nn.network import NetworkSettings, build_network
 from mcsdr.posterior import Posterior, quantile_nodes
-from mcsdr.settings import read_settings
 from mcsdr.study import Attributes, Study
 from mcsdr.training import train
+from mcsdr.training.settings import read_settings
 
 WIDTH, ATTENTION = 16, 2
 MAY_CROSS = {"iqn", "card"}

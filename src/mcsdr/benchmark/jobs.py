@@ -15,8 +15,8 @@ from mcsdr.datasets import CohortSpec, Population
 from mcsdr.errors import InvalidConfig
 from mcsdr.files import write_atomically
 from mcsdr.model import Model, load
-from mcsdr.settings import TrainSettings
 from mcsdr.training import Silence, train
+from mcsdr.training.settings import TrainSettings
 
 PARTS = ("train", "val", "calibration", "test")
 SEEDS = dict(zip(PARTS, (31, 32, 33, 34), strict=True))  # the bundled model knows 1, 2 and 3

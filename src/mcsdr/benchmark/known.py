@@ -36,9 +36,9 @@ from mcsdr.posterior.recalibration import Recalibration, scores_of
 from mcsdr.report import known_figures
 from mcsdr.report.drawing import save
 from mcsdr.reproduction import recipe
-from mcsdr.settings import TrainSettings, read_settings
 from mcsdr.study import KnownPosterior
-from mcsdr.tokens import EncodedCohort, encode_cohort
+from mcsdr.training.settings import TrainSettings, read_settings
+from mcsdr.training.tokens import EncodedCohort, encode_cohort
 
 Array = NDArray[np.float64]
 

@@ -44,8 +44,8 @@ from mcsdr.phantom import ambiguity
 from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.posterior.normal import normal_cdf
 from mcsdr.reproduction import recipe
-from mcsdr.settings import TrainSettings, read_settings
-from mcsdr.tokens import EncodedCohort, encode_cohort
+from mcsdr.training.settings import TrainSettings, read_settings
+from mcsdr.training.tokens import EncodedCohort, encode_cohort
 
 Array = NDArray[np.float64]
 

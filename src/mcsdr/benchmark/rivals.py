@@ -34,9 +34,9 @@ from mcsdr.nn.heads import card
 from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.posterior.recalibration import Recalibration, scores_of
 from mcsdr.reproduction import recipe
-from mcsdr.settings import TrainSettings, read_settings
 from mcsdr.study import KnownPosterior
-from mcsdr.tokens import EncodedCohort, encode_cohort
+from mcsdr.training.settings import TrainSettings, read_settings
+from mcsdr.training.tokens import EncodedCohort, encode_cohort
 
 # Laid over configs/rivals.toml where each trains an encoder of its own: about 8,000 clips are seen.
 END_TO_END = {"start.frozen": "false", "optim.encoder_lr": "1e-4", "optim.batch": "16", "dropout.masks": "4"}

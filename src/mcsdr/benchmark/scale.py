@@ -22,8 +22,8 @@ from mcsdr.metrics.calibration import pit_ks
 from mcsdr.metrics.scores import StudyScores
 from mcsdr.model import Model
 from mcsdr.reproduction import recipe
-from mcsdr.settings import TrainSettings, read_settings
-from mcsdr.tokens import EncodedCohort, encode_cohort
+from mcsdr.training.settings import TrainSettings, read_settings
+from mcsdr.training.tokens import EncodedCohort, encode_cohort
 
 SIZES = (1000, 4000, 16_000)
 TEST_SEED = 9

@@ -18,7 +18,7 @@ from mcsdr.metrics.scores import StudyScores
 from mcsdr.model import Model
 from mcsdr.posterior import Posterior
 from mcsdr.study import Attributes
-from mcsdr.tokens import EncodedCohort
+from mcsdr.training.tokens import EncodedCohort
 
 Array = NDArray[np.float64]
 Subset = tuple[bool, ...]  # which are shown: the video, then each attribute in the order of the network's

@@ -28,7 +28,7 @@ from mcsdr.model import Model
 from mcsdr.phantom import people
 from mcsdr.posterior import Posterior
 from mcsdr.study import Attributes
-from mcsdr.tokens import EncodedCohort
+from mcsdr.training.tokens import EncodedCohort
 
 Array = NDArray[np.float64]
 Weigh = Callable[[Posterior, Array, Array, Sequence[str]], Array]

@@ -32,7 +32,7 @@ def import_official(
     """
     from rich.console import Console
 
-    from mcsdr.interop import official
+    from mcsdr.training.weights import official
 
     model = official.import_official(checkpoint, dataset, table)
     model.save(out)

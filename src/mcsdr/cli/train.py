@@ -33,9 +33,9 @@ def train(
     """
     import os
 
-    from mcsdr.settings import read_settings
     from mcsdr.training import Silence
     from mcsdr.training import train as run
+    from mcsdr.training.settings import read_settings
 
     chosen = read_settings(config, overrides_of(settings))
     if int(os.environ.get("RANK", "0")) > 0:

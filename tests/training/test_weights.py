@@ -10,10 +10,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mcsdr.errors import InvalidModel
-from mcsdr.interop import weights
-from mcsdr.interop.torch_checkpoint import Checkpoint, sections
-from mcsdr.interop.weights import load_encoder_weights
 from mcsdr.nn.r2plus1d import R2Plus1D18
+from mcsdr.training.weights import published as weights
+from mcsdr.training.weights.published import load_encoder_weights
+from mcsdr.training.weights.torch_checkpoint import Checkpoint, sections
 
 
 @pytest.fixture(autouse=True)

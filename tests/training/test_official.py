@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.interop.published import Regressor, encoder_state, regressor
+from tests.training.published import Regressor, encoder_state, regressor
 
 from mcsdr.clips.attributes import attribute_row
 from mcsdr.errors import InvalidCohort, InvalidModel, MissingFile
-from mcsdr.interop.official import RECIPES, Dataset, convert, scales_from_table
 from mcsdr.model import Flow, Model
 from mcsdr.study import Attributes
+from mcsdr.training.weights.official import RECIPES, Dataset, convert, scales_from_table
 
 SHAPES: dict[Dataset, tuple[int, int, int]] = {
     "echonet-dynamic": (0, 0, 64),

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.conftest import CONFIGS
+from tests.training.test_training import small
 
 from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.errors import InvalidConfig
-from mcsdr.feed import Feed
 from mcsdr.model import Model, load
-from mcsdr.settings import read_settings
-from mcsdr.tokens import encode_cohort
 from mcsdr.training import load_caches, train
-from tests.conftest import CONFIGS
-from tests.test_training import small
+from mcsdr.training.feed import Feed
+from mcsdr.training.settings import read_settings
+from mcsdr.training.tokens import encode_cohort
 
 SPEC = CohortSpec.parse("phantom:6:4:hidden-wall")
 

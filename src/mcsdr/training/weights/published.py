@@ -17,7 +17,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from mcsdr.errors import InvalidModel
-from mcsdr.interop.torch_checkpoint import Checkpoint, read_checkpoint
+from mcsdr.training.weights.torch_checkpoint import Checkpoint, read_checkpoint
 
 PREFIXES = ("", "module.", "video_encoder.", "encoder.")  # "module." is what DataParallel puts before
 COUNTER = "num_batches_tracked"  # of a batch norm; older files lack it and no output depends on it
@@ -42,7 +42,8 @@ def load_encoder_weights(encoder: nn.Module, path: str | Path, kind: str) -> Loa
 
     Arguments:
         encoder: it is changed in place, or not at all.
-        path: `.safetensors`, or anything `torch.save` writes; read safely, see `mcsdr.interop.torch_checkpoint`.
+        path: `.safetensors`, or anything `torch.save` writes; read safely, see
+            `mcsdr.training.weights.torch_checkpoint`.
         kind: the encoder's name in the settings, for messages.
 
     Raises:

@@ -18,7 +18,7 @@ from mcsdr.datasets import CohortSpec
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings
 from mcsdr.errors import InvalidConfig
 from mcsdr.nn.network import NetworkSettings
-from mcsdr.objective import DropoutSettings
+from mcsdr.training.objective import DropoutSettings
 
 
 class Settings(BaseModel):

@@ -31,10 +31,10 @@ from mcsdr.clips.attributes import SEX, AttributeStatistics
 from mcsdr.diffusion.sampler import PAPER, SamplerSettings
 from mcsdr.diffusion.schedule import BETA_MAX, BETA_MIN, T
 from mcsdr.errors import InvalidCohort, InvalidModel, MissingFile
-from mcsdr.interop.torch_checkpoint import Checkpoint, read_checkpoint
-from mcsdr.interop.weights import unprefixed
 from mcsdr.model import Card, Model
 from mcsdr.nn.network import NetworkSettings, build_network
+from mcsdr.training.weights.published import unprefixed
+from mcsdr.training.weights.torch_checkpoint import Checkpoint, read_checkpoint
 
 Dataset = Literal["echonet-dynamic", "echonet-pediatric", "camus"]
 COLUMNS = {"age_years": "Age", "sex": "Sex", "weight_kg": "Weight", "height_cm": "Height"}
@@ -117,7 +117,7 @@ def import_official(checkpoint: str | Path, dataset: Dataset, table: str | Path 
     """The authors' checkpoint as a model, whose noise predictions are theirs.
 
     Arguments:
-        checkpoint: what they released, `.pth`; read safely, see `mcsdr.interop.torch_checkpoint`.
+        checkpoint: what they released, `.pth`; read safely, see `mcsdr.training.weights.torch_checkpoint`.
         dataset: what it was trained on, which says how clips are sampled and what the attributes are.
         table: the CSV file that training read, with the columns Split, Age, Sex, Weight, Height as far as they apply.
 

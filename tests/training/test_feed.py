@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.training.test_cache import Rows
 
-from mcsdr.cache import ClipCache, StoredClip, cached
 from mcsdr.clips import ClipSettings
 from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.clips.protocol import ProtocolSettings
 from mcsdr.datasets import CohortSpec
 from mcsdr.errors import InvalidConfig
-from mcsdr.feed import Ahead, Feed, choose_clips
-from mcsdr.settings import DataSettings, OptimSettings, RunSettings, TrainSettings, read_settings
 from mcsdr.study import View
-from tests.test_cache import Rows
+from mcsdr.training.cache import ClipCache, StoredClip, cached
+from mcsdr.training.feed import Ahead, Feed, choose_clips
+from mcsdr.training.settings import DataSettings, OptimSettings, RunSettings, TrainSettings, read_settings
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 CLIP = ClipSettings(size=16, frames=16, grey="unit")
 PLAIN = RunSettings(augmentation="none", short_clips=0.0)
 SPEC = CohortSpec(kind="phantom", n=1, seed=0)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcsdr.cache import ClipCache, cached
 from mcsdr.clips import ClipSettings
 from mcsdr.errors import BadRow, TooManyBadRows, UnreadableFile
 from mcsdr.study import Attributes, Clip, Study, View
+from mcsdr.training.cache import ClipCache, cached
 
 SETTINGS = ClipSettings(size=16)
 

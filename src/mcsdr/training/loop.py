@@ -17,22 +17,22 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from mcsdr.cache import ClipCache, cached, check_limit, name_of
-from mcsdr.checkpoint import Average, load_checkpoint, save_checkpoint
 from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.datasets import CohortSpec, fingerprint, is_synthetic, open_cohort
 from mcsdr.datasets.entries import FolderCohort
 from mcsdr.errors import InvalidConfig, InvalidModel, TrainingDiverged
-from mcsdr.feed import Ahead, Feed
-from mcsdr.interop.weights import load_encoder_weights
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Card, Model, load
 from mcsdr.nn.network import Network, build_network, channels_last
-from mcsdr.objective import DropoutSettings, Objective
 from mcsdr.posterior import Posterior
-from mcsdr.settings import OptimSettings, TrainSettings
 from mcsdr.study import ADULT_YEARS
-from mcsdr.tokens import EncodedCohort, stored_tokens
+from mcsdr.training.cache import ClipCache, cached, check_limit, name_of
+from mcsdr.training.checkpoint import Average, load_checkpoint, save_checkpoint
+from mcsdr.training.feed import Ahead, Feed
+from mcsdr.training.objective import DropoutSettings, Objective
+from mcsdr.training.settings import OptimSettings, TrainSettings
+from mcsdr.training.tokens import EncodedCohort, stored_tokens
+from mcsdr.training.weights.published import load_encoder_weights
 
 CHECKPOINT = "last.safetensors"
 LOG_EVERY = 20

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mcsdr.cache import ClipCache, StoredClip
 from mcsdr.clips import (
     Augmentation,
     ClipSettings,
@@ -29,9 +28,10 @@ from mcsdr.clips import (
 from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.diffusion.denoiser import Pairs
 from mcsdr.errors import InvalidConfig
-from mcsdr.objective import Hidden, Videos, draw_hidden, draw_noise
 from mcsdr.phantom.people import READER_RANGE, READER_SD
-from mcsdr.settings import TrainSettings
+from mcsdr.training.cache import ClipCache, StoredClip
+from mcsdr.training.objective import Hidden, Videos, draw_hidden, draw_noise
+from mcsdr.training.settings import TrainSettings
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import save_file
 
 from mcsdr.errors import InvalidModel, MissingFile
-from mcsdr.interop import torch_checkpoint
-from mcsdr.interop.torch_checkpoint import read_checkpoint, sections
+from mcsdr.training.weights import torch_checkpoint
+from mcsdr.training.weights.torch_checkpoint import read_checkpoint, sections
 
 
 def training_state() -> dict[str, object]:
@@ -162,7 +162,7 @@ def test_a_hang_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_memory_is_limited() -> None:
     """In a child of its own, since the limit cannot be taken back: room for 512 MB and four times the file."""
     source = (
-        "import sys, torch; from mcsdr.interop.torch_checkpoint import _limit; _limit(1000)\n"
+        "import sys, torch; from mcsdr.training.weights.torch_checkpoint import _limit; _limit(1000)\n"
         "torch.zeros(2**28, dtype=torch.uint8)\n"
         "try: torch.zeros(2**30, dtype=torch.uint8)\n"
         "except RuntimeError: sys.exit(7)"

@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mcsdr.cache import ClipCache, cached
 from mcsdr.clips import ClipSettings, cut_windows, to_grey
 from mcsdr.datasets import CohortSpec, fingerprint, open_cohort
 from mcsdr.diffusion.sampler import SamplerSettings
@@ -28,6 +27,7 @@ from mcsdr.model import Model, VideoTokens
 from mcsdr.nn.network import Network
 from mcsdr.posterior import Posterior
 from mcsdr.study import KnownPosterior
+from mcsdr.training.cache import ClipCache, cached
 
 Array = NDArray[np.float64]
 

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.conftest import CONFIGS
 
 from mcsdr import training
 from mcsdr.errors import InvalidConfig, TooManyBadRows, TrainingDiverged, UnreadableFile
 from mcsdr.model import load
 from mcsdr.nn.network import PosteriorNetwork
-from mcsdr.settings import OptimSettings, read_settings
 from mcsdr.study import Clip, Study
 from mcsdr.training import Silence, learning_rate, train
-from tests.conftest import CONFIGS
+from mcsdr.training.settings import OptimSettings, read_settings
 
 SMALL = {
     "data.train.n": "24",

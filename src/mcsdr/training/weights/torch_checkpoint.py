@@ -8,7 +8,7 @@ A `.pt` or `.pth` file is a pickle, a program that builds objects. It is never r
        its own and limits on memory, processor time and output. The child writes tensors, as safetensors, and nothing
        else; this process reads these alone.
 
-The child is this module run as a script: `python -m mcsdr.interop.torch_checkpoint CHECKPOINT OUT`.
+The child is this module run as a script: `python -m mcsdr.training.weights.torch_checkpoint CHECKPOINT OUT`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,15 @@
+"""How models come to be: settings and a cohort → weights; or other people's weights → a model.
+
+    loop          the training, read top to bottom;  checkpoint: what a killed run goes on from
+    settings      every setting, from TOML and the command line
+    cache, feed   clips on disk and the batches made of them
+    objective     the loss
+    tokens        an encoder's tokens, kept so that heads can be trained without it
+    weights/      checkpoints of other projects
+
+A new loss is one function of `objective`; a new setting one field of `settings`.
+"""
+
+from mcsdr.training.loop import Silence, Watcher, learning_rate, load_caches, train, validate
+
+__all__ = ["Silence", "Watcher", "learning_rate", "load_caches", "train", "validate"]
