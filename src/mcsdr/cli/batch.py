@@ -14,7 +14,7 @@ from mcsdr import DEFAULT_MODEL
 from mcsdr.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from mcsdr.batch import Tally
+    from mcsdr.prediction.batch import Tally
 
 
 def batch(
@@ -65,8 +65,8 @@ def batch(
     restart
         Begin anew, over the table of an earlier batch.
     """
-    from mcsdr.batch import Asked, inputs_of, run
     from mcsdr.diffusion.sampler import preset
+    from mcsdr.prediction.batch import Asked, inputs_of, run
 
     if out.exists() and source.exists() and out.samefile(source):
         raise InvalidConfig("the table would be written over the list.", path=out, next_step="Name another table.")

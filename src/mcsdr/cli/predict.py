@@ -138,8 +138,8 @@ def _deliver(results: Sequence[Prediction | Failure], *, as_json: bool, table: P
     from rich.console import Console
 
     from mcsdr.files import write_table
+    from mcsdr.prediction.rows import COLUMNS, row_of
     from mcsdr.report.terminal import print_results
-    from mcsdr.rows import COLUMNS, row_of
 
     if table is not None:
         write_table(table, COLUMNS, (row_of(result.record()).values() for result in results))

@@ -29,7 +29,7 @@ def _json(job: Job) -> bytes:
 
 
 def _csv(job: Job) -> bytes:
-    from mcsdr.rows import COLUMNS, row_of
+    from mcsdr.prediction.rows import COLUMNS, row_of
 
     assert job.record is not None
     return csv_bytes([COLUMNS, row_of(job.record).values()])

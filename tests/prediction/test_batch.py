@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcsdr import DISCLAIMER, batch
-from mcsdr.batch import HEADER, Asked, Input, Tally, inputs_of, run
+from mcsdr import DISCLAIMER
 from mcsdr.errors import ChangedRun, InvalidConfig, McsdrError, MissingFile, UnreadableFile, UnsupportedFormat
 from mcsdr.model import Model
 from mcsdr.phantom.layouts import write_avi
-from mcsdr.prediction import Failure, Prediction, predict
-from mcsdr.rows import COLUMNS, row_of, safe
+from mcsdr.prediction import Failure, Prediction, batch, predict
+from mcsdr.prediction.batch import HEADER, Asked, Input, Tally, inputs_of, run
+from mcsdr.prediction.rows import COLUMNS, row_of, safe
 from mcsdr.study import Study
 
 

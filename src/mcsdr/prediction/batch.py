@@ -45,8 +45,8 @@ from mcsdr.files import csv_bytes, write_atomically
 from mcsdr.files.workers import worker_pool
 from mcsdr.io import find_clips
 from mcsdr.model import Model, load
-from mcsdr.prediction import Failure, Prediction, answer_file, provenance
-from mcsdr.rows import COLUMNS, row_of, safe
+from mcsdr.prediction.answers import Failure, Prediction, answer_file, provenance
+from mcsdr.prediction.rows import COLUMNS, row_of, safe
 
 HEADER = ("row", "id", *COLUMNS)
 KNOWN = {"age": "age", "sex": "sex", "weight": "weight", "height": "height", "frame_rate": "frame_rate_hz"}

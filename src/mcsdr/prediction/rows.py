@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcsdr import DISCLAIMER
-from mcsdr.prediction import LEVELS, LOWER_LIMIT
+from mcsdr.prediction.answers import LEVELS, LOWER_LIMIT
 from mcsdr.report import printable
 
 FORMULA = ("=", "+", "-", "@")
