@@ -14,7 +14,7 @@ import argparse
 import numpy as np
 
 import mcsdr
-from mcsdr.benchmark.tower import prior_distances
+from mcsdr.evaluation.evidence.tower import prior_distances
 from mcsdr.phantom.cohort import draw_person
 from mcsdr.study import Study
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from mcsdr import DEFAULT_MODEL
-from mcsdr.benchmark import exactness, known, missing, rivals, robustness
-from mcsdr.benchmark.record import Report, Table
 from mcsdr.cli import app
 from mcsdr.errors import InvalidConfig
+from mcsdr.evaluation.evidence import exactness, known, missing, rivals, robustness
+from mcsdr.evaluation.evidence.record import Report, Table
 
 COMMANDS = ("posterior", "heads", "uci", "missing", "realism", "robustness", "scale")
 Calls = list[tuple[str, dict[str, Any]]]

@@ -14,8 +14,8 @@ from mcsdr.errors import InvalidConfig
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mcsdr.benchmark.record import Table
-    from mcsdr.calibration import Calibrated, Row
+    from mcsdr.evaluation.calibration import Calibrated, Row
+    from mcsdr.evaluation.evidence.record import Table
 
 
 def calibrate(
@@ -61,10 +61,10 @@ def calibrate(
     """
     from rich.console import Console
 
-    from mcsdr.calibration import calibrate as fit
-    from mcsdr.calibration import refuse_seen
     from mcsdr.cli.evaluate import progress
     from mcsdr.datasets import CohortSpec, open_cohort
+    from mcsdr.evaluation.calibration import calibrate as fit
+    from mcsdr.evaluation.calibration import refuse_seen
     from mcsdr.model import load
 
     folder = out or _beside(model)
@@ -82,7 +82,7 @@ def calibrate(
 
 def _deliver(console: Console, result: Calibrated, model: str, folder: Path) -> None:
     """Print the tables, and write them and the model."""
-    from mcsdr.benchmark.record import Report
+    from mcsdr.evaluation.evidence.record import Report
 
     tables = _tables(result)
     for table in tables:
@@ -117,8 +117,8 @@ def _beside(model: str) -> Path:
 
 def _tables(result: Calibrated) -> list[Table]:
     """By what was known; and by EF, of the pattern that knows most."""
-    from mcsdr.benchmark.record import Table
-    from mcsdr.calibration import FOLDS
+    from mcsdr.evaluation.calibration import FOLDS
+    from mcsdr.evaluation.evidence.record import Table
     from mcsdr.metrics.subgroups import LEAST_PATIENTS, NO_EVIDENCE
 
     first = result.rows[0].known if result.rows else ""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from mcsdr.benchmark.record import Table
-    from mcsdr.gating import Gated
+    from mcsdr.evaluation.evidence.record import Table
+    from mcsdr.evaluation.gating import Gated
 
 
 def gate(
@@ -52,9 +52,9 @@ def gate(
     """
     from rich.console import Console
 
-    from mcsdr.benchmark.record import Report
     from mcsdr.datasets import CohortSpec, is_synthetic
-    from mcsdr.gating import fit
+    from mcsdr.evaluation.evidence.record import Report
+    from mcsdr.evaluation.gating import fit
     from mcsdr.model import load
 
     console = Console(width=None if Console().is_terminal else 120)
@@ -91,7 +91,7 @@ def gate(
 
 
 def _table(result: Gated) -> Table:
-    from mcsdr.benchmark.record import Table
+    from mcsdr.evaluation.evidence.record import Table
 
     familiarity = result.model.familiarity
     assert familiarity is not None

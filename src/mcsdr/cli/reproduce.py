@@ -10,7 +10,7 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mcsdr.comparison import Comparison
+    from mcsdr.evaluation.comparison import Comparison
 
 
 def reproduce(
@@ -48,7 +48,7 @@ def reproduce(
     from rich.console import Console
 
     from mcsdr.cli.train import RichWatcher, overrides_of
-    from mcsdr.reproduction import compare, plan, run
+    from mcsdr.evaluation.reproduction import compare, plan, run
 
     given = overrides_of(settings)
     jobs = plan(dataset, preset, root, out, folds=folds, seeds=seeds, reduced=reduced, overrides=given)

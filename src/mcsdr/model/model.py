@@ -130,8 +130,9 @@ class Model:
         card: what the model is.
         sampler: how posteriors are sampled unless a call says otherwise.
         protocol: which windows are seen and how they are pooled unless a call says otherwise.
-        calibration: what its posteriors are recalibrated by, where they are (`mcsdr.calibration`).
-        familiarity: what clips it knows, where that was learnt (`mcsdr.gating`); answers do not depend on it.
+        calibration: what its posteriors are recalibrated by, where they are (`mcsdr.evaluation.calibration`).
+        familiarity: what clips it knows, where that was learnt (`mcsdr.evaluation.gating`); answers do not depend on
+            it.
     """
 
     def __init__(

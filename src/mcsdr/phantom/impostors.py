@@ -1,8 +1,8 @@
 """Clips that must be refused: what is no echocardiogram, no living one, or not the view that a model reads.
 
 Each family is one way of being wrong, and one function from a random generator to frames. They serve to teach a gate
-what to refuse (`mcsdr.gating`), and some of them, held out, to ask whether it refuses what it was never shown. Study
-`index` of cohort `seed` is a function of (seed, index, family) alone; families take turns.
+what to refuse (`mcsdr.evaluation.gating`), and some of them, held out, to ask whether it refuses what it was never
+shown. Study `index` of cohort `seed` is a function of (seed, index, family) alone; families take turns.
 
     >>> ImpostorCohort(len(FAMILIES), seed=1)[0].study_id
     'impostor-black-1-000000'

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from mcsdr.benchmark.record import Report, Say
+    from mcsdr.evaluation.evidence.record import Report, Say
 
 OUT = Path("out/benchmark")
 Names = Annotated[list[str] | None, Parameter(negative="")]
@@ -38,7 +38,7 @@ def publish(measure: Callable[[Say], Report], out: Path, private: Sequence[Path]
     from rich.console import Console
 
     import mcsdr
-    from mcsdr.benchmark.record import SYNTHETIC
+    from mcsdr.evaluation.evidence.record import SYNTHETIC
 
     progress = Console(stderr=True)
     report = measure(lambda line: progress.print(line, markup=False, highlight=False))

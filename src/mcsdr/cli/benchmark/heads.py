@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mcsdr.cli.benchmark.common import Flag, Names, folder_of, given, publish
 
 if TYPE_CHECKING:
-    from mcsdr.benchmark.record import Report
+    from mcsdr.evaluation.evidence.record import Report
 
 
 def heads(
@@ -58,7 +58,7 @@ def heads(
     quick
         Tiny sizes, to see that it runs; the figures mean nothing.
     """
-    from mcsdr.benchmark import rivals
+    from mcsdr.evaluation.evidence import rivals
 
     tiny = {"train": 64, "val": 8, "calibration": 40, "test": 16, "epochs": 1} if quick else {}
     sizes = given(cohorts=cohort, rivals=rival, train=train, val=val, calibration=calibration, test=test, epochs=epochs)

@@ -49,7 +49,7 @@ def missing(
     quick
         Tiny sizes, to see that it runs; the figures mean nothing.
     """
-    from mcsdr.benchmark.missing import run
+    from mcsdr.evaluation.evidence.missing import run
 
     tiny: dict[str, Any] = {}
     if quick:

@@ -57,12 +57,12 @@ def posterior(
         raise InvalidConfig(cause, next_step="Leave them out, or choose --part known.")
     folder = folder_of(out, "posterior", quick)
     if part != "known":
-        from mcsdr.benchmark import exactness
+        from mcsdr.evaluation.evidence import exactness
 
         few = {"points": 200, "repeats": 8} if quick else {}
         publish(lambda say: exactness.run(say, seed=seed, **few), folder)
     if part != "exactness":
-        from mcsdr.benchmark import known
+        from mcsdr.evaluation.evidence import known
 
         tiny = {"train": 32, "val": 8, "calibration": 40, "test": 16, "epochs": 1} if quick else {}
         publish(lambda say: known.run(folder, randomised=randomised, seed=seed, say=say, **tiny | sizes), folder)

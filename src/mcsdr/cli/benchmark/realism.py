@@ -27,7 +27,7 @@ def realism(
     quick
         Twelve phantoms, to see that it runs; the figures mean nothing.
     """
-    from mcsdr.benchmark.realism import run
+    from mcsdr.evaluation.evidence.realism import run
 
     tiny = {"first": 12, "shown": 6} if quick else {}
     folder = folder_of(out, "realism", quick)

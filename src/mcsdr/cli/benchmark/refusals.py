@@ -36,7 +36,7 @@ def refusals(
     quick
         A few clips, to see that it runs; the figures mean nothing.
     """
-    from mcsdr.benchmark.refusals import run
+    from mcsdr.evaluation.evidence.refusals import run
 
     tiny: dict[str, Any] = {"cohorts": ["phantom:4:71:varied"], "each": 2} if quick else {}
     folder = folder_of(out, "refusals", quick)

@@ -39,7 +39,7 @@ def robustness(
     quick
         Four studies, to see that it runs; the figures mean nothing, but for those of each --clip.
     """
-    from mcsdr.benchmark import robustness as echo_c
+    from mcsdr.evaluation.evidence import robustness as echo_c
 
     options = ({"n": 4} if quick else {}) | given(cohort=cohort, n=n, clips=clip)
     folder = folder_of(out, "robustness", quick)

@@ -36,7 +36,7 @@ def scale(
     quick
         Tiny sizes, to see that it runs; the figures mean nothing.
     """
-    from mcsdr.benchmark.scale import run
+    from mcsdr.evaluation.evidence.scale import run
 
     tiny: dict[str, Any] = {"sizes": [32, 64], "steps": 2, "val": 8, "test": 8} if quick else {}
     folder = folder_of(out, "scale", quick)

@@ -41,7 +41,7 @@ def uci(
     quick
         One data set and one split, to see that it runs; the figures mean nothing.
     """
-    from mcsdr.benchmark.uci import run
+    from mcsdr.evaluation.evidence.uci import run
 
     tiny: dict[str, Any] = {"sets": ["yacht"], "splits": 1} if quick else {}
     options = tiny | given(sets=dataset, splits=splits) | {"all_splits": all_splits, "seed": seed, "workers": workers}

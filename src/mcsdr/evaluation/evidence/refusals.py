@@ -1,0 +1,102 @@
+"""Is what should be refused refused, and nothing else?
+
+Clips of every family of impostors (`mcsdr.phantom.impostors`) and of cohorts that the model is to answer are asked just
+as `mcsdr predict` asks them, through all gates of `mcsdr.abstention.gates`. A refusal counts with the code of the first
+gate that fired. The bars are those of the clinic: 99 % of what must be refused, at most 2 % of what the model has
+learnt to read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from mcsdr import DEFAULT_MODEL
+from mcsdr.datasets import CohortSpec, open_cohort
+from mcsdr.errors import McsdrError
+from mcsdr.evaluation.evidence.record import Cell, Report, Say, Table, met
+from mcsdr.model import Model, load
+from mcsdr.phantom.impostors import ImpostorCohort
+from mcsdr.prediction import answer
+from mcsdr.study import Study
+
+OWN = ("phantom:500:71:varied", "phantom:500:72")  # what the model is to answer; no model has learnt from these seeds
+SEED = 73  # of the impostors
+LEAST_REFUSED, MOST_REFUSED = 0.99, 0.02
+HEADER = ("clips", "asked", "refused %", "by which gates, %")
+
+
+def run(
+    *,
+    model: str = DEFAULT_MODEL,
+    cohorts: Sequence[str] = OWN,
+    each: int = 100,
+    seed: int = SEED,
+    families: Sequence[str] | None = None,
+    say: Say = print,
+) -> Report:
+    """Ask a model what it should refuse and what it should not.
+
+    Arguments:
+        model: a bundled model's name or a folder.
+        cohorts: that it is to answer, as `CohortSpec.parse` reads them.
+        each: impostors of each family.
+        seed: of the impostors.
+        families: of impostors, all and the other views unless given.
+        say: told how far it is.
+    """
+    estimator, specs = load(model), [CohortSpec.parse(cohort) for cohort in cohorts]
+    own = {spec.describe(): codes(estimator, open_cohort(spec), say, spec.describe()) for spec in specs}
+    strange = {
+        family: codes(estimator, ImpostorCohort(each, seed, (family,)), say, family)
+        for family in ImpostorCohort(0, seed, families).families
+    }
+    everything = [code for of_family in strange.values() for code in of_family]
+    rows = [row(name, found) for name, found in own.items()]
+    rows += [row(name, found) for name, found in {**strange, "all impostors": everything}.items()]
+    refused = [share(found) for found in own.values()]
+    targets = Table(
+        "Targets",
+        ("target", "measured", ""),
+        [
+            ["impostors refused ≥ 99 %", f"{100 * share(everything):.1f} %", met(share(everything) >= LEAST_REFUSED)],
+            *(
+                [f"refused ≤ 2 % of {name}", f"{100 * one:.1f} %", met(one <= MOST_REFUSED)]
+                for name, one in zip(own, refused, strict=True)
+            ),
+        ],
+    )
+    notes = ["Gates in the order in which they are asked; a clip counts for the first that fired."]
+    about = {
+        "model": estimator.card.name,
+        "sha256": estimator.sha256,
+        "cohorts": list(cohorts),
+        "impostors of each family": each,
+        "seed": seed,
+    }
+    return Report("refusals", [targets, Table("Refused", HEADER, rows, notes, digits=1)], about)
+
+
+def codes(model: Model, cohort: Sequence[Study], say: Say, name: str) -> list[str | None]:
+    """Of every study the code of the gate that refuses it, or of the reader's error; None where it is answered."""
+    found: list[str | None] = []
+    for index in range(len(cohort)):
+        try:
+            why = answer("", cohort[index], model).abstained
+            found.append(why.code if why else None)
+        except McsdrError as error:
+            found.append(error.code)
+    say(f"{name}: {100 * share(found):.1f} % of {len(found)} refused")
+    return found
+
+
+def share(found: Sequence[str | None]) -> float:
+    """Refused, of all."""
+    return sum(code is not None for code in found) / len(found)
+
+
+def row(name: str, found: Sequence[str | None]) -> list[Cell]:
+    """One row of the table."""
+    refused = [code for code in found if code is not None]
+    by = ", ".join(f"{code} {100 * n / len(found):.1f}" for code, n in Counter(refused).most_common())
+    return [name, len(found), 100 * share(found), by or "–"]

@@ -1,0 +1,174 @@
+"""One command from an untouched folder to the paper's table: train, evaluate, compare.
+
+    OUT/<dataset>/<preset>/seed-0[-fold-3]/   settings.json, checkpoint, log, model/, evaluation/
+    OUT/<dataset>/<preset>/figures/           of all its folds together
+    OUT/<dataset>/table.{md,csv,tex}          every preset that has been run so far, beside the published rows
+
+A job is one training and its evaluation on the test split; it is done when its evaluation is on disk, and a job that
+was interrupted goes on from its checkpoint. With folds, every study is tested once, and all are measured together.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import mcsdr
+from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
+from mcsdr.errors import InvalidConfig, MissingFile
+from mcsdr.evaluation.comparison import Comparison, Measured
+from mcsdr.evaluation.measures import column, measure_subgroups, patients_of
+from mcsdr.evaluation.run import evaluate
+from mcsdr.files import write_atomically
+from mcsdr.report import figures
+from mcsdr.training import Watcher, train
+from mcsdr.training.settings import TrainSettings, read_settings
+
+Dataset = Literal["echonet-dynamic", "echonet-pediatric", "camus"]
+Preset = Literal["paper", "ours"]
+FOLDS: dict[str, range] = {"echonet-pediatric": range(10), "camus": range(1, 11)}
+WORDS = ("study_id", "patient_id", "sex", "quality", "views", "error")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training and its evaluation."""
+
+    settings: TrainSettings
+    folder: Path
+    seed: int
+    test: CohortSpec
+
+    @property
+    def done(self) -> bool:
+        """Whether its evaluation is on disk."""
+        return (self.folder / "evaluation" / "metrics.json").exists()
+
+
+def recipe(name: str) -> Path:
+    """The settings file of an experiment, from the package or from the repository that it runs in.
+
+    Raises:
+        MissingFile: there is none of this name.
+    """
+    inside = Path(mcsdr.__file__).parent / "configs" / f"{name}.toml"
+    beside = Path(mcsdr.__file__).parents[2] / "configs" / f"{name}.toml"
+    for path in (inside, beside):
+        if path.is_file():
+            return path
+    raise MissingFile(f"there is no experiment named {name!r}", path=inside)
+
+
+def reductions(preset: Preset) -> list[Path]:
+    """What --reduced lays over an experiment: what both presets share, and what is the preset's own."""
+    shared = recipe("reduced")
+    own = shared.with_name(f"reduced-{preset}.toml")
+    return [shared, *([own] if own.is_file() else [])]
+
+
+def plan(
+    dataset: Dataset,
+    preset: Preset,
+    root: Path,
+    out: Path,
+    *,
+    folds: bool = False,
+    seeds: int = 1,
+    reduced: bool = False,
+    overrides: dict[str, str] | None = None,
+) -> list[Job]:
+    """The jobs of an experiment, in the order they are run.
+
+    Raises:
+        InvalidConfig: folds of a data set that has none, or an override that does not fit.
+    """
+    if folds and dataset not in FOLDS:
+        raise InvalidConfig(f"{dataset} has one fixed split.", next_step="Leave --folds out.")
+    jobs = []
+    for seed in range(seeds):
+        for fold in FOLDS[dataset] if folds else (None,):
+            name = f"seed-{seed}" + ("" if fold is None else f"-fold-{fold}")
+            given = {"data.train.root": json.dumps(str(root)), "data.val.root": json.dumps(str(root))}
+            if fold is not None:
+                given |= {"data.train.fold": str(fold), "data.val.fold": str(fold)}
+            chosen = {**given, "run.seed": str(seed), **(overrides or {})}
+            over = reductions(preset) if reduced else []
+            settings = read_settings(recipe(f"{preset}-{dataset}"), chosen, *over)
+            test = settings.data.train.model_copy(update={"split": "test"})
+            jobs.append(Job(settings, out / dataset / preset / name, seed, test))
+    return jobs
+
+
+def run(job: Job, watcher: Watcher, advance: Callable[[int], None] = lambda done: None) -> None:
+    """Train and evaluate one job, going on where it was left; nothing is done where it is done.
+
+    Raises:
+        InvalidConfig: the folder holds a job of other settings.
+    """
+    settings, described = job.settings.model_dump(mode="json"), job.folder / "settings.json"
+    settings["data"].pop("cache")  # where clips are kept changes no answer
+    if described.exists() and json.loads(described.read_bytes()) != settings:
+        cause = "this folder holds the same experiment with other settings."
+        raise InvalidConfig(cause, path=job.folder, next_step="Choose another --out, or remove the folder.")
+    write_atomically(described, json.dumps(settings, indent=2).encode())
+    if job.done:
+        return
+    model = train(job.settings, job.folder, watcher)
+    cohort, limit = open_cohort(job.test), job.settings.data.max_bad
+    result = evaluate(model, cohort, cohort_name=job.test.describe(), advance=advance, max_bad=limit)
+    footer = "Measured on synthetic phantoms. " if is_synthetic(job.test) else ""
+    result.write(job.folder / "evaluation", footer + model.card.notice)
+
+
+def compare(dataset: Dataset, out: Path, jobs: Iterable[Job], command: str) -> Comparison:
+    """The table of everything that has been run for a data set, written beside its jobs."""
+    jobs = list(jobs)
+    measured = [m for preset in get_args(Preset) if (m := _measured(out / dataset / preset, preset))]
+    spec = jobs[0].test
+    about = "ten folds, every study tested once" if spec.fold is not None else "the test split"
+    comparison = Comparison(dataset, measured, about, is_synthetic(spec), command)
+    comparison.write(out / dataset)
+    for each in measured:
+        _draw(each, out / dataset / each.preset / "figures", comparison.synthetic)
+    return comparison
+
+
+def _draw(measured: Measured, folder: Path, synthetic: bool) -> None:
+    """The figures of the first seed, all its folds together; those of one study stand with its job."""
+    rows = next(iter(measured.rows.values()))
+    figures.save_all(
+        folder,
+        median=column(rows, "median"),
+        ef=column(rows, "ef"),
+        low_90=column(rows, "low_90"),
+        high_90=column(rows, "high_90"),
+        pit=column(rows, "pit"),
+        sd=column(rows, "sd"),
+        point=column(rows, measured.point),
+        point_name=measured.point,
+        patients=patients_of(rows),
+        subgroups=measure_subgroups(rows, measured.point),
+        footer=("Measured on synthetic phantoms. " if synthetic else "") + mcsdr.DISCLAIMER,
+    )
+
+
+def _measured(folder: Path, preset: str) -> Measured | None:
+    """What a preset's finished jobs answered, all folds of a seed together; None where none is finished."""
+    by_seed: dict[int, list[dict[str, Any]]] = {}
+    point = "median"
+    for metrics in sorted(folder.glob("seed-*/evaluation/metrics.json")):
+        seed = int(metrics.parts[-3].split("-")[1])
+        point = json.loads(metrics.read_text())["point"]
+        by_seed.setdefault(seed, []).extend(read_rows(metrics.parent / "studies.csv"))
+    return Measured(preset, by_seed, point) if by_seed else None
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The answered rows of a studies.csv, numbers as floats, empty cells as None."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if not row["error"]]
+    return [{k: (v or None) if k in WORDS else (float(v) if v else None) for k, v in row.items()} for row in rows]
