@@ -22,7 +22,7 @@ from mcsdr.study import Study
 def distances(model: mcsdr.Model, n: int, seed: int) -> np.ndarray:
     """KS distance per person, [n]."""
     people = [draw_person(seed, index).attributes for index in range(n)]
-    return prior_distances(model([Study(attributes=person) for person in people]), people)
+    return prior_distances(model.posteriors([Study(attributes=person) for person in people]), people)
 
 
 def main() -> None:

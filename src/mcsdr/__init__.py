@@ -1,24 +1,37 @@
 """The whole posterior of left-ventricular ejection fraction from an echocardiogram.
 
     >>> import mcsdr
+    >>> from pydicom.data import get_testdata_file
     >>> model = mcsdr.load()
-    >>> posterior = model(mcsdr.read_study("clip.dcm", age_years=63, sex="F"))
-    >>> posterior.median, posterior.interval(0.9), posterior.prob_below(40)
+    >>> study = mcsdr.read_study(get_testdata_file("examples_ybr_color.dcm"), age=63, sex="F")
+    >>> answer = model(study)
+    >>> 40 < answer.median < 70, 0 <= answer.prob_below(40) <= 1
+    (True, True)
+    >>> low, high = answer.interval(0.9)
+
+`read_study` reads a file, or several of one examination, into a `Study`. `load` gives a `Model`, and calling it on a
+study an `Answer`: what `mcsdr predict` says on the command line, with the same numbers and the same reasons to abstain.
+`predict` takes files, folders and studies, and gives an answer or a typed failure for each.
 
 Research use only; not for diagnosis.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+
+from mcsdr import moved
 
 __version__ = version("mcsdr")
 DEFAULT_MODEL = "phantom-a4c-varied"  # the bundled model that answers unless another is named
 DISCLAIMER = "Research use only; not for diagnosis. A clinician reads the images."
 
 _HOME = {
+    "Answer": "mcsdr.model",
+    "Answers": "mcsdr.model",
     "Attributes": "mcsdr.study",
     "Clip": "mcsdr.study",
     "Model": "mcsdr.model",
@@ -26,15 +39,34 @@ _HOME = {
     "Study": "mcsdr.study",
     "View": "mcsdr.study",
     "load": "mcsdr.model",
+    "predict": "mcsdr.prediction",
     "read_study": "mcsdr.io",
 }
-__all__ = ["DEFAULT_MODEL", "DISCLAIMER", "__version__", *sorted(_HOME)]
+__all__ = [
+    "DEFAULT_MODEL",
+    "DISCLAIMER",
+    "Answer",
+    "Answers",
+    "Attributes",
+    "Clip",
+    "Model",
+    "Posterior",
+    "Study",
+    "View",
+    "__version__",
+    "load",
+    "predict",
+    "read_study",
+]
 
 if TYPE_CHECKING:
     from mcsdr.io import read_study
-    from mcsdr.model import Model, load
+    from mcsdr.model import Answer, Answers, Model, load
     from mcsdr.posterior import Posterior
+    from mcsdr.prediction import predict
     from mcsdr.study import Attributes, Clip, Study, View
+
+sys.meta_path.append(moved.Finder())
 
 
 def __getattr__(name: str) -> Any:
@@ -42,3 +74,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'mcsdr' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

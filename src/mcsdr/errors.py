@@ -128,6 +128,19 @@ class NoFrameTime(RefusedClip):
     next_step = "Give the frame rate: --frame-rate HZ on the command line, frame_rate_hz= in Python."
 
 
+class Abstained(McsdrError):
+    """The clip was read, but the model abstains: its posterior should not be relied on.
+
+    `code` is the abstention's own, such as "wide-interval".
+    """
+
+    code = "abstained"
+
+    def __init__(self, code: str, cause: str, *, path: str | Path | None = None, next_step: str | None = None) -> None:
+        super().__init__(cause, path=path, next_step=next_step)
+        self.code = code
+
+
 class Identifiable(McsdrError):
     """A copy of the clip could still tell who the patient is, so none is written."""
 

@@ -20,6 +20,12 @@ from numpy.typing import NDArray
 from mcsdr.errors import InvalidAttributes
 
 ADULT_YEARS = 18.0
+# How a patient's sex is written; what is neither, such as "other", is unknown to every model.
+SEXES: dict[str, str | None] = {
+    **dict.fromkeys(("f", "female", "woman", "girl", "w"), "F"),
+    **dict.fromkeys(("m", "male", "man", "boy"), "M"),
+    **dict.fromkeys(("", "o", "other", "u", "unknown", "n/a", "nan", "none"), None),
+}
 QUALITIES = ("good", "medium", "poor")  # of a picture, best first
 
 
@@ -63,15 +69,56 @@ class Attributes:
     def __post_init__(self) -> None:
         for name, (low, high) in self.RANGES.items():
             value = getattr(self, name)
+            if value is not None and not isinstance(value, int | float | np.number):
+                raise InvalidAttributes(f"{name} is {value!r}; it must be a number.")
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise InvalidAttributes(f"{name} is {value}; it must lie between {low:g} and {high:g}.")
         if self.sex not in (None, "F", "M"):
             raise InvalidAttributes(f"sex is {self.sex!r}; it must be 'F', 'M' or unknown.")
 
+    @classmethod
+    def of(
+        cls,
+        age: float | str | None = None,
+        sex: str | None = None,
+        weight: float | str | None = None,
+        height: float | str | None = None,
+    ) -> Attributes:
+        """From what a person writes: years, a sex in any usual spelling, kg, cm; numbers may be text.
+
+        Raises:
+            InvalidAttributes: what is written is no number or no sex, or out of range.
+
+        >>> Attributes.of(age="63", sex="female").known()
+        {'age_years': 63.0, 'sex': 'F'}
+        """
+        return cls(_number("age", age), sex_letter(sex), _number("weight", weight), _number("height", height))
+
     def known(self) -> dict[str, float | str]:
         """The attributes that are known, by name."""
         values = {name: getattr(self, name) for name in ("age_years", "sex", "weight_kg", "height_cm")}
         return {name: value for name, value in values.items() if value is not None}
+
+
+def sex_letter(written: str | None) -> str | None:
+    """ "F", "M" or None of a sex in any usual spelling.
+
+    Raises:
+        InvalidAttributes: it is none.
+    """
+    spelling = str(written or "").strip().lower()
+    if spelling not in SEXES:
+        raise InvalidAttributes(f"sex is {written!r}; it must be 'F', 'M' or unknown.")
+    return SEXES[spelling]
+
+
+def _number(name: str, value: float | str | None) -> float | None:
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value) if value.strip() else None
+    except ValueError:
+        raise InvalidAttributes(f"{name} is {value!r}; it must be a number.") from None
 
 
 @dataclass(frozen=True)
@@ -158,6 +205,8 @@ class Study:
         known_posterior: the exact posterior of `ef_percent`, where a phantom was made to have one.
         split: "train", "val" or "test" where the cohort says so.
         notices: what the reader of a result must know of this study.
+        file: the file that it was read from, as it was named; of several all of them.
+        input_sha256: of that file's bytes; of several, of their hashes one after the other; None where none was read.
     """
 
     clips: tuple[Clip, ...] = ()
@@ -169,6 +218,8 @@ class Study:
     known_posterior: KnownPosterior | None = None
     split: str | None = None
     notices: tuple[Notice, ...] = ()
+    file: str = ""
+    input_sha256: str | None = None
 
     def without(self, *modalities: str) -> Study:
         """The same study with "video" or "attributes" taken away, for asking what each contributes."""

@@ -64,13 +64,13 @@ def test_pooling_is_the_mixture() -> None:
 def test_a_model_pools_the_clips_of_a_study(model: Model, studies: list[Study]) -> None:
     one, other = studies[0].clips[0], studies[1].clips[0]
     pair = replace(studies[0], clips=(one, other))
-    alone = [model(replace(pair, clips=(clip,))) for clip in (one, other)]
-    assert model(pair).quantile([0.1, 0.5, 0.9]) == pytest.approx(
+    alone = [model.posteriors([replace(pair, clips=(clip,))])[0] for clip in (one, other)]
+    assert model.posteriors([pair])[0].quantile([0.1, 0.5, 0.9]) == pytest.approx(
         Posterior.mixture(alone).quantile([0.1, 0.5, 0.9]), abs=1e-3
     )
-    batch = model([studies[2], pair, studies[3].without("video")])
+    batch = model.posteriors([studies[2], pair, studies[3].without("video")])
     assert batch.quantile(0.5)[[0, 2]] == pytest.approx(
-        [model(studies[2]).median, model(studies[3].without("video")).median], abs=0.05
+        [model.posteriors([studies[2]])[0].median, model.posteriors([studies[3].without("video")])[0].median], abs=0.05
     )
 
 
@@ -85,16 +85,16 @@ def test_looks_at_one_beat_are_averaged(model: Model, studies: list[Study], look
     protocol, levels = ProtocolSettings(looks=looks), [0.1, 0.5, 0.9]
     ways = [lambda f: f, lambda f: f[:, :, ::-1], lambda f: f[::-1], lambda f: f[::-1, :, ::-1]][:looks]
     seen = [shown(by) for by in ways]
-    answers = [model(study, protocol=protocol).quantile(levels) for study in seen]
+    answers = [model.posteriors([study], protocol=protocol)[0].quantile(levels) for study in seen]
     for answer in answers[1:]:
         assert answer == pytest.approx(answers[0], abs=0.05)
-    each = [logit(model(study).quantile(levels) / 100) for study in seen]
+    each = [logit(model.posteriors([study])[0].quantile(levels) / 100) for study in seen]
     assert answers[0] == pytest.approx(100 * expit(np.mean(each, axis=0)), abs=0.1)
     batch = [studies[1].without("video"), studies[0]]
     video = model.encode(batch, protocol)
     pooled_batch, each_window = model.pooled_and_each(video, model.attribute_rows(batch))
     assert len(pooled_batch) == len(each_window) == len(model.features(video)) == 2
-    assert pooled_batch[0].median == pytest.approx(model(batch[0]).median, abs=0.05)
+    assert pooled_batch[0].median == pytest.approx(model.posteriors([batch[0]])[0].median, abs=0.05)
     assert pooled_batch[1].quantile(levels) == pytest.approx(answers[0], abs=0.05)
 
 
@@ -109,7 +109,7 @@ def test_windows_of_a_clip_are_averaged_and_clips_are_mixed(model: Model) -> Non
     clips = [averaged(each[rows], np.zeros(3, dtype=np.int64)) for rows in (slice(1, 4), slice(4, 7))]
     for clip, alone in zip(clips, long, strict=True):
         assert clip.quantile(levels)[0] == pytest.approx(
-            model(Study(clips=(alone,)), protocol=protocol).quantile(levels), abs=0.05
+            model.posteriors([Study(clips=(alone,))], protocol=protocol)[0].quantile(levels), abs=0.05
         )
     assert pooled_batch[1].quantile(levels) == pytest.approx(Posterior.mixture(clips).quantile(levels)[0], abs=1e-3)
 

@@ -15,10 +15,10 @@ from mcsdr.diffusion.sampler import PAPER
 from mcsdr.errors import InvalidCohort, InvalidConfig, InvalidModel, TooManyBadRows
 from mcsdr.evaluation.calibration import FOLDS, calibrate, folds_of, measure, refuse_seen
 from mcsdr.model import Card, Model, load
+from mcsdr.model.record import provenance
 from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.posterior.normal import normal_cdf
 from mcsdr.posterior.recalibration import PATTERNS
-from mcsdr.prediction import answer, provenance
 from mcsdr.report import figures
 from mcsdr.study import Attributes, Clip, Study
 
@@ -27,7 +27,7 @@ def cohort_of(model: Model, n: int, widen: float, seed: int = 0) -> list[Study]:
     """Studies without clips whose readings are drawn from the model's own posteriors, `widen` times as wide in z."""
     rng = np.random.default_rng(seed)
     people = [Study(attributes=Attributes(age, "FM"[age % 2], 60 + age / 4, 170)) for age in rng.integers(30, 80, n)]
-    posteriors = model(people)
+    posteriors = model.posteriors(people)
     z = widen * rng.standard_normal(n)
     ef = [posteriors[i].quantile(float(normal_cdf(z[i]))) for i in range(n)]
     return [
@@ -40,10 +40,10 @@ def test_an_overconfident_model_is_mended(model: Model, tmp_path: Path) -> None:
     result = calibrate(model, cohort_of(model, 300, 1.5), cohort_name="made up", synthetic=True)
     fresh = cohort_of(model, 400, 1.5, seed=1)
     ef = np.array([study.ef_percent for study in fresh])
-    before, after = (np.abs(one(fresh).pit(ef) - 0.5) < 0.45 for one in (model, result.model))
+    before, after = (np.abs(one.posteriors(fresh).pit(ef) - 0.5) < 0.45 for one in (model, result.model))
     assert before.mean() < 0.8
     assert after.mean() == pytest.approx(0.9, abs=0.05)
-    low, high = result.model.calibration.conformal_interval(result.model(fresh), 0.9)
+    low, high = result.model.calibration.conformal_interval(result.model.posteriors(fresh), 0.9)
     assert ((low <= ef) & (ef <= high)).mean() == pytest.approx(0.9, abs=0.05)
     of_all = {row.state: row for row in result.rows if (row.known, row.group) == ("attributes", "all")}
     assert of_all["raw"].coverage[2] < 0.8
@@ -62,14 +62,14 @@ def test_saved_loaded_and_said(model: Model, tmp_path: Path) -> None:
     calibrated.save(tmp_path)
     again, study = load(tmp_path), cohort_of(model, 1, 1.0)[0]
     assert again.calibration == calibrated.calibration
-    assert np.array_equal(again(study).z, calibrated(study).z)
+    assert np.array_equal(again.posteriors([study]).z, calibrated.posteriors([study]).z)
     assert again.sha256 == model.sha256
     assert "synthetic phantoms" in replace_synthetic(again.card).notice
     assert "SYNTHETIC: made up (120 studies" in provenance(again, again.sampler)["calibration"]
     assert provenance(again, PAPER)["calibration"] is None
     assert provenance(model, model.sampler)["calibration"] is None
     assert model.calibration is None  # the model that was given stays as it was
-    assert not np.array_equal(model(study).z, again(study).z)
+    assert not np.array_equal(model.posteriors([study]).z, again.posteriors([study]).z)
 
 
 def replace_synthetic(card: Card) -> Card:
@@ -95,8 +95,8 @@ def test_a_damaged_calibration_is_refused(model: Model, tmp_path: Path) -> None:
 def test_draws_stay_as_drawn(model: Model) -> None:
     calibrated = calibrate(model, cohort_of(model, 120, 1.5)).model
     study = Study(attributes=Attributes(50, "F", 60, 170))
-    assert np.array_equal(calibrated(study, PAPER).y_percent, model(study, PAPER).y_percent)
-    assert calibrated(study, PAPER).known is None
+    assert np.array_equal(calibrated.posteriors([study], PAPER).y_percent, model.posteriors([study], PAPER).y_percent)
+    assert calibrated.posteriors([study], PAPER).known is None
     model.sampler = PAPER
     with pytest.raises(InvalidConfig, match="draws"):
         calibrate(model, [])
@@ -109,7 +109,7 @@ def test_the_pattern_picks_the_map_and_pooled_posteriors_are_recalibrated_last(
     calibrated = calibrate(model, cohort_of(model, 150, 2.0)).model
     two = replace(studies[0], clips=studies[0].clips * 2, attributes=Attributes())
     mixed = [two, studies[1].without("video"), Study()]
-    raw, answer = model(mixed), calibrated(mixed)
+    raw, answer = model.posteriors(mixed), calibrated.posteriors(mixed)
     assert answer.known is not None
     assert answer.known.tolist() == ["several windows", "attributes", "nothing"]
     np.testing.assert_allclose(answer.z[0], np.broadcast_to(raw.z, raw.latent.shape)[0])  # no map: left alone
@@ -127,13 +127,13 @@ def test_long_clips_are_calibrated_apart_as_they_are_read(model: Model) -> None:
     maps = calibrated.calibration.maps
     assert set(maps) == set(PATTERNS)
     assert maps["video"].studies == 104
-    told, raw = (answer("a", few[0], one) for one in (calibrated, model))
+    told, raw = (one(few[0], anyway=True) for one in (calibrated, model))
     assert len(told.beats) > 1
     assert told.posterior.known == "several windows and attributes"
     moved = maps["several windows and attributes"].inverse(raw.posterior.z)
     np.testing.assert_allclose(told.posterior.z, moved)
     assert told.beats[0].posterior.known == "video and attributes"
-    assert calibrated(few[0]).known == "video and attributes"
+    assert calibrated.posteriors(few[:1])[0].known == "video and attributes"
     # Answers from several windows may have a cohort of their own; the others' maps are those of the first.
     without = [study.without("video") for study in many]
     both = calibrate(model, without, long=many).model.calibration
@@ -150,7 +150,7 @@ def test_calibrating_again_starts_from_the_raw_posteriors(model: Model) -> None:
 
 def test_the_figures_still_draw(model: Model, studies: list[Study]) -> None:
     calibrated = calibrate(model, cohort_of(model, 120, 1.5)).model
-    posterior = calibrated(studies[0].without("video"))
+    posterior = calibrated.posteriors([studies[0].without("video")])[0]
     figures.trajectories(posterior, observed=50.0)
     figures.posterior_density(posterior, 50.0)
 

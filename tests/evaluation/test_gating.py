@@ -14,7 +14,6 @@ from mcsdr.datasets import CohortSpec
 from mcsdr.errors import InvalidCohort, InvalidConfig
 from mcsdr.evaluation.gating import Gated, fit
 from mcsdr.model import Model, load
-from mcsdr.prediction import answer
 from mcsdr.study import Study
 
 FAMILIES = ("white-noise", "text", "spectral", "black")
@@ -77,7 +76,7 @@ def test_answers_stay_and_the_model_is_another(gated: Gated, studies: list[Study
     plain = load(tmp_path / "plain")
     assert plain.familiarity is None
     assert plain.sha256 != model.sha256
-    assert np.array_equal(plain(studies[0]).y_percent, model(studies[0]).y_percent)
+    assert np.array_equal(plain.posteriors([studies[0]])[0].y_percent, model.posteriors([studies[0]])[0].y_percent)
     assert plain.network.parameter_counts() == model.network.parameter_counts()
 
 
@@ -85,7 +84,7 @@ def test_answers_are_gated(gated: Gated) -> None:
     from mcsdr.phantom.impostors import ImpostorCohort
 
     for study in ImpostorCohort(4, 77, ("white-noise", "text")):
-        why = answer("x", study, gated.model).abstained
+        why = gated.model(study).abstained
         assert why is not None
         assert why.code in ("wrong-view-or-not-echo", "outside-training")
 

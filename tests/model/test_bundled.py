@@ -13,9 +13,9 @@ from pydicom.data import get_testdata_file
 import mcsdr
 from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.evaluation import evaluate
-from mcsdr.model import find
+from mcsdr.model import Answer, find
 from mcsdr.phantom.cohort import PhantomCohort
-from mcsdr.prediction import Prediction, predict
+from mcsdr.prediction import predict
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -53,21 +53,21 @@ def test_fresh_phantoms_are_read_as_the_card_says(name: str) -> None:
 
 def test_no_trajectory_crosses_another(bundled: mcsdr.Model) -> None:
     """The flow map is monotone where the model has learnt: hardly a pair of the 23 nodes changes places."""
-    posterior = bundled(list(PhantomCohort(32, seed=12)))
+    posterior = bundled.posteriors(list(PhantomCohort(32, seed=12)))
     assert posterior.violations.mean() < 0.1
 
 
 def test_batch_of_one_and_of_sixteen(bundled: mcsdr.Model) -> None:
     studies = list(PhantomCohort(16, seed=13))
     levels = [0.05, 0.25, 0.5, 0.75, 0.95]
-    alone = np.stack([bundled(study).quantile(levels) for study in studies])
-    assert np.abs(bundled(studies).quantile(levels) - alone).max() < 0.05
+    alone = np.stack([bundled.posteriors([study])[0].quantile(levels) for study in studies])
+    assert np.abs(bundled.posteriors(studies).quantile(levels) - alone).max() < 0.05
 
 
 def test_the_real_clip(bundled: mcsdr.Model) -> None:
     """No reference EF is known for it; what can be asked is a repeatable answer with its warnings."""
     first, second = (next(predict([get_testdata_file("examples_ybr_color.dcm")], bundled)) for _ in range(2))
-    assert isinstance(first, Prediction)
+    assert isinstance(first, Answer)
     assert first.record() == second.record()
     assert 10 < first.posterior.median < 80
 

@@ -16,7 +16,7 @@ from mcsdr.study import Attributes, Clip, Study
 
 
 def test_one_study_gives_plain_floats(model: Model, studies: list[Study]) -> None:
-    posterior = model(studies[0])
+    posterior = model.posteriors([studies[0]])[0]
     low, high = posterior.interval(0.9)
     assert isinstance(posterior.median, float)
     assert 0 < low < posterior.median < high < 100
@@ -33,13 +33,13 @@ def test_a_batch_is_its_members(model: Model, studies: list[Study]) -> None:
         studies[2].without("video"),
         studies[3].without("attributes"),
     ]
-    together = model(mixed).quantile([0.05, 0.5, 0.95])
-    alone = np.stack([model(study).quantile([0.05, 0.5, 0.95]) for study in mixed])
+    together = model.posteriors(mixed).quantile([0.05, 0.5, 0.95])
+    alone = np.stack([model.posteriors([study])[0].quantile([0.05, 0.5, 0.95]) for study in mixed])
     assert np.abs(together - alone).max() < 0.05
 
 
 def test_answers_repeat_to_the_bit(model: Model, studies: list[Study]) -> None:
-    first, second = (model(studies[:3]).y_percent for _ in range(2))
+    first, second = (model.posteriors(studies[:3]).y_percent for _ in range(2))
     assert np.array_equal(first, second)
 
 
@@ -47,40 +47,44 @@ def test_unrolled_answers_are_the_same(model: Model, studies: list[Study]) -> No
     """Whatever batch and clip length the graph was traced with."""
     short = Clip(studies[1].clips[0].frames[:18], studies[1].clips[0].frame_times_s[:18])
     cases = [studies[:1], studies, [replace(studies[1], clips=(short,))], [studies[2].without("video"), studies[3]]]
-    before = [model(case).y_percent for case in cases]
+    before = [model.posteriors(case).y_percent for case in cases]
     model.unroll()
     for case, expected in zip(cases, before, strict=True):
         for _ in range(3):  # the first calls of a graph differ from its later, optimised ones
-            assert np.abs(model(case).y_percent - expected).max() < 1e-3
+            assert np.abs(model.posteriors(case).y_percent - expected).max() < 1e-3
 
 
 def test_video_and_attributes_both_speak(model: Model, studies: list[Study]) -> None:
-    whole = model(studies[0]).quantile([0.1, 0.5, 0.9])
+    whole = model.posteriors([studies[0]])[0].quantile([0.1, 0.5, 0.9])
     for modality in ("video", "attributes"):
-        assert np.abs(model(studies[0].without(modality)).quantile([0.1, 0.5, 0.9]) - whole).max() > 1e-3
+        assert (
+            np.abs(model.posteriors([studies[0].without(modality)])[0].quantile([0.1, 0.5, 0.9]) - whole).max() > 1e-3
+        )
     nothing = [study.without("video", "attributes") for study in studies[:2]]
-    assert np.ptp(model(nothing).quantile(0.5)) < 1e-4
+    assert np.ptp(model.posteriors(nothing).quantile(0.5)) < 1e-4
 
 
 def test_the_papers_samplers(model: Model, studies: list[Study]) -> None:
     for sampler in (PAPER, replace(DDPM, steps=20)):
-        posterior = model(studies[:2], sampler)
+        posterior = model.posteriors(studies[:2], sampler)
         assert posterior.draws == 40
-        assert np.array_equal(posterior.y_percent, model(studies[:2], sampler).y_percent)
-        assert not np.array_equal(posterior.y_percent, model(studies[:2], replace(sampler, seed=1)).y_percent)
+        assert np.array_equal(posterior.y_percent, model.posteriors(studies[:2], sampler).y_percent)
+        assert not np.array_equal(
+            posterior.y_percent, model.posteriors(studies[:2], replace(sampler, seed=1)).y_percent
+        )
 
 
 def test_unknown_attributes_are_not_zero(model: Model) -> None:
     """A person of average measures and a person of whom nothing is known are not the same."""
     average, unknown = Study(attributes=Attributes(60, None, 75, 170)), Study()
-    assert model(average).median != model(unknown).median
+    assert model.posteriors([average])[0].median != model.posteriors([unknown])[0].median
 
 
 def test_saved_and_loaded(model: Model, studies: list[Study], tmp_path: Path) -> None:
     model.save(tmp_path)
     again = load(tmp_path)
     assert again.sha256 == model.sha256
-    assert np.array_equal(again(studies[0]).y_percent, model(studies[0]).y_percent)
+    assert np.array_equal(again.posteriors([studies[0]])[0].y_percent, model.posteriors([studies[0]])[0].y_percent)
     assert {path.name for path in tmp_path.iterdir()} == {"model.json", "model.safetensors"}
 
 

@@ -238,7 +238,7 @@ def test_saved_and_loaded_and_asked_with_anything_missing(name: str, tmp_path: P
     assert np.isfinite(before.median).all()
     assert before.draws is None
     assert before.trajectories is None
-    nothing = model([Study(), Study()])
+    nothing = model.posteriors([Study(), Study()])
     assert np.ptp(nothing.median) < 1e-4
     assert abs(nothing.median[0] - before.median[1]) > 1e-4  # the video was heard
 
@@ -247,10 +247,12 @@ def test_saved_and_loaded_and_asked_with_anything_missing(name: str, tmp_path: P
 def test_draws_are_of_the_same_posterior(name: str) -> None:
     """iid points z give iid draws: the same quantiles as the nodes', within the error of 4,000 draws."""
     model = model_of(name)
-    exact = model([Study()])
-    drawn = model([Study()], type(PAPER)(draws=4000))
+    exact = model.posteriors([Study()])
+    drawn = model.posteriors([Study()], type(PAPER)(draws=4000))
     assert drawn.draws == 4000
-    assert np.array_equal(drawn.y_percent, model([Study()], type(PAPER)(draws=4000, sampler="ddpm", steps=3)).y_percent)
+    assert np.array_equal(
+        drawn.y_percent, model.posteriors([Study()], type(PAPER)(draws=4000, sampler="ddpm", steps=3)).y_percent
+    )
     if name in MAY_CROSS:  # 23 nodes do not hold what an untrained network of this kind does between them
         return
     distance = np.abs(drawn.quantile([0.25, 0.5, 0.75]) - exact.quantile([0.25, 0.5, 0.75])).max()

@@ -16,11 +16,11 @@ import pytest
 
 from mcsdr import DISCLAIMER
 from mcsdr.errors import ChangedRun, InvalidConfig, McsdrError, MissingFile, UnreadableFile, UnsupportedFormat
-from mcsdr.model import Model
+from mcsdr.model import Answer, Model
 from mcsdr.phantom.layouts import write_avi
-from mcsdr.prediction import Failure, Prediction, batch, predict
+from mcsdr.prediction import Failure, batch, predict
 from mcsdr.prediction.batch import HEADER, Asked, Input, Tally, inputs_of, run
-from mcsdr.prediction.rows import COLUMNS, row_of, safe
+from mcsdr.prediction.rows import COLUMNS, cells_of, safe
 from mcsdr.study import Study
 
 
@@ -83,7 +83,7 @@ def test_a_row_for_each_input_in_order(clips: Path, asked: Asked, tmp_path: Path
 def test_the_columns_hold_all_that_a_record_says(model: Model, studies: list[Study], clips: Path) -> None:
     for sex in ("F", "M"):
         (result,) = predict([clips / "a.avi"], model, sex=sex, anyway=True)
-        record, row = result.record(), row_of(result.record())
+        record, row = result.record(), cells_of(result.record())
         assert tuple(row) == COLUMNS
         assert [row[f"q{level}"] for level in record["quantiles"]] == list(record["quantiles"].values())
         assert [row[f"P(EF{cut})"] for cut in record["prob"]] == list(record["prob"].values())
@@ -271,10 +271,10 @@ def test_thousands_of_inputs_take_the_memory_of_one(asked: Asked, tmp_path: Path
 def test_no_answer_is_kept(clips: Path, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import weakref
 
-    alive: list[weakref.ref[Prediction | Failure]] = []
+    alive: list[weakref.ref[Answer | Failure]] = []
     real = batch.answer_input
 
-    def watched(*arguments: object) -> Prediction | Failure:
+    def watched(*arguments: object) -> Answer | Failure:
         assert sum(one() is not None for one in alive) <= 1
         result = real(*arguments)  # type: ignore[arg-type]
         alive.append(weakref.ref(result))

@@ -12,11 +12,12 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from mcsdr.abstention.gates import of_posterior
-from mcsdr.errors import InvalidConfig
-from mcsdr.model import Model
+from mcsdr.errors import Abstained, InvalidConfig
+from mcsdr.model import Answer, Model
+from mcsdr.model.record import BELIEFS
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.layouts import write_avi
-from mcsdr.prediction import BELIEFS, Failure, Prediction, answer, predict
+from mcsdr.prediction import Failure, predict
 from mcsdr.study import Attributes, Study
 
 REQUIRED = {
@@ -40,7 +41,7 @@ def test_bad_inputs_cost_the_others_nothing(model: Model, clip_file: Path) -> No
     half.write_bytes(clip_file.read_bytes()[: clip_file.stat().st_size // 2])
     missing = clip_file.with_name("missing.avi")
     results = list(predict([missing, text, clip_file, half], model))
-    assert [type(result) for result in results] == [Failure, Failure, Prediction, Failure]
+    assert [type(result) for result in results] == [Failure, Failure, Answer, Failure]
     codes = [result.error.code for result in results if isinstance(result, Failure)]
     assert codes == ["missing-file", "unreadable-file", "unreadable-file"]
     for result in results:
@@ -90,7 +91,7 @@ def test_the_record_names_the_bytes_that_were_read(model: Model, clip_file: Path
         assert result.record()["input_sha256"] == hashlib.sha256(Path(result.path).read_bytes()).hexdigest()
     (missing,) = predict([clip_file.with_name("none.avi")], model)
     assert missing.record()["input_sha256"] is None
-    assert answer("x", studies[0], model).record()["input_sha256"] is None
+    assert model(studies[0]).record()["input_sha256"] is None
 
 
 def test_same_file_same_record(model: Model, clip_file: Path) -> None:
@@ -100,7 +101,7 @@ def test_same_file_same_record(model: Model, clip_file: Path) -> None:
 
 def test_the_real_clip_is_answered(model: Model) -> None:
     (result,) = predict([get_testdata_file("examples_ybr_color.dcm")], model)
-    assert isinstance(result, Prediction)
+    assert isinstance(result, Answer)
     crop = result.study.clips[0].crop
     assert crop is not None
     assert crop.method == "picture"
@@ -108,16 +109,16 @@ def test_the_real_clip_is_answered(model: Model) -> None:
 
 def test_adult_models_do_not_read_children(model: Model, studies: list[Study]) -> None:
     child = replace(studies[0], attributes=Attributes(age_years=12))
-    withheld = answer("x", child, model)
+    withheld = model(child)
     assert withheld.abstained is not None
     assert withheld.abstained.code == "adult-model-for-a-child"
     assert withheld.record()["median"] is None
-    adult = answer("x", replace(studies[0], attributes=Attributes(age_years=40)), model)
+    adult = model(replace(studies[0], attributes=Attributes(age_years=40)))
     assert adult.abstained is None or adult.abstained.code != "adult-model-for-a-child"
 
 
 def test_without_a_clip_the_answer_says_so(model: Model) -> None:
-    result = answer("", Study(attributes=Attributes(70, "M")), model)
+    result = model(Study(attributes=Attributes(70, "M")))
     assert "no-video" in {notice.code for notice in result.notices}
 
 
@@ -127,31 +128,34 @@ def test_without_a_clip_the_answer_says_so(model: Model) -> None:
 def test_an_abstention_withholds_all_that_is_believed(model: Model, studies: list[Study]) -> None:
     clip = studies[0].clips[0]
     black = replace(studies[0], clips=(replace(clip, frames=np.zeros_like(clip.frames)),))
-    result = answer("black.avi", black, model)
+    result = model(black)
     record = result.record()
     assert record["abstained"]["code"] == "empty-picture"
     assert all(record["abstained"].values())
     assert [record[key] for key in BELIEFS] == [None] * len(BELIEFS)
     assert record["error"] is None
-    assert 0 < result.posterior.median < 100
+    assert 0 < result.belief.median < 100
+    with pytest.raises(Abstained, match="black") as refused:
+        _ = result.median
+    assert (refused.value.code, bool(refused.value.next_step)) == ("empty-picture", True)
     assert json.loads(json.dumps(record)) == record
 
 
 def test_insisting_gives_the_posterior_marked(model: Model, studies: list[Study]) -> None:
     child = replace(studies[0], attributes=Attributes(age_years=12))
-    record = answer("x", child, model, anyway=True).record()
+    record = model(child, anyway=True).record()
     assert record["abstained"]["code"] == "adult-model-for-a-child"
     assert record["interval_90"][0] < record["median"] < record["interval_90"][1]
-    assert record["median"] == round(float(model(child).median), 4)
+    assert record["median"] == round(float(model.posteriors([child])[0].median), 4)
 
 
 def test_a_named_threshold_asks_for_a_side(model: Model, studies: list[Study]) -> None:
-    posterior = answer("x", studies[0], model).posterior
+    posterior = model(studies[0]).belief
     codes = {gate.code for gate in of_posterior(posterior, threshold=posterior.median)}
     assert "at-threshold" in codes
     assert "at-threshold" not in {gate.code for gate in of_posterior(posterior)}
     with pytest.raises(InvalidConfig, match="threshold"):
-        answer("x", studies[0], model, threshold=140)
+        model(studies[0], threshold=140)
     with pytest.raises(InvalidConfig, match="threshold"):
         next(predict([], model, threshold=0))
 
@@ -161,7 +165,7 @@ def test_a_named_threshold_asks_for_a_side(model: Model, studies: list[Study]) -
 
 def test_a_long_clip_is_read_by_all_its_beats(model: Model) -> None:
     study = PhantomCohort(2, seed=5102, sampling_hz=None, seconds=3.0)[0]
-    result = answer("long", study, model, anyway=True)
+    result = model(study, anyway=True)
     assert len(result.beats) == 3
     levels = [0.05, 0.5, 0.95]
     beats = result.record()["beats"]
@@ -169,13 +173,13 @@ def test_a_long_clip_is_read_by_all_its_beats(model: Model) -> None:
     assert np.diff([beat["start_s"] for beat in beats]) == pytest.approx(0.875, abs=0.1)  # 68.6 beats per minute
     medians = [beat["median"] for beat in beats]
     assert result.record()["beat_spread"] == pytest.approx(np.std(medians, ddof=1), abs=1e-3)
-    with_beats = model(study, protocol=model.protocol.changed("beats"))
+    with_beats = model.posteriors([study], protocol=model.protocol.changed("beats"))[0]
     assert result.posterior.quantile(levels) == pytest.approx(with_beats.quantile(levels), abs=1e-3)
 
 
 def test_one_window_is_answered_as_the_model_answers_it(model: Model, studies: list[Study]) -> None:
-    result = answer("short", studies[0], model, anyway=True)
+    result = model(studies[0], anyway=True)
     assert result.beats == ()
     assert result.record()["beats"] == []
     assert result.record()["beat_spread"] is None
-    assert np.array_equal(result.posterior.y_percent, model(studies[0]).y_percent)
+    assert np.array_equal(result.posterior.y_percent, model.posteriors(studies[:1])[0].y_percent)

@@ -7,8 +7,9 @@ from tests.report.standins import posterior_of, prediction, with_screen
 
 from mcsdr.abstention.gates import Abstention
 from mcsdr.errors import NotBMode
+from mcsdr.model import Answer, BeatAnswer
 from mcsdr.phantom.cohort import PhantomCohort
-from mcsdr.prediction import BeatAnswer, Failure, Prediction
+from mcsdr.prediction import Failure
 from mcsdr.study import Attributes, Study
 
 
@@ -18,12 +19,12 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="session")
-def answer(study: Study) -> Prediction:
+def answer(study: Study) -> Answer:
     return prediction("visit/apical.dcm", with_screen(study), posterior_of((0.75, 57, 5), (0.25, 50, 6)))
 
 
 @pytest.fixture(scope="session")
-def two_peaked(study: Study) -> Prediction:
+def two_peaked(study: Study) -> Answer:
     posterior = posterior_of((0.6, 34, 4), (0.4, 54, 4))
     return prediction("visit/two.avi", replace(study, attributes=Attributes()), posterior)
 
@@ -36,12 +37,12 @@ def failure() -> Failure:
 
 
 @pytest.fixture(scope="session")
-def withheld(answer: Prediction) -> Prediction:
+def withheld(answer: Answer) -> Answer:
     why = Abstention("still-picture", "Nothing moves in the clip: it shows a still.", "Choose a moving clip.")
-    return replace(answer, path="visit/still.dcm", abstained=why)
+    return replace(answer, study=replace(answer.study, file="visit/still.dcm"), abstained=why)
 
 
 @pytest.fixture(scope="session")
-def beating(answer: Prediction) -> Prediction:
+def beating(answer: Answer) -> Answer:
     each = (BeatAnswer(0.2, posterior_of((1.0, 54, 4))), BeatAnswer(1.1, posterior_of((1.0, 58, 4))))
     return replace(answer, beats=each)

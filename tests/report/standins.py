@@ -13,9 +13,8 @@ from mcsdr.abstention.gates import of_posterior
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, starting_points, trajectories
 from mcsdr.diffusion.schedule import angles
-from mcsdr.model import Card
+from mcsdr.model import Answer, Card
 from mcsdr.posterior import Posterior
-from mcsdr.prediction import Prediction
 from mcsdr.study import Crop, Notice, Study
 
 MODEL: Any = SimpleNamespace(
@@ -49,10 +48,15 @@ def with_screen(study: Study) -> Study:
     return replace(study, clips=(replace(clip, overview=screen, crop=crop),))
 
 
+def called(answer: Answer, file: str) -> Answer:
+    """The answer as if its clip had been read from this file."""
+    return replace(answer, study=replace(answer.study, file=file))
+
+
 def prediction(
     path: str, study: Study, posterior: Posterior, sampler: SamplerSettings = EXACT, notices: tuple[Notice, ...] = ()
-) -> Prediction:
+) -> Answer:
     """An answer without abstention; what the posterior says against itself is told in notices."""
     told = notices + study.all_notices + tuple(Notice(gate.code, gate.reason) for gate in of_posterior(posterior))
     seconds = {"read": 0.031, "encode": 0.142, "sample": 0.011}
-    return Prediction(path, study, posterior, MODEL, sampler, told, seconds)
+    return Answer(replace(study, file=path), posterior, MODEL, sampler, told, seconds)

@@ -15,9 +15,9 @@ from tests.report.standins import posterior_of
 from mcsdr import DISCLAIMER
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.metrics.subgroups import Subgroup, subgroups
+from mcsdr.model import Answer
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.normal import normal_cdf
-from mcsdr.prediction import Prediction
 from mcsdr.report import CUTS, category_percents, figures, percent, quantile_dots, smooth_density
 from mcsdr.report.drawing import binomial_band
 from mcsdr.study import Study
@@ -205,7 +205,7 @@ def test_trajectories_of_a_batch_are_refused() -> None:
         figures.trajectories(Posterior.from_nodes([-1, 0, 1], [[40, 50, 60]]))
 
 
-def test_the_readme_picture_shows_words_and_footer(answer: Prediction, study: Study) -> None:
+def test_the_readme_picture_shows_words_and_footer(answer: Answer, study: Study) -> None:
     words = texts(figures.readme_picture(answer.posterior, study.clips[0]))
     low, high = answer.posterior.interval(0.9)
     assert f"Median {answer.posterior.median:.0f} %; 90 % interval {low:.0f} to {high:.0f} %" in words

@@ -17,7 +17,8 @@ from PIL import Image
 from tests.report.standins import MODEL, posterior_of, prediction, with_screen
 
 from mcsdr import DISCLAIMER
-from mcsdr.prediction import Failure, Prediction
+from mcsdr.model import Answer
+from mcsdr.prediction import Failure
 from mcsdr.report.html import render_report, write_report
 from mcsdr.study import Study
 
@@ -57,7 +58,7 @@ def words(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def page(answer: Prediction, two_peaked: Prediction, failure: Failure) -> str:
+def page(answer: Answer, two_peaked: Answer, failure: Failure) -> str:
     return render_report([answer, two_peaked, failure])
 
 
@@ -81,7 +82,7 @@ def test_the_page_names_no_outside_host_and_runs_no_script(page: str) -> None:
     assert "default-src 'none'" in page
 
 
-def test_writing_leaves_one_whole_file(tmp_path: Path, answer: Prediction) -> None:
+def test_writing_leaves_one_whole_file(tmp_path: Path, answer: Answer) -> None:
     write_report(tmp_path / "report.html", [answer])
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == render_report([answer])
@@ -94,7 +95,7 @@ def test_an_empty_page_still_says_what_it_is_for() -> None:
 # --- it says what the record says ------------------------------------------------------------------------------------
 
 
-def test_the_numbers_are_those_of_the_record(answer: Prediction) -> None:
+def test_the_numbers_are_those_of_the_record(answer: Answer) -> None:
     record, seen = answer.record(), words(render_report([answer]))
     low, high = record["interval_90"]
     assert f"The median reading is EF {record['median']:.0f} %, and 90 % of the belief lies between " in seen
@@ -106,14 +107,14 @@ def test_the_numbers_are_those_of_the_record(answer: Prediction) -> None:
     assert f"lower limit of normal, ASE/EACVI 2015, women {100 * record['prob']['<54']:.0f} %" in seen
 
 
-def test_the_data_is_the_record_without_folders(answer: Prediction) -> None:
+def test_the_data_is_the_record_without_folders(answer: Answer) -> None:
     data = re.search(r"<pre[^>]*>(.*?)</pre>", render_report([answer]), flags=re.DOTALL)
     assert data is not None
     assert json.loads(html.unescape(data[1])) == answer.record() | {"file": "apical.dcm"}
     assert "visit/" not in render_report([answer])
 
 
-def test_the_dotplot_has_fifty_dots_coloured_by_their_side_of_the_cut_points(answer: Prediction) -> None:
+def test_the_dotplot_has_fifty_dots_coloured_by_their_side_of_the_cut_points(answer: Answer) -> None:
     circles = Page(render_report([answer])).named("circle")
     assert len(circles) == 50
     prob = answer.record()["prob"]
@@ -121,11 +122,11 @@ def test_the_dotplot_has_fifty_dots_coloured_by_their_side_of_the_cut_points(ans
         assert abs(sum(f"dot {tone}" == circle["class"] for circle in circles) / 50 - prob[key]) <= 0.0201
 
 
-def test_an_unknown_sex_has_no_limit_of_normal(two_peaked: Prediction) -> None:
+def test_an_unknown_sex_has_no_limit_of_normal(two_peaked: Answer) -> None:
     assert "lower limit of normal, ASE/EACVI 2015: sex unknown —" in words(render_report([two_peaked]))
 
 
-def test_two_peaks_are_not_averaged(two_peaked: Prediction) -> None:
+def test_two_peaks_are_not_averaged(two_peaked: Answer) -> None:
     page = render_report([two_peaked])
     notice = next(notice.text for notice in two_peaked.notices if notice.code == "two-peaked")
     assert words(page).count(f"{notice} 90 % of the belief lies between") == 1
@@ -133,7 +134,7 @@ def test_two_peaks_are_not_averaged(two_peaked: Prediction) -> None:
     assert 'class="middle"' not in page
 
 
-def test_what_the_answer_rests_on_and_where_it_comes_from(answer: Prediction) -> None:
+def test_what_the_answer_rests_on_and_where_it_comes_from(answer: Answer) -> None:
     seen = words(render_report([answer]))
     for expected in ("32 frames at", "age 63 years, sex female", "Not known weight, height", "stand-in", "5e" * 32):
         assert expected in seen
@@ -141,12 +142,12 @@ def test_what_the_answer_rests_on_and_where_it_comes_from(answer: Prediction) ->
         assert expected in seen
 
 
-def test_the_file_that_was_read_is_named_by_its_bytes(answer: Prediction) -> None:
+def test_the_file_that_was_read_is_named_by_its_bytes(answer: Answer) -> None:
     assert "SHA-256 of the file no file was read" in words(render_report([answer]))
     assert f"SHA-256 of the file {'ab' * 32}" in words(render_report([replace(answer, input_sha256="ab" * 32)]))
 
 
-def test_the_sampler_is_shown_closed_and_as_no_evidence(answer: Prediction) -> None:
+def test_the_sampler_is_shown_closed_and_as_no_evidence(answer: Answer) -> None:
     page = render_report([answer])
     assert all("open" not in details for details in Page(page).named("details"))
     assert page.count("How the sampler settles; not evidence.") == 2
@@ -250,13 +251,13 @@ def test_a_study_without_video_is_shown(study: Study) -> None:
     assert not Page(page).named("img")
 
 
-def test_a_model_trained_on_patients_is_not_called_synthetic(answer: Prediction) -> None:
+def test_a_model_trained_on_patients_is_not_called_synthetic(answer: Answer) -> None:
     card = MODEL.card.model_copy(update={"synthetic": False})
     model = type(MODEL)(card=card, sha256=MODEL.sha256, sampler=MODEL.sampler)
     assert "phantoms only" not in render_report([replace(answer, model=model)])
 
 
-def test_an_abstention_has_a_card_of_its_own(withheld: Prediction, answer: Prediction) -> None:
+def test_an_abstention_has_a_card_of_its_own(withheld: Answer, answer: Answer) -> None:
     page, why = render_report([withheld, answer]), withheld.abstained
     assert why is not None
     assert not Page(page).open
@@ -267,10 +268,10 @@ def test_an_abstention_has_a_card_of_its_own(withheld: Prediction, answer: Predi
     assert json.dumps(why.code) in html.unescape(page)
 
 
-def test_a_belief_that_was_insisted_on_is_marked(withheld: Prediction) -> None:
+def test_a_belief_that_was_insisted_on_is_marked(withheld: Answer) -> None:
     text = words(render_report([replace(withheld, anyway=True)]))
     assert text.index("do not rely on it") < text.index("The median reading")
 
 
-def test_beats_stand_among_what_the_answer_rests_on(beating: Prediction) -> None:
+def test_beats_stand_among_what_the_answer_rests_on(beating: Answer) -> None:
     assert "2 beats were read; their medians are 54 to 58 %" in words(render_report([beating]))

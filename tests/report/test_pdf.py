@@ -19,13 +19,14 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from pypdf import PdfReader
-from tests.report.standins import MODEL, posterior_of, prediction
+from tests.report.standins import MODEL, called, posterior_of, prediction
 
 import mcsdr
 from mcsdr import DISCLAIMER
 from mcsdr.abstention.gates import Abstention
 from mcsdr.errors import NotBMode
-from mcsdr.prediction import BeatAnswer, Failure, Prediction
+from mcsdr.model import Answer, BeatAnswer
+from mcsdr.prediction import Failure
 from mcsdr.report import (
     CATEGORIES,
     HOW_TO_READ,
@@ -45,13 +46,13 @@ LONG_NAME = "Обследование_" * 9 + "心エコー_🫀_$x_1$_четы�
 SHA256 = "ab" * 32
 
 
-def words(results: Sequence[Prediction | Failure]) -> list[str]:
+def words(results: Sequence[Answer | Failure]) -> list[str]:
     """What can be searched on each page, in one line."""
     return [" ".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(render_pdf(results))).pages]
 
 
 @pytest.fixture(scope="module")
-def insisting(two_peaked: Prediction) -> Prediction:
+def insisting(two_peaked: Answer) -> Answer:
     """Everything at once: insisted on, two peaks, a notice, twelve beats."""
     why = Abstention("wide-interval", "The 90 % interval is 30 points wide: this clip says little.", "Ask a reader.")
     beats = tuple(BeatAnswer(0.2 + 0.87 * i, posterior_of((1.0, 34 + 2 * i, 4))) for i in range(12))
@@ -60,24 +61,24 @@ def insisting(two_peaked: Prediction) -> Prediction:
 
 
 @pytest.fixture(scope="module")
-def crowded(answer: Prediction) -> Prediction:
+def crowded(answer: Answer) -> Answer:
     """More notices than a page can hold, and a name that no typeface can set in one line."""
     told = tuple(
         Notice(f"notice-{i}", "What the reader of a result must know, at such length. " * 2) for i in range(14)
     )
-    return replace(answer, path=f"/home/Müller Hans/{LONG_NAME}", notices=told)
+    return replace(called(answer, f"/home/Müller Hans/{LONG_NAME}"), notices=told)
 
 
 @pytest.fixture(scope="module")
 def every(
-    answer: Prediction,
-    two_peaked: Prediction,
-    beating: Prediction,
-    insisting: Prediction,
-    withheld: Prediction,
+    answer: Answer,
+    two_peaked: Answer,
+    beating: Answer,
+    insisting: Answer,
+    withheld: Answer,
     failure: Failure,
-    crowded: Prediction,
-) -> dict[str, Prediction | Failure]:
+    crowded: Answer,
+) -> dict[str, Answer | Failure]:
     full = replace(
         beating,
         path="full.avi",
@@ -86,12 +87,12 @@ def every(
         model=type(MODEL)(card=MODEL.card.model_copy(update={"name": "model " * 40}), sha256="5e" * 32),
     )
     nothing = prediction("none.avi", answer.study.without("video"), posterior_of((1, 30, 18)))
-    twice = replace(answer, path="twice.avi", study=replace(answer.study, clips=answer.study.clips * 2))
+    twice = replace(answer, study=replace(answer.study, file="twice.avi", clips=answer.study.clips * 2))
     return {
         "answer": replace(answer, input_sha256=SHA256),
         "two peaks": two_peaked,
-        "beating": replace(beating, path="visit/beating.dcm"),
-        "insisting": replace(insisting, path="visit/insisting.avi"),
+        "beating": called(beating, "visit/beating.dcm"),
+        "insisting": called(insisting, "visit/insisting.avi"),
         "withheld": withheld,
         "failure": replace(failure, input_sha256=SHA256),
         "crowded": crowded,
@@ -102,7 +103,7 @@ def every(
 
 
 @pytest.fixture(scope="module")
-def seen(every: dict[str, Prediction | Failure]) -> dict[str, str]:
+def seen(every: dict[str, Answer | Failure]) -> dict[str, str]:
     """What can be searched on each page; rendered once, since letters take long to embed."""
     return dict(zip(every, words(list(every.values())), strict=True))
 
@@ -111,9 +112,7 @@ def seen(every: dict[str, Prediction | Failure]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ["answer", "two peaks", "beating", "insisting", "nothing", "twice"])
-def test_every_number_of_the_record_can_be_searched(
-    name: str, every: dict[str, Prediction], seen: dict[str, str]
-) -> None:
+def test_every_number_of_the_record_can_be_searched(name: str, every: dict[str, Answer], seen: dict[str, str]) -> None:
     record, study, page = every[name].record(), every[name].study, seen[name]
     assert headline(record) in page
     for category, share in zip(CATEGORIES, category_percents(record["prob"]), strict=True):
@@ -137,7 +136,7 @@ def test_the_pages_say_where_the_answer_comes_from(seen: dict[str, str]) -> None
     assert "no file was read" in seen["nothing"]
 
 
-def test_beats_stand_one_by_one(every: dict[str, Prediction], seen: dict[str, str]) -> None:
+def test_beats_stand_one_by_one(every: dict[str, Answer], seen: dict[str, str]) -> None:
     beats = every["beating"].record()["beats"]
     assert "Starts at 0.20 s 1.10 s" in seen["beating"]
     assert "Median EF, % " + " ".join(f"{beat['median']:.0f}" for beat in beats) in seen["beating"]
@@ -146,7 +145,7 @@ def test_beats_stand_one_by_one(every: dict[str, Prediction], seen: dict[str, st
     assert "Beat by beat and 3 more in the HTML report" in seen["insisting"]
 
 
-def test_two_peaks_are_not_averaged_and_insisting_is_marked(every: dict[str, Prediction], seen: dict[str, str]) -> None:
+def test_two_peaks_are_not_averaged_and_insisting_is_marked(every: dict[str, Answer], seen: dict[str, str]) -> None:
     warning, page = insisted(every["insisting"].record()), seen["insisting"]
     assert warning is not None
     assert page.index(warning) < page.index("Two readings fit")
@@ -155,7 +154,7 @@ def test_two_peaks_are_not_averaged_and_insisting_is_marked(every: dict[str, Pre
 
 
 def test_an_abstention_and_a_failure_say_why_and_what_to_do(
-    withheld: Prediction, failure: Failure, seen: dict[str, str]
+    withheld: Answer, failure: Failure, seen: dict[str, str]
 ) -> None:
     why, error = withheld.abstained, failure.error
     assert why is not None
@@ -175,7 +174,7 @@ def test_what_does_not_fit_is_counted(seen: dict[str, str]) -> None:
     assert "more in the HTML report" in seen["full"]  # reasons
 
 
-def test_every_page_says_what_it_is_for(every: dict[str, Prediction | Failure], seen: dict[str, str]) -> None:
+def test_every_page_says_what_it_is_for(every: dict[str, Answer | Failure], seen: dict[str, str]) -> None:
     for index, (name, page) in enumerate(seen.items(), 1):
         assert DISCLAIMER in page
         assert f"Page {index} of {len(every)}" in page
@@ -210,7 +209,7 @@ def boxes(figure: Figure) -> list[tuple[str, np.ndarray]]:
     return found
 
 
-def test_no_words_leave_the_margins_or_overlap(every: dict[str, Prediction | Failure]) -> None:
+def test_no_words_leave_the_margins_or_overlap(every: dict[str, Answer | Failure]) -> None:
     for figure in pages(list(every.values())):
         found = boxes(figure)
         for index, (line, edges) in enumerate(found):
@@ -224,7 +223,7 @@ def test_no_words_leave_the_margins_or_overlap(every: dict[str, Prediction | Fai
                 assert beside or above, (line, other)
 
 
-def test_pictures_keep_clear_of_words(every: dict[str, Prediction | Failure]) -> None:
+def test_pictures_keep_clear_of_words(every: dict[str, Answer | Failure]) -> None:
     for figure in pages(list(every.values())):
         for image in figure.axes[0].get_images():
             left, right, bottom, top = image.get_extent()
@@ -264,7 +263,7 @@ def test_letters_that_the_typeface_lacks_are_marked(seen: dict[str, str]) -> Non
 
 
 def test_the_file_is_searchable_undated_and_the_same_bytes_always(
-    answer: Prediction, failure: Failure, tmp_path: Path
+    answer: Answer, failure: Failure, tmp_path: Path
 ) -> None:
     slower = replace(answer, seconds={"read": 9.0, "encode": 9.0, "sample": 9.0})
     write_pdf(tmp_path / "report.pdf", [answer, failure])

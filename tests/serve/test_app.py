@@ -20,7 +20,8 @@ from starlette.testclient import TestClient
 
 import mcsdr
 from mcsdr.interop.structured_report import read_back
-from mcsdr.prediction import Prediction, predict
+from mcsdr.model import Answer
+from mcsdr.prediction import predict
 from mcsdr.report import SOCIETIES, bands_of
 from mcsdr.serve import create_app
 from mcsdr.serve.desk import Desk
@@ -63,7 +64,7 @@ def test_the_answer_is_that_of_the_command_line(client: TestClient, job: str, re
     job_id = sent(client, real_clip.read_bytes(), name="exam.dcm", age=63, sex="F")
     record = settled(client, job_id)["result"]
     direct = next(predict([real_clip], mcsdr.load(), age=63, sex="F"))
-    assert isinstance(direct, Prediction)
+    assert isinstance(direct, Answer)
     assert without_times(record) == json.loads(json.dumps(without_times(direct.record())))
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import mcsdr
-from mcsdr.prediction import Failure, Prediction
+from mcsdr.model import Answer
+from mcsdr.prediction import Failure
 from mcsdr.serve.desk import FOLDER, Desk, Job, LineIsFull
 from mcsdr.study import Attributes
 
@@ -42,10 +43,10 @@ def finished(job: Job, seconds: float = 90.0) -> Job:
 
 def test_an_answer_can_be_revised_and_the_clip_is_gone(desk: Desk, real_clip: Path) -> None:
     job = finished(submitted(desk, real_clip.read_bytes()))
-    assert isinstance(job.result, Prediction)
+    assert isinstance(job.result, Answer)
     assert list(desk.folder.iterdir()) == []
     revised = desk.revise(job, Attributes(age_years=70.0), None, False)
-    assert isinstance(revised, Prediction)
+    assert isinstance(revised, Answer)
     assert revised.study.attributes.age_years == 70.0
     assert revised.input_sha256 == job.result.input_sha256
 

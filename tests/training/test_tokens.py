@@ -29,14 +29,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_encoded_cohort_answers_as_its_studies_do(model: Model, cache: Path) -> None:
     encoded, studies = encode_cohort(SPEC, model, cache), list(open_cohort(SPEC))
     assert encoded.known == [study.known_posterior for study in studies]
-    np.testing.assert_allclose(encoded.ask(model).y_percent, model(studies).y_percent, atol=1e-4)
-    blind = model([study.without("video") for study in studies]).y_percent
+    np.testing.assert_allclose(encoded.ask(model).y_percent, model.posteriors(studies).y_percent, atol=1e-4)
+    blind = model.posteriors([study.without("video") for study in studies]).y_percent
     np.testing.assert_allclose(encoded.ask(model, video=False).y_percent, blind, atol=1e-4)
     some = np.arange(6) % 2 == 0
     mixed = encoded.ask(model, video=some).y_percent
     np.testing.assert_allclose(mixed[~some], blind[~some], atol=1e-4)
     hidden = encoded.ask(model, attributes=np.full((6, 4), np.nan)).y_percent
-    expected = model([study.without("attributes") for study in studies]).y_percent
+    expected = model.posteriors([study.without("attributes") for study in studies]).y_percent
     np.testing.assert_allclose(hidden, expected, atol=1e-4)
 
 

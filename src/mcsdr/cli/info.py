@@ -28,7 +28,7 @@ def info(
     from rich.console import Console
 
     from mcsdr.model import load
-    from mcsdr.prediction import provenance
+    from mcsdr.model.record import provenance
 
     estimator = load(model)
     card = estimator.card

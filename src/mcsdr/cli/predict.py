@@ -15,7 +15,8 @@ from mcsdr import DEFAULT_MODEL
 from mcsdr.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from mcsdr.prediction import Failure, Prediction
+    from mcsdr.model import Answer
+    from mcsdr.prediction import Failure
 
 
 def predict(
@@ -23,7 +24,7 @@ def predict(
     /,
     *,
     age: float | None = None,
-    sex: Literal["F", "M"] | None = None,
+    sex: str | None = None,
     weight: float | None = None,
     height: float | None = None,
     frame_rate: float | None = None,
@@ -49,7 +50,7 @@ def predict(
     age
         Years. What is given here stands above what a DICOM file says.
     sex
-        F or M.
+        F or M, in any usual spelling.
     weight
         Kilograms.
     height
@@ -113,7 +114,7 @@ def predict(
         sys.exit(1)
 
 
-def _writer(report: Path) -> Callable[[Sequence[Prediction | Failure]], None]:
+def _writer(report: Path) -> Callable[[Sequence[Answer | Failure]], None]:
     """What writes the report, by the file's suffix; asked before any work is done."""
     match report.suffix.lower():
         case ".html" | ".htm":
@@ -133,16 +134,16 @@ def _writer(report: Path) -> Callable[[Sequence[Prediction | Failure]], None]:
             )
 
 
-def _deliver(results: Sequence[Prediction | Failure], *, as_json: bool, table: Path | None) -> None:
+def _deliver(results: Sequence[Answer | Failure], *, as_json: bool, table: Path | None) -> None:
     """Write the table if one was asked for, and print the answers, as words or as JSON."""
     from rich.console import Console
 
     from mcsdr.files import write_table
-    from mcsdr.prediction.rows import COLUMNS, row_of
+    from mcsdr.prediction.rows import COLUMNS, cells_of
     from mcsdr.report.terminal import print_results
 
     if table is not None:
-        write_table(table, COLUMNS, (row_of(result.record()).values() for result in results))
+        write_table(table, COLUMNS, (cells_of(result.record()).values() for result in results))
     if as_json:
         json.dump([result.record() for result in results], sys.stdout, indent=2)
         print()

@@ -19,8 +19,7 @@ from typing import Literal
 
 from mcsdr.datasets.entries import SPLITS, ClipEntry, Entry, Fault
 from mcsdr.errors import InvalidCohort, InvalidConfig
-from mcsdr.io import SEXES
-from mcsdr.study import View
+from mcsdr.study import SEXES, View
 
 BLANK = ("", "nan", "na", "n/a", "none", "null")
 VIEWS = {"a4c": View.A4C, "4ch": View.A4C, "ap4": View.A4C, "a2c": View.A2C, "2ch": View.A2C, "ap2": View.A2C}

@@ -36,8 +36,8 @@ from mcsdr.files import write_atomically, write_table
 from mcsdr.metrics.bootstrap import Interval
 from mcsdr.metrics.subgroups import LEAST_PATIENTS, NO_EVIDENCE, Subgroup
 from mcsdr.model import Model
+from mcsdr.model.record import provenance
 from mcsdr.posterior import Posterior
-from mcsdr.prediction import provenance
 from mcsdr.report import figures
 from mcsdr.study import Study
 from mcsdr.training.cache import allowed_bad
@@ -238,7 +238,8 @@ class _Run:
     def one_window(self, study: Study) -> Posterior:
         """The posterior of a study's first clip, one look at one window: not pooled, so with trajectories."""
         seen = replace(study, clips=study.clips[:1]).without(*self.without)
-        return self.model([seen], self.sampler, self.protocol.model_copy(update={"windows": "one", "looks": 1}))[0]
+        protocol = self.protocol.model_copy(update={"windows": "one", "looks": 1})
+        return self.model.posteriors([seen], self.sampler, protocol)[0]
 
     def answers(self, size: int) -> Iterator[Answered]:
         """The cohort's studies in batches, with their posteriors."""
@@ -268,7 +269,8 @@ class _Run:
             return
         positions, studies = [position for position, _ in batch], [study for _, study in batch]
         try:
-            posterior = self.model([study.without(*self.without) for study in studies], self.sampler, self.protocol)
+            seen = [study.without(*self.without) for study in studies]
+            posterior = self.model.posteriors(seen, self.sampler, self.protocol)
         except McsdrError as error:
             if len(batch) == 1:
                 self.failures.add(positions[0], error, studies[0].study_id)

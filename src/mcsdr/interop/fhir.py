@@ -39,7 +39,7 @@ def observation(record: Record, source: Dataset | None = None, *, subject: str |
     """The Observation of one record.
 
     Arguments:
-        record: of `Prediction.record()` or `Failure.record()`.
+        record: of `Answer.record()` or `Failure.record()`.
         source: the header of the DICOM clip that it was made from, for its UIDs alone.
         subject: a reference to the patient, such as "Patient/17"; left out unless given.
 

@@ -107,7 +107,7 @@ def structured_report(
     """The report of one record.
 
     Arguments:
-        record: of `Prediction.record()` or `Failure.record()`.
+        record: of `Answer.record()` or `Failure.record()`.
         source: the header of the DICOM clip that it was made from.
         sop_instance_uid: of the report; derived from the record and the clip unless given.
         now: when the report was made; the clock unless given.

@@ -10,8 +10,9 @@ add a format, write one reader that returns a `Recording` and name it in `_recor
 
 from __future__ import annotations
 
+import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from mcsdr.errors import (
     UnreadableFile,
     UnsupportedFormat,
 )
+from mcsdr.files import sha256_of
 from mcsdr.study import Attributes, Clip, Study, View
 
 if TYPE_CHECKING:
@@ -34,11 +36,10 @@ VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".m4v")
 DICOM_SUFFIXES = (".dcm", ".dicom")
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mhd")
 HEAD = 4096  # bytes that tell a format
-SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 
 
 def read_study(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     *,
     age: float | None = None,
     sex: str | None = None,
@@ -47,31 +48,70 @@ def read_study(
     frame_rate_hz: float | None = None,
     view: View | str | None = None,
 ) -> Study:
-    """Read one clip and what is known of the patient.
+    """Read one clip, or several of one examination, and what is known of the patient.
 
     Arguments:
-        path: an AVI, MP4, MOV, multi-frame ultrasound DICOM, NIfTI or MetaImage (.mhd) file.
-        age: years; sex: "F" or "M"; weight: kg; height: cm. Each goes before what a DICOM file says.
+        path: an AVI, MP4, MOV, multi-frame ultrasound DICOM, NIfTI or MetaImage (.mhd) file; or several files, which
+            become the clips of one study.
+        age: years; sex: "F" or "M" in any usual spelling; weight: kg; height: cm. Each goes before what a DICOM file
+            says.
         frame_rate_hz: frames per second, goes before what the file says.
         view: "A4C", "A2C" or "PSAX", where known.
 
     Returns:
-        a study with one clip, cut to its sector. Doubts are in `study.all_notices`.
+        a study with a clip of each file, cut to its sector. Doubts are in `study.all_notices`.
 
     Raises:
         MissingFile, UnreadableFile, UnsupportedFormat: the file cannot be used.
         SingleFrame, ClipTooShort, NotBMode, NoFrameTime: it can be read, but not for ejection fraction.
         InvalidAttributes: an attribute that was given is out of range.
     """
-    given = _given_attributes(age, sex, weight, height)
+    given = Attributes.of(age, sex, weight, height).known()  # checked before any file is read
     clip_view = _view(view)
+    if isinstance(path, str | Path):
+        return _study(path, given, frame_rate_hz, clip_view)
+    if not path:
+        raise InvalidConfig("no file was named.", next_step="Name one file or several.")
+    return _joined([_study(one, given, frame_rate_hz, clip_view) for one in path])
+
+
+def _study(path: str | Path, given: Mapping[str, float | str], frame_rate_hz: float | None, view: View) -> Study:
+    """The study of one file."""
     recording = _record(Path(path), frame_rate_hz)
     notices = tuple(notice for name, notice in recording.attribute_notices.items() if name not in given)
     return Study(
-        clips=(_clip(recording, clip_view),),
+        clips=(_clip(recording, view),),
         attributes=_attributes({**recording.attributes, **given}),
         study_id=Path(Path(path).name.removesuffix(".gz")).stem,
         notices=notices,
+        file=str(path),
+        input_sha256=sha256_of(Path(path)),
+    )
+
+
+def _joined(studies: Sequence[Study]) -> Study:
+    """Several studies of one file each as one study.
+
+    Raises:
+        InvalidAttributes: the files say different things of the patient.
+    """
+    known: dict[str, float | str] = {}
+    for study in studies:
+        for name, value in study.attributes.known().items():
+            if known.setdefault(name, value) != value:
+                raise InvalidAttributes(
+                    f"the files say {name} {known[name]} and {value}: they may be of two patients.",
+                    path=study.file,
+                    next_step="Read them one by one, or say what is right: age=, sex=, weight=, height=.",
+                )
+    hashes = "".join(study.input_sha256 or "" for study in studies)
+    return Study(
+        clips=tuple(clip for study in studies for clip in study.clips),
+        attributes=_attributes(known),
+        study_id="+".join(study.study_id for study in studies),
+        notices=tuple(dict.fromkeys(notice for study in studies for notice in study.notices)),
+        file=" + ".join(study.file for study in studies),
+        input_sha256=studies[0].input_sha256 if len(studies) == 1 else hashlib.sha256(hashes.encode()).hexdigest(),
     )
 
 
@@ -176,18 +216,6 @@ def _clip(recording: Recording, view: View) -> Clip:
     from mcsdr.io.recording import to_clip
 
     return to_clip(recording, view)
-
-
-def _given_attributes(
-    age: float | None, sex: str | None, weight: float | None, height: float | None
-) -> dict[str, float | str]:
-    """The attributes that the caller gave, checked before any file is read."""
-    letter = None
-    if sex:
-        letter = SEXES.get(sex.strip().lower())
-        if letter is None:
-            raise InvalidAttributes(f"sex is {sex!r}; it must be 'F', 'M' or unknown.")
-    return Attributes(age_years=age, sex=letter, weight_kg=weight, height_cm=height).known()
 
 
 def _attributes(values: Mapping[str, float | str]) -> Attributes:

@@ -1,5 +1,33 @@
-"""The estimator: a study goes in, a posterior comes out."""
+"""The estimator: a study goes in, an answer comes out.
 
-from mcsdr.model.model import Card, Flow, Model, VideoTokens, find, load
+    model           Model: a network with what its training fixed
+    answer          what it says of a study: the posterior, or why there is none; the only path to it
+    record          an answer as plain data, and as a row of a table
+    video_tokens    encoded clips, kept while attributes change
+    card            what a model is, in words
+    storage         a model on disk
 
-__all__ = ["Card", "Flow", "Model", "VideoTokens", "find", "load"]
+Whatever has to do with when not to answer lives in `mcsdr.abstention`; networks live in `mcsdr.nn`.
+"""
+
+from mcsdr.model.answer import Answer, Answers, BeatAnswer, Encoded, conclude, encode
+from mcsdr.model.card import Card
+from mcsdr.model.model import Flow, Model
+from mcsdr.model.storage import bundled, find, load
+from mcsdr.model.video_tokens import VideoTokens
+
+__all__ = [
+    "Answer",
+    "Answers",
+    "BeatAnswer",
+    "Card",
+    "Encoded",
+    "Flow",
+    "Model",
+    "VideoTokens",
+    "bundled",
+    "conclude",
+    "encode",
+    "find",
+    "load",
+]

@@ -1,107 +1,46 @@
-"""The estimator: `posterior = model(study)`.
+"""The estimator: `answer = model(study)`.
 
 A model is a network, the settings that its training fixed (sampling of clips, statistics of the attributes) and a card
-that says what it was trained on. On disk it is a folder of two files: `model.safetensors`, the weights, and
-`model.json`, everything else, with the SHA-256 of the weights. The two rebuild the model without further help; no
-pickle is ever read.
+that says what it was trained on. It encodes clips, samples posteriors, pools and recalibrates them:
+
+    studies --encode--> VideoTokens --posterior--> a batch of posteriors       (`posteriors` is both at once)
+
+`model(study)` does more: it reads all beats and knows when not to answer (`mcsdr.model.answer`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-import mcsdr
 from mcsdr.abstention.familiarity import Familiarity, token_features
+from mcsdr.abstention.gates import checked_threshold
 from mcsdr.clips import ClipSettings, beats_of, frame_indices, store, to_grey
 from mcsdr.clips.attributes import AttributeStatistics, attribute_row
 from mcsdr.clips.beats import Beats
 from mcsdr.clips.protocol import Group, ProtocolSettings, ViewedFrames, groups
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points
 from mcsdr.diffusion.schedule import angles
-from mcsdr.errors import InvalidModel
-from mcsdr.files import write_atomically
-from mcsdr.nn.network import Network, NetworkSettings, build_network, channels_last
+from mcsdr.errors import InvalidConfig
+from mcsdr.model.answer import Answer, Answers, conclude, encode
+from mcsdr.model.card import Card
+from mcsdr.model.video_tokens import VideoTokens, counted
+from mcsdr.nn.network import Network, channels_last
 from mcsdr.nn.video_encoder import PLACES
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.pooling import averaged, pooled
 from mcsdr.posterior.recalibration import Calibration, pattern_of
 from mcsdr.study import Clip, Study
 
-FORMAT = 1
-GATE = "gate."  # begins the names of the numbers in model.safetensors that are not the network's
 WINDOWS_AT_ONCE = 32  # encoded together: all windows of a long study would not fit into memory
-
-
-class Card(BaseModel):
-    """What a model is, in words and figures; printed wherever the model is named."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str
-    training_data: str
-    synthetic: bool  # trained on phantoms only: said wherever its output appears
-    adults_only: bool = True
-    config: dict[str, Any] = {}
-    figures: dict[str, Any] = {}
-    calibration: str = ""  # on what its posteriors were recalibrated; empty where they were not
-    calibration_synthetic: bool = False
-
-    @property
-    def notice(self) -> str:
-        """The sentence that goes with every output."""
-        origin = "Trained on synthetic phantoms only, on no patient. " if self.synthetic else ""
-        calibrated = "Recalibrated on synthetic phantoms. " if self.calibration_synthetic else ""
-        return origin + calibrated + mcsdr.DISCLAIMER
-
-
-@dataclass(frozen=True)
-class VideoTokens:
-    """The encoded videos of a batch of studies.
-
-    A study has one group of tokens or several, each of which gives a posterior of its own (see `mcsdr.clips.protocol`).
-
-    Attributes:
-        tokens, mask: [G, L, width], and which of them exist, bool [G, L].
-        owner, clip, window: the study, the clip and the window of each group; each counted through the batch, ascending
-            from 0, int [G].
-    """
-
-    tokens: Tensor
-    mask: Tensor
-    owner: NDArray[np.int64]
-    clip: NDArray[np.int64]
-    window: NDArray[np.int64]
-
-    @cached_property
-    def plain(self) -> NDArray[np.intp]:
-        """The first look at each window, which shows it as it is, [W]."""
-        return np.unique(self.window, return_index=True)[1]
-
-    @property
-    def seen(self) -> NDArray[np.bool_]:
-        """Which windows have any token, [W]."""
-        return np.asarray(self.mask.any(dim=1).cpu().numpy()[self.plain])
-
-    @property
-    def windows(self) -> NDArray[np.int64]:
-        """How many windows of each study are seen, [B]."""
-        return np.bincount(self.owner[self.plain], self.seen).astype(np.int64)
 
 
 class Flow(torch.nn.Module):
@@ -170,27 +109,79 @@ class Model:
     @cached_property
     def sha256(self) -> str:
         """Hash of the weights as they are saved."""
-        return hashlib.sha256(self._weights()).hexdigest()
+        from mcsdr.model import storage
 
+        return hashlib.sha256(storage.weights_of(self)).hexdigest()
+
+    @overload
+    def __call__(
+        self,
+        study: Study,
+        *,
+        sampler: SamplerSettings | None = None,
+        threshold: float | None = None,
+        anyway: bool = False,
+    ) -> Answer: ...
+    @overload
+    def __call__(
+        self,
+        study: Sequence[Study],
+        *,
+        sampler: SamplerSettings | None = None,
+        threshold: float | None = None,
+        anyway: bool = False,
+    ) -> Answers: ...
     def __call__(
         self,
         study: Study | Sequence[Study],
+        *,
+        sampler: SamplerSettings | None = None,
+        threshold: float | None = None,
+        anyway: bool = False,
+    ) -> Answer | Answers:
+        """The answer to one study, or to each of several: what `mcsdr predict` says, abstentions among it.
+
+        Each study is answered by itself, all beats of its clips are read, and every check of `mcsdr.abstention` made.
+
+        Arguments:
+            study: one study gives an `Answer`, a sequence `Answers`.
+            sampler: another way of sampling than the model's own, such as `mcsdr.diffusion.sampler.PAPER`.
+            threshold: an EF in per cent; abstain where the posterior does not tell on which side of it EF lies.
+            anyway: give the posterior also where the model abstains; it is marked.
+
+        Raises:
+            ClipTooShort: a clip holds too few frames.
+            InvalidConfig: the threshold is no ejection fraction, or what was given is no study.
+        """
+        checked_threshold(threshold)
+        if isinstance(study, Study):
+            return conclude(encode(study, self), self, sampler, threshold=threshold, anyway=anyway)
+        if isinstance(study, str | Path) or not all(isinstance(one, Study) for one in study):
+            raise InvalidConfig(
+                "a model answers studies, and this is none.",
+                next_step="Read the file first, model(mcsdr.read_study(file)), or call mcsdr.predict(file).",
+            )
+        return Answers(self(one, sampler=sampler, threshold=threshold, anyway=anyway) for one in study)
+
+    def posteriors(
+        self,
+        studies: Sequence[Study],
         sampler: SamplerSettings | None = None,
         protocol: ProtocolSettings | None = None,
     ) -> Posterior:
-        """The posterior of the ejection fraction of one study, or of each of several.
+        """The posteriors of several studies as one batch of arrays [B], with no word on whether to rely on them.
+
+        For measuring: windows are the protocol's, and no clip is refused. Where an answer is wanted, call the model.
 
         Arguments:
-            study: one study gives a posterior of plain floats, a sequence one of arrays [B].
-            sampler: another way of sampling, such as `mcsdr.diffusion.sampler.PAPER`.
+            studies: one or more.
+            sampler: another way of sampling than the model's own.
             protocol: other windows, or another way of pooling clips, than the model's own.
 
         Raises:
             ClipTooShort: a clip holds too few frames.
         """
-        if isinstance(study, Study):
-            return self([study], sampler, protocol)[0]
-        return self.posterior(self.encode(study, protocol), self.attribute_rows(study), sampler)
+        return self.posterior(self.encode(studies, protocol), self.attribute_rows(studies), sampler)
 
     def attribute_rows(self, studies: Sequence[Study]) -> np.ndarray:
         """What is known of each patient as the network takes it: standardised, NaN where unknown, [B, A]."""
@@ -244,8 +235,8 @@ class Model:
             padded,
             mask,
             np.array([owner for owner, _ in groups_of_all], dtype=np.int64),
-            _counted([(owner, group.clip) for owner, group in groups_of_all]),
-            _counted([(owner, group.window) for owner, group in groups_of_all]),
+            counted([(owner, group.clip) for owner, group in groups_of_all]),
+            counted([(owner, group.window) for owner, group in groups_of_all]),
         )
 
     def _encode_windows(self, windows: Sequence[ViewedFrames]) -> list[Tensor]:
@@ -326,83 +317,18 @@ class Model:
 
     def save(self, folder: str | Path) -> None:
         """Write model.safetensors and model.json, each in one piece or not at all."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        weights = self._weights()
-        description = {
-            "format": FORMAT,
-            "mcsdr": mcsdr.__version__,
-            "sha256": hashlib.sha256(weights).hexdigest(),
-            "network": self.network.settings.model_dump(),
-            "clip": self.clip.model_dump(),
-            "attributes": self.statistics.model_dump(),
-            "sampler": vars(self.sampler),
-            "protocol": self.protocol.model_dump(),
-            "card": self.card.model_dump(),
-        }
-        if self.calibration is not None:
-            description["calibration"] = self.calibration.model_dump()
-        write_atomically(folder / "model.safetensors", weights)
-        write_atomically(folder / "model.json", json.dumps(description, indent=2).encode())
+        from mcsdr.model import storage  # which makes models, and so imports this module
 
-    def _weights(self) -> bytes:
-        state = {name: tensor.cpu().contiguous() for name, tensor in self.network.state_dict().items()}
-        if self.familiarity is not None:
-            arrays = self.familiarity.arrays()
-            state |= {GATE + name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-        weights: bytes = save_tensors(state)
-        return weights
+        storage.save(self, folder)
 
-
-def _counted(names: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
-    """Ascending names, which may repeat, counted from 0."""
-    pairs = np.array(names, dtype=np.int64).reshape(-1, 2)
-    return np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
-
-
-def find(name_or_folder: str | Path) -> Path:
-    """The folder of a bundled model's name or of a path.
-
-    Raises:
-        InvalidModel: there is neither.
-    """
-    bundled = Path(str(files("mcsdr") / "pretrained" / str(name_or_folder)))
-    for folder in (Path(name_or_folder), bundled):
-        if (folder / "model.json").is_file():
-            return folder
-    raise InvalidModel("no model.json here, and no bundled model of this name.", path=str(name_or_folder))
-
-
-def load(name_or_folder: str | Path = mcsdr.DEFAULT_MODEL, device: str | torch.device = "cpu") -> Model:
-    """Load the bundled model, or one that `mcsdr train` wrote.
-
-    Raises:
-        InvalidModel: a file is missing, was changed since it was saved, or does not fit this version.
-    """
-    folder = find(name_or_folder)
-    try:
-        description = json.loads((folder / "model.json").read_bytes())
-        weights = (folder / "model.safetensors").read_bytes()
-    except (OSError, ValueError) as error:
-        raise InvalidModel(f"the model cannot be read: {error}", path=folder) from error
-    if hashlib.sha256(weights).hexdigest() != description.get("sha256"):
-        raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
-    try:
-        network = build_network(NetworkSettings(**description["network"]))
-        tensors = load_tensors(weights)
-        gate = {name.removeprefix(GATE): tensors.pop(name).numpy() for name in list(tensors) if name.startswith(GATE)}
-        network.load_state_dict(tensors)
-        model = Model(
-            network,
-            ClipSettings(**description["clip"]),
-            AttributeStatistics(**description["attributes"]),
-            Card(**description["card"]),
-            SamplerSettings(**description["sampler"]),
-            ProtocolSettings(**description.get("protocol", {})),
-            Calibration(**description["calibration"]) if "calibration" in description else None,
-            Familiarity(**gate) if gate else None,
+    def __repr__(self) -> str:
+        count = sum(parameter.numel() for parameter in self.network.parameters())
+        learnt = "synthetic phantoms" if self.card.synthetic else self.card.training_data
+        return (
+            f"Model({self.card.name}, {count:,} parameters, trained on {learnt}; research use only, not for diagnosis)"
         )
-    except (KeyError, TypeError, RuntimeError, SafetensorError, ValidationError) as error:
-        raise InvalidModel(f"the model does not fit mcsdr {mcsdr.__version__}: {error}", path=folder) from error
-    model.network.to(device)
-    return model
+
+    def _repr_html_(self) -> str:
+        from mcsdr.report.notebook import model_html
+
+        return model_html(repr(self), self.card.notice, self.sha256)

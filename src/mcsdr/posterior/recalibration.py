@@ -222,7 +222,7 @@ class Calibration(BaseModel):
     def conformal_interval(self, posterior: Posterior, level: float = 0.9) -> tuple[Any, Any]:
         """The split-conformal interval (lower, upper) in EF % of posteriors that this calibration's model answered.
 
-            low, high = model.calibration.conformal_interval(model(study), 0.9)
+            low, high = model.calibration.conformal_interval(model(study).posterior, 0.9)
 
         Over studies exchangeable with those of the calibration, and of one pattern, it holds the reported EF with
         probability ≥ level. `Posterior.interval` is that of the recalibrated posterior: usually much the same,

@@ -44,9 +44,10 @@ from mcsdr.errors import (
 from mcsdr.files import csv_bytes, write_atomically
 from mcsdr.files.workers import worker_pool
 from mcsdr.io import find_clips
-from mcsdr.model import Model, load
-from mcsdr.prediction.answers import Failure, Prediction, answer_file, provenance
-from mcsdr.prediction.rows import COLUMNS, row_of, safe
+from mcsdr.model import Answer, Model, load
+from mcsdr.model.record import provenance
+from mcsdr.prediction.answers import Failure, answer_file
+from mcsdr.prediction.rows import COLUMNS, cells_of, safe
 
 HEADER = ("row", "id", *COLUMNS)
 KNOWN = {"age": "age", "sex": "sex", "weight": "weight", "height": "height", "frame_rate": "frame_rate_hz"}
@@ -208,12 +209,14 @@ def _inputs_of_rows(source: Path, rows: csv.DictReader[str]) -> list[Input]:
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 
-def answer_input(wanted: Input, asked: Asked, model: Model) -> Prediction | Failure:
+def answer_input(wanted: Input, asked: Asked, model: Model) -> Answer | Failure:
     """The answer to one input, or why there is none; what is known stands above what the file says."""
     try:
         if not wanted.file:
             raise MissingFile("the row names no file", next_step="Fill the cell of the column 'file'.")
-        known = {KNOWN[name]: text if name == "sex" else _number(name, text) for name, text in wanted.known}
+        known: dict[str, Any] = {KNOWN[name]: text for name, text in wanted.known}
+        if "frame_rate_hz" in known:
+            known["frame_rate_hz"] = _number("frame_rate", known["frame_rate_hz"])
     except McsdrError as error:
         return Failure(wanted.file, error)
     return answer_file(
@@ -230,7 +233,7 @@ def _number(name: str, text: str) -> float:
 
 def _row(place: int, wanted: Input, asked: Asked, model: Model) -> dict[str, Any]:
     record = answer_input(wanted, asked, model).record() | {"file": _called(wanted, asked)}
-    return {"row": place + 1, "id": safe(wanted.id) or None, **row_of(record)}
+    return {"row": place + 1, "id": safe(wanted.id) or None, **cells_of(record)}
 
 
 def _called(wanted: Input, asked: Asked) -> str:

@@ -79,8 +79,8 @@ def _clip_reasons(clip: Clip) -> Rows:
 
 def provenance(name: str, answer: Answer, record: Mapping[str, Any]) -> Rows:
     """What makes an answer repeatable."""
-    sampler, crossed = record["sampler"], int(answer.posterior.violations.sum())
-    nodes = answer.posterior.latent.shape[1]
+    sampler, crossed = record["sampler"], int(answer.belief.violations.sum())
+    nodes = answer.belief.latent.shape[1]
     return [
         ("File", name),
         ("SHA-256 of the file", record["input_sha256"] or "no file was read"),

@@ -80,7 +80,7 @@ def _template() -> Template:
 
 
 def _answer_card(name: str, answer: Answer) -> dict[str, Any]:
-    record, posterior = answer.record(), answer.posterior
+    record, posterior = answer.record(), answer.belief
     if is_withheld(record):
         return _abstention_card(name, answer, record)
     return {

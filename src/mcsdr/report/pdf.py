@@ -250,7 +250,7 @@ def _pairs_height(rows: Rows, width: float, label: float, points: float) -> floa
 def _belief(sheet: Sheet, y: float, answer: Answer, record: Mapping[str, Any]) -> float:
     """The dots and the quantiles; returns where they end."""
     _heading(sheet, LEFT, y, "What is believed of the ejection fraction")
-    y = draw_dotplot(sheet, LEFT, y + 7, COLUMN, answer.posterior, record)
+    y = draw_dotplot(sheet, LEFT, y + 7, COLUMN, answer.belief, record)
     middle = "" if is_two_peaked(record) else ", with the median"
     caption = (
         "Each of the 50 dots is 2 % of the belief, over EF in %. Dashed: the cut-points 30, 35, 40 and 50. "

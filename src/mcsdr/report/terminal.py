@@ -85,7 +85,7 @@ def _print_answer(console: Console, name: str, answer: Answer, record: Mapping[s
     _paragraph(console, headline(record))
     console.print()
     ruler = "".join(f"{ef:<{10 // CELL}}" for ef in range(0, 101, 10))
-    for row in (histogram(answer.posterior, plain), interval_line(record, plain), ruler):
+    for row in (histogram(answer.belief, plain), interval_line(record, plain), ruler):
         console.print(Text(f"    {row}".rstrip()), no_wrap=True, overflow="crop")
     console.print(Text("    EF in %; the line is the 90 % interval", style="dim"))
     console.print()

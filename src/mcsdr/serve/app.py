@@ -20,19 +20,18 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 
 import mcsdr
-from mcsdr.errors import InputError, McsdrError
-from mcsdr.model import Model, load
+from mcsdr.errors import InputError, InvalidAttributes, McsdrError
+from mcsdr.model import Answer, Model, load
 from mcsdr.posterior import prob_change
-from mcsdr.prediction import Prediction
 from mcsdr.serve import downloads
 from mcsdr.serve.archive import Archive
 from mcsdr.serve.desk import DONE, FINISHED, Desk, Job, LineIsFull
@@ -41,7 +40,7 @@ from mcsdr.serve.mailroom import Mailroom
 from mcsdr.serve.postman import Postman
 from mcsdr.serve.stow import store
 from mcsdr.serve.views import Sheet, sheet, view
-from mcsdr.study import Attributes
+from mcsdr.study import Attributes, sex_letter
 
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 512 * 2**20  # of a clip
@@ -50,13 +49,20 @@ LONGEST_NAME = 200
 FALL = -10.0  # EF points
 
 
+def _letter(sex: str | None) -> str | None:
+    try:
+        return sex_letter(sex)
+    except InvalidAttributes as error:
+        raise ValueError(error.cause) from None
+
+
 class Known(BaseModel):
     """What is known of the patient, and what the answer is held against; absent is unknown."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     age: float | None = Field(None, description="years", ge=0, le=120)
-    sex: Literal["F", "M"] | None = None
+    sex: Annotated[str | None, AfterValidator(_letter)] = Field(None, description="F or M, in any usual spelling")
     weight: float | None = Field(None, description="kg", ge=0.3, le=400)
     height: float | None = Field(None, description="cm", ge=20, le=250)
     threshold: float | None = Field(
@@ -241,7 +247,7 @@ def _add_jobs(app: FastAPI) -> None:
     @app.patch("/api/v1/jobs/{job_id}")
     async def revise(job: Answered, desk: DeskOf, known: Known) -> dict[str, Any]:
         """Answer again with other attributes, another threshold or insistence; nothing is encoded again."""
-        attributes = Attributes(known.age, known.sex, known.weight, known.height)
+        attributes = Attributes.of(known.age, known.sex, known.weight, known.height)
         await asyncio.to_thread(desk.revise, job, attributes, known.threshold, known.anyway)
         return _standing(job)
 
@@ -256,7 +262,7 @@ def _add_jobs(app: FastAPI) -> None:
     ) -> dict[str, Any]:
         """P(EF after − EF before ≤ at_most) of two answered jobs of one patient."""
         one, other = (_answered(job_id, request).result for job_id in (before, after))
-        if not (isinstance(one, Prediction) and isinstance(other, Prediction)) or one.withheld or other.withheld:
+        if not (isinstance(one, Answer) and isinstance(other, Answer)) or one.withheld or other.withheld:
             cause = "One of the two has no answer to compare."
             raise HTTPException(409, {"code": "no-answer", "cause": cause, "next_step": "Compare two answered exams."})
         p = await asyncio.to_thread(prob_change, one.posterior, other.posterior, at_most)

@@ -11,6 +11,7 @@ can change without encoding again.
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import secrets
@@ -20,13 +21,14 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mcsdr.errors import McsdrError
-from mcsdr.model import Model
-from mcsdr.prediction import Encoded, Failure, Prediction, conclude, encode, input_sha256
+from mcsdr.files import sha256_of
+from mcsdr.model import Answer, Encoded, Model, conclude, encode
+from mcsdr.prediction import Failure
 from mcsdr.serve.sandbox import Reader
 from mcsdr.serve.views import Marks, key_frames
 from mcsdr.study import Attributes
@@ -61,6 +63,7 @@ class Job:
         state: see above.
         header: of a DICOM clip, without pixels.
         record: of the result, worked out once for all who wait.
+        encoded, read_s: the study with its tokens, and the seconds that reading took.
         marks: frames of end-diastole and end-systole, of each clip.
     """
 
@@ -74,7 +77,8 @@ class Job:
     header: bytes = b""
     marks: Marks = field(default_factory=list)
     encoded: Encoded | None = None
-    result: Prediction | Failure | None = None
+    read_s: float = math.nan
+    result: Answer | Failure | None = None
     record: dict[str, Any] | None = None
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -175,7 +179,7 @@ class Desk:
 
     def revise(
         self, job: Job, attributes: Attributes | None, threshold: float | None, anyway: bool
-    ) -> Prediction | Failure | None:
+    ) -> Answer | Failure | None:
         """The answer with other attributes, threshold or insistence; nothing is encoded again.
 
         Raises:
@@ -183,8 +187,8 @@ class Desk:
         """
         if job.encoded is None:
             return job.result
-        job.result = conclude(job.encoded, self.model, attributes=attributes, threshold=threshold, anyway=anyway)
-        job.record = job.result.record()
+        self._conclude(job, attributes, threshold, anyway)
+        job.record = None if job.result is None else job.result.record()
         job.threshold, job.anyway = threshold, anyway
         return job.result
 
@@ -229,7 +233,7 @@ class Desk:
 
     def _answer(self, job: Job) -> None:
         """Read, encode and conclude; every failure is an answer."""
-        sha256 = input_sha256(job.upload)
+        sha256 = sha256_of(job.upload)
         try:
             job.state = READING
             started = time.perf_counter()
@@ -243,9 +247,11 @@ class Desk:
                 return
             job.state = ENCODING
             took = time.perf_counter() - started
-            job.encoded = encode(job.name, read.study, self.model, took, sha256)
-            job.marks = key_frames(read.study, self.model)
-            job.result = conclude(job.encoded, self.model, threshold=job.threshold, anyway=job.anyway)
+            study = replace(read.study, file=job.name, input_sha256=sha256)
+            job.encoded = encode(study, self.model)
+            job.marks = key_frames(study, self.model)
+            job.read_s = took
+            self._conclude(job, None, job.threshold, job.anyway)
             self._finish(job, DONE)
         except McsdrError as error:
             error.path = None  # the server's own name for it helps nobody
@@ -255,6 +261,11 @@ class Desk:
             kind = type(error).__name__
             job.result = Failure(job.name, McsdrError(f"the server failed on this clip ({kind})."), sha256)
             self._finish(job, FAILED)
+
+    def _conclude(self, job: Job, attributes: Attributes | None, threshold: float | None, anyway: bool) -> None:
+        assert job.encoded is not None
+        answer = conclude(job.encoded, self.model, attributes=attributes, threshold=threshold, anyway=anyway)
+        job.result = replace(answer, seconds={"read": job.read_s, **answer.seconds})
 
     @staticmethod
     def _finish(job: Job, state: str) -> None:

@@ -29,10 +29,10 @@ def _json(job: Job) -> bytes:
 
 
 def _csv(job: Job) -> bytes:
-    from mcsdr.prediction.rows import COLUMNS, row_of
+    from mcsdr.prediction.rows import COLUMNS, cells_of
 
     assert job.record is not None
-    return csv_bytes([COLUMNS, row_of(job.record).values()])
+    return csv_bytes([COLUMNS, cells_of(job.record).values()])
 
 
 def _html(job: Job) -> bytes:

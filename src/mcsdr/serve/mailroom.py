@@ -19,7 +19,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,10 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from mcsdr.errors import McsdrError, UnreadableFile
-from mcsdr.files import write_atomically
+from mcsdr.files import sha256_of, write_atomically
 from mcsdr.interop.structured_report import structured_report, to_bytes
-from mcsdr.model import Model
-from mcsdr.prediction import Failure, Prediction, answer, input_sha256
+from mcsdr.model import Answer, Model
+from mcsdr.prediction import Failure
 from mcsdr.serve.sandbox import Reader
 
 QUIET_S = 5.0  # without anything new, and a study is complete
@@ -135,7 +135,7 @@ class Mailroom:
     def _looked_at(self, files: list[Path]) -> Iterator[Looked]:
         """Every clip that can be reported on: answers, abstentions, and clips that could not be read."""
         for file in files:
-            sha256 = input_sha256(file)
+            sha256 = sha256_of(file)
             try:
                 header = dcmread(file, stop_before_pixels=True)
             except Exception:
@@ -143,7 +143,8 @@ class Mailroom:
                 continue
             try:
                 read = self.reader.read(file, {})
-                result: Prediction | Failure = answer(file.name, read.study, self.model, input_sha256=sha256)
+                study = replace(read.study, file=file.name, input_sha256=sha256)
+                result: Answer | Failure = self.model(study)
             except McsdrError as error:
                 error.path = None
                 self.say(f"instance {file.name[:8]}: {error.code}")

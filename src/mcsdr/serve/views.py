@@ -20,8 +20,8 @@ from PIL import Image
 
 from mcsdr.clips import beats_of, frame_indices, store
 from mcsdr.errors import McsdrError
-from mcsdr.model import Model
-from mcsdr.prediction import Failure, Prediction
+from mcsdr.model import Answer, Model
+from mcsdr.prediction import Failure
 from mcsdr.report import (
     CATEGORIES,
     SOCIETIES,
@@ -49,7 +49,7 @@ SOCIETY = "ESC 2021 heart-failure categories; limits of normal: ASE/EACVI 2015"
 Marks = list[list[dict[str, int]]]  # of each clip, for each whole beat: the frames "ed" and "es"
 
 
-def view(result: Prediction | Failure, marks: Marks) -> dict[str, Any]:
+def view(result: Answer | Failure, marks: Marks) -> dict[str, Any]:
     """An answer, an abstention or a failure as plain data; `marks` are the study's `key_frames`."""
     name = display_names([result.path])[0]
     record = {**result.record(), "file": name}
@@ -67,7 +67,7 @@ def view(result: Prediction | Failure, marks: Marks) -> dict[str, Any]:
     return {"kind": "answer", **about, **belief(result, record)}
 
 
-def belief(result: Prediction, record: dict[str, Any]) -> dict[str, Any]:
+def belief(result: Answer, record: dict[str, Any]) -> dict[str, Any]:
     """The posterior in words, numbers and drawings."""
     p, prob = result.posterior, record["prob"]
     window = svg.window_of(p)
@@ -101,7 +101,7 @@ def belief(result: Prediction, record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def checks(result: Prediction, marks: Marks) -> list[dict[str, Any]]:
+def checks(result: Answer, marks: Marks) -> list[dict[str, Any]]:
     """The checklist: view, frame rate, beats and picture, each with whether it is in order (None: not known)."""
     said = {notice["code"] for notice in result.record()["notices"]}
     why = result.abstained.code if result.abstained else ""

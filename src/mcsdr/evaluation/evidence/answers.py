@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from mcsdr.model import Model
 from mcsdr.posterior import Posterior
-from mcsdr.prediction import answer
 from mcsdr.study import Clip, Study
 
 
@@ -22,8 +21,8 @@ def ask(model: Model, studies: Sequence[Study]) -> tuple[Posterior, NDArray[np.b
     Raises:
         ClipTooShort: a clip holds too few frames.
     """
-    answers = [answer(study.study_id, study, model) for study in studies]
-    return Posterior.joined([one.posterior for one in answers]), np.array([bool(one.abstained) for one in answers])
+    answers = model(studies)
+    return Posterior.joined([one.belief for one in answers]), np.array([bool(one.abstained) for one in answers])
 
 
 def with_clips(study: Study, change: Callable[[Clip], Clip]) -> Study:

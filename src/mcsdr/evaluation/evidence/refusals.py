@@ -17,7 +17,6 @@ from mcsdr.errors import McsdrError
 from mcsdr.evaluation.evidence.record import Cell, Report, Say, Table, met
 from mcsdr.model import Model, load
 from mcsdr.phantom.impostors import ImpostorCohort
-from mcsdr.prediction import answer
 from mcsdr.study import Study
 
 OWN = ("phantom:500:71:varied", "phantom:500:72")  # what the model is to answer; no model has learnt from these seeds
@@ -82,7 +81,7 @@ def codes(model: Model, cohort: Sequence[Study], say: Say, name: str) -> list[st
     found: list[str | None] = []
     for index in range(len(cohort)):
         try:
-            why = answer("", cohort[index], model).abstained
+            why = model(cohort[index]).abstained
             found.append(why.code if why else None)
         except McsdrError as error:
             found.append(error.code)

@@ -1,0 +1,315 @@
+"""What a model says of one study: the posterior, and all that must be said with it or in its place.
+
+    study --encode--> Encoded --conclude--> Answer
+
+This is the only such path. `model(study)` takes it, and so do the command line, the batch, the service and the DICOM
+node, which is why they give the same numbers and abstain for the same reasons. Of a clip that is longer than one window
+all beats are read. Attributes may change after `encode`, and nothing is encoded again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from mcsdr.abstention import gates
+from mcsdr.abstention.gates import Abstention
+from mcsdr.clips import beats_of, cut_windows, frame_indices, store, window_length
+from mcsdr.clips.beats import Beats
+from mcsdr.clips.protocol import ViewedFrames
+from mcsdr.diffusion.sampler import SamplerSettings
+from mcsdr.errors import Abstained
+from mcsdr.model.record import record_of, row_of
+from mcsdr.model.video_tokens import VideoTokens
+from mcsdr.posterior import Posterior
+from mcsdr.study import Attributes, Clip, Notice, Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from mcsdr.model.model import Model
+
+
+@dataclass(frozen=True)
+class BeatAnswer:
+    """What one beat alone says: when it starts, in seconds after the clip's first frame, and its posterior."""
+
+    start_s: float
+    posterior: Posterior
+
+
+@dataclass(frozen=True, repr=False)
+class Answer:
+    """The answer to one study; it is asked as a `Posterior` is.
+
+    Where the model abstains and nobody insisted, every question about the ejection fraction raises `Abstained`.
+
+    Attributes:
+        study: what was asked about.
+        belief: the posterior, also where the model abstains; `posterior` is the one to rely on.
+        model: what answered.
+        sampler: how the posterior was sampled.
+        notices: what the reader of the answer must know.
+        seconds: how long it took: "encode", "sample" and, where files were read, "read".
+        abstained: why the posterior should not be relied on, where it should not.
+        anyway: whether the posterior is asked for all the same.
+        beats: what each beat of a longer clip says by itself; empty where one window was read.
+        threshold: the ejection fraction in per cent that was named, if any.
+    """
+
+    study: Study
+    belief: Posterior
+    model: Model
+    sampler: SamplerSettings
+    notices: tuple[Notice, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    abstained: Abstention | None = None
+    anyway: bool = False
+    beats: tuple[BeatAnswer, ...] = ()
+    threshold: float | None = None
+
+    @property
+    def path(self) -> str:
+        """What the answer is of: the file that was read, else the study's name."""
+        return self.study.file or self.study.study_id
+
+    @property
+    def input_sha256(self) -> str | None:
+        """Of the file that was read; None where the study came from no file."""
+        return self.study.input_sha256
+
+    @property
+    def withheld(self) -> bool:
+        """Whether the posterior stays inside."""
+        return self.abstained is not None and not self.anyway
+
+    @property
+    def posterior(self) -> Posterior:
+        """The posterior of EF.
+
+        Raises:
+            Abstained: the model abstains, and nobody insisted.
+        """
+        if self.abstained is not None and not self.anyway:
+            why = self.abstained
+            step = f"{why.next_step} To see the posterior all the same, ask with anyway=True."
+            raise Abstained(why.code, why.reason, path=self.path or None, next_step=step)
+        return self.belief
+
+    # --- asked as a posterior ----------------------------------------------------------------------------------------
+
+    @property
+    def median(self) -> float:
+        """The median of EF in %."""
+        return float(self.posterior.median)
+
+    @property
+    def mean(self) -> float:
+        """The mean of EF in %."""
+        return float(self.posterior.mean)
+
+    @property
+    def sd(self) -> float:
+        """The standard deviation of EF in points."""
+        return float(self.posterior.sd)
+
+    def interval(self, level: float = 0.9) -> tuple[float, float]:
+        """The central interval (lower, upper) in EF % that holds `level` of the probability."""
+        low, high = self.posterior.interval(level)
+        return float(low), float(high)
+
+    def quantile(self, q: ArrayLike) -> Any:
+        """`Posterior.quantile`."""
+        return self.posterior.quantile(q)
+
+    def cdf(self, y: ArrayLike) -> Any:
+        """`Posterior.cdf`."""
+        return self.posterior.cdf(y)
+
+    def prob_below(self, c: ArrayLike) -> Any:
+        """`Posterior.prob_below`."""
+        return self.posterior.prob_below(c)
+
+    def prob_between(self, lower: float, upper: float) -> float:
+        """`Posterior.prob_between`."""
+        return float(self.posterior.prob_between(lower, upper))
+
+    def density(self, grid: ArrayLike) -> Any:
+        """`Posterior.density`."""
+        return self.posterior.density(grid)
+
+    def modes(self, min_separation: float = 8.0, min_mass: float = 0.2) -> Any:
+        """`Posterior.modes`."""
+        return self.posterior.modes(min_separation, min_mass)
+
+    def sample(self, n: int, seed: int = 0) -> Any:
+        """`Posterior.sample`."""
+        return self.posterior.sample(n, seed)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """`Posterior.plot`."""
+        return self.posterior.plot(ax)
+
+    # --- told --------------------------------------------------------------------------------------------------------
+
+    def record(self) -> dict[str, Any]:
+        """The answer as plain data, the same for every consumer; see `mcsdr.model.record`."""
+        return record_of(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as `record`."""
+        return self.record()
+
+    def row(self) -> dict[str, Any]:
+        """The answer as one row of a table, of plain values under fixed names."""
+        return row_of(self.record())
+
+    def __repr__(self) -> str:
+        name = f"{self.path}: " if self.path else ""
+        if self.abstained is not None and not self.anyway:
+            return f"Answer({name}none [{self.abstained.code}] {self.abstained.reason})"
+        low, high = self.interval(0.9)
+        marked = f", although it abstains [{self.abstained.code}]" if self.abstained else ""
+        return f"Answer({name}EF {self.median:.0f} %, 90 % {low:.0f}–{high:.0f}{marked})"
+
+    def _repr_html_(self) -> str:
+        from mcsdr.report.notebook import answer_html
+
+        return answer_html(self)
+
+
+class Answers(tuple[Answer, ...]):
+    """Several answers in their order, and failures among them where files were read.
+
+    >>> Answers([]).table()
+    []
+    """
+
+    __slots__ = ()
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row of plain values each, of the same columns: `pandas.DataFrame(answers.table())`, or polars'."""
+        return [answer.row() for answer in self]
+
+    def __repr__(self) -> str:
+        return f"Answers({', '.join(map(repr, self))})"
+
+    def _repr_html_(self) -> str:
+        from mcsdr.report.notebook import answers_html
+
+        return answers_html(self)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A study whose clips are encoded.
+
+    Attributes:
+        starts_s: of each window when its beat starts, None if it is of none; empty where one window is read.
+        seconds: how long it took.
+    """
+
+    study: Study
+    video: VideoTokens
+    starts_s: tuple[float | None, ...]
+    seconds: float
+
+
+def encode(study: Study, model: Model) -> Encoded:
+    """Encode the clips of one study, by all their beats where they are longer than one window.
+
+    Raises:
+        ClipTooShort: a clip holds too few frames.
+    """
+    started = time.perf_counter()
+    video, starts_s = _encode(study, model)
+    return Encoded(study, video, tuple(starts_s), time.perf_counter() - started)
+
+
+def conclude(
+    encoded: Encoded,
+    model: Model,
+    sampler: SamplerSettings | None = None,
+    *,
+    attributes: Attributes | None = None,
+    threshold: float | None = None,
+    anyway: bool = False,
+) -> Answer:
+    """From tokens to an answer.
+
+    Arguments:
+        sampler: another way of sampling than the model's own.
+        attributes: in place of the study's own.
+        threshold: an EF in per cent; abstain where the posterior does not tell on which side of it EF lies.
+        anyway: give the posterior also where the model abstains; it is marked.
+
+    Raises:
+        InvalidConfig: the threshold is no ejection fraction.
+    """
+    gates.checked_threshold(threshold)
+    study = encoded.study if attributes is None else replace(encoded.study, attributes=attributes)
+    started = time.perf_counter()
+    pooled, each = model.pooled_and_each(encoded.video, model.attribute_rows([study]), sampler)
+    seconds = {"encode": encoded.seconds, "sample": time.perf_counter() - started}
+    why = list(
+        gates.fired(
+            study,
+            pooled[0],
+            features=None if model.familiarity is None else model.features(encoded.video),
+            familiarity=model.familiarity,
+            adults_only=model.card.adults_only,
+            threshold=threshold,
+        )
+    )
+    return Answer(
+        study,
+        pooled[0],
+        model,
+        sampler or model.sampler,
+        tuple(_notices(study, why, anyway)),
+        seconds,
+        abstained=why[0] if why else None,
+        anyway=anyway,
+        beats=tuple(BeatAnswer(start, each[g]) for g, start in enumerate(encoded.starts_s) if start is not None),
+        threshold=threshold,
+    )
+
+
+def _notices(study: Study, why: Sequence[Abstention], anyway: bool) -> Iterator[Notice]:
+    """The study's own, that there is no video, and what speaks against an answer that is given all the same."""
+    yield from study.all_notices
+    if not study.clips:
+        yield Notice("no-video", "No clip was read: this is what is believed from the attributes alone.")
+    if anyway:
+        known = {notice.code for notice in study.all_notices}
+        yield from (Notice(gate.code, gate.reason) for gate in why if gate.code not in known)
+
+
+def _encode(study: Study, model: Model) -> tuple[VideoTokens, list[float | None]]:
+    """The study's tokens, and of each window when its beat starts, in seconds after its clip's first frame.
+
+    A model that would read one window of each clip reads all beats of one that is longer.
+    """
+    stored = [(store(clip, model.clip), clip.view) for clip in study.clips]
+    if not model.reads_beats(study.clips):
+        return model.encode_stored([stored]), []
+    beats = [beats_of(clip, frames, model.clip) for clip, (frames, _) in zip(study.clips, stored, strict=True)]
+    protocol = model.protocol.changed(windows="beats")
+    starts_s = [
+        start
+        for clip, frames, found in zip(study.clips, stored, beats, strict=True)
+        for start in _starts_s(clip, frames, found, model)
+    ]
+    return model.encode_stored([stored], protocol, [beats]), starts_s if protocol.together == 1 else []
+
+
+def _starts_s(clip: Clip, stored: ViewedFrames, beats: Beats, model: Model) -> list[float | None]:
+    """When the beat of each window starts; None for the windows that are not of one beat."""
+    times = clip.frame_times_s[frame_indices(clip.frame_times_s, model.clip)] - clip.frame_times_s[0]
+    of_beats = beats.windows(window_length(len(stored[0]), model.clip))
+    others = len(cut_windows(stored[0], model.clip, "beats", beats)) - len(of_beats)
+    return [float(times[window.beat.end_diastole]) for window in of_beats] + [None] * others

@@ -1,0 +1,171 @@
+"""An answer as plain data, in full (a record) and as one row of a table.
+
+`record_of` is what `mcsdr predict --json` prints, what the service sends and what reports are made of; `row_of` are the
+cells of `mcsdr predict --csv` and `mcsdr batch`. Ejection fractions are in per cent. What is withheld or unknown is
+None. The columns of a row are fixed, so that rows can be appended: `error` and `abstained` hold codes, one of them at
+most; `reason` and `next_step` belong to either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import mcsdr
+from mcsdr.diffusion.sampler import SamplerSettings
+from mcsdr.posterior import Posterior
+
+if TYPE_CHECKING:
+    from mcsdr.model.answer import Answer
+    from mcsdr.model.model import Model
+    from mcsdr.study import Clip
+
+LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
+# Sex-specific lower limit of normal, ASE/EACVI 2015 (Lang et al., J Am Soc Echocardiogr 28:1).
+LOWER_LIMIT = {"M": 52.0, "F": 54.0}
+BELIEFS = ("median", "mean", "sd", "interval_90", "quantiles", "prob", "modes", "beats", "beat_spread")  # of a record
+
+CUTS = ("<=30", "<=35", "<=40", "<50", "40-50", ">=50", *(f"<{limit:g}" for limit in sorted(LOWER_LIMIT.values())))
+AS_THEY_ARE = (
+    "file",
+    "median",
+    "mean",
+    "sd",
+    "beat_spread",
+    "input_sha256",
+    "model",
+    "model_sha256",
+    "version",
+    "seed",
+)
+COLUMNS = (
+    "file",
+    "median",
+    "mean",
+    "sd",
+    "low_90",
+    "high_90",
+    *(f"q{level:g}" for level in LEVELS),
+    *(f"P(EF{cut})" for cut in CUTS),
+    "beats",
+    "beat_spread",
+    "abstained",
+    "error",
+    "reason",
+    "next_step",
+    "notices",
+    "input_sha256",
+    "model",
+    "model_sha256",
+    "version",
+    "seed",
+    "disclaimer",
+)
+
+
+def record_of(answer: Answer) -> dict[str, Any]:
+    """The record of an answer.
+
+    Where the model abstained, "abstained" says why and what to do, and what is believed is None unless it was asked for
+    all the same.
+    """
+    why = answer.abstained
+    return {
+        "file": answer.path,
+        "input_sha256": answer.input_sha256,
+        "error": None,
+        "abstained": None if why is None else why.record(),
+        **(dict.fromkeys(BELIEFS) if answer.withheld else _beliefs(answer)),
+        "attributes": answer.study.attributes.known(),
+        "clips": [_clip(clip) for clip in answer.study.clips],
+        "notices": [
+            {"code": notice.code, "text": notice.text}
+            for notice in answer.notices
+            if why is None or notice.code != why.code
+        ],
+        "disclaimer": answer.model.card.notice,
+        **provenance(answer.model, answer.sampler),
+    }
+
+
+def provenance(model: Model, sampler: SamplerSettings) -> dict[str, Any]:
+    """What makes an output repeatable: model, hash, its calibration, version, seed and sampler."""
+    return {
+        "model": model.card.name,
+        "model_sha256": model.sha256,
+        "calibration": None if sampler.draws else model.card.calibration or None,  # draws are left as drawn
+        "version": mcsdr.__version__,
+        "seed": sampler.seed,
+        "sampler": {**vars(sampler), "evaluations": sampler.evaluations},
+    }
+
+
+def probabilities(posterior: Posterior, sex: str | None) -> dict[str, float]:
+    """P(EF ≤ 30, 35, 40), P(40 < EF < 50), P(EF < 50), P(EF ≥ 50); below the limit of normal where sex is known.
+
+    EF is continuous, so ≤ and < are the same number; P(≤ 40) + P(40–50) + P(≥ 50) = 1.
+    """
+    below = {f"<={cut}": float(posterior.prob_below(cut)) for cut in (30, 35, 40)}
+    below["<50"] = float(posterior.prob_below(50))
+    below["40-50"] = below["<50"] - below["<=40"]
+    below[">=50"] = 1 - below["<50"]
+    limit = LOWER_LIMIT.get(sex or "")
+    if limit is not None:
+        below[f"<{limit:g}"] = float(posterior.prob_below(limit))
+    return {name: _round(value) for name, value in below.items()}
+
+
+def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The cells of a record (an answer's or a failure's) by column; None is an empty cell."""
+    row = dict.fromkeys(COLUMNS) | {name: record.get(name) for name in AS_THEY_ARE}
+    row["low_90"], row["high_90"] = record["interval_90"] or (None, None)
+    row |= {f"q{level}": ef for level, ef in (record["quantiles"] or {}).items()}
+    row |= {f"P(EF{cut})": p for cut, p in (record["prob"] or {}).items()}
+    row["beats"] = len(record["beats"] or ()) or None
+    why, error = record["abstained"] or {}, record["error"] or {}
+    row["abstained"], row["error"] = why.get("code"), error.get("code")
+    row["reason"] = error.get("cause") or why.get("reason")
+    row["next_step"] = error.get("next_step") or why.get("next_step")
+    row["notices"] = " ".join(dict.fromkeys(notice["code"] for notice in record.get("notices", ()))) or None
+    row["disclaimer"] = record.get("disclaimer") or mcsdr.DISCLAIMER
+    return row
+
+
+def _beliefs(answer: Answer) -> dict[str, Any]:
+    p = answer.belief
+    medians = [beat.posterior.median for beat in answer.beats]
+    return {
+        "median": _round(p.median),
+        "mean": _round(p.mean),
+        "sd": _round(p.sd),
+        "interval_90": [_round(edge) for edge in p.interval(0.9)],
+        "quantiles": {f"{level:g}": _round(p.quantile(level)) for level in LEVELS},
+        "prob": probabilities(p, answer.study.attributes.sex),
+        "modes": [{"ef": _round(mode.location), "mass": _round(mode.mass)} for mode in p.modes()],
+        "beats": [
+            {
+                "start_s": _round(beat.start_s),
+                "median": _round(beat.posterior.median),
+                "interval_90": [_round(edge) for edge in beat.posterior.interval(0.9)],
+            }
+            for beat in answer.beats
+        ],
+        "beat_spread": _round(float(np.std(medians, ddof=1))) if len(medians) > 1 else None,
+    }
+
+
+def _clip(clip: Clip) -> dict[str, Any]:
+    return {
+        "frames": len(clip.frames),
+        "frame_rate_hz": _round(clip.frame_rate_hz),
+        "duration_s": _round(clip.duration_s),
+        "heart_rate_bpm": clip.heart_rate_bpm,
+        "crop": None if clip.crop is None else vars(clip.crop),
+    }
+
+
+def _round(value: Any) -> float:
+    """Four decimals: beyond them a threaded sum may differ between machines."""
+    return round(float(value), 4)

@@ -1,0 +1,138 @@
+"""A model on disk: a folder of two files that rebuild it without further help.
+
+    model.safetensors    the weights, and the numbers of the gate under names that begin with "gate."
+    model.json           everything else, with the SHA-256 of the weights
+
+No pickle is ever read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+import mcsdr
+from mcsdr.abstention.familiarity import Familiarity
+from mcsdr.clips import ClipSettings
+from mcsdr.clips.attributes import AttributeStatistics
+from mcsdr.clips.protocol import ProtocolSettings
+from mcsdr.diffusion.sampler import SamplerSettings
+from mcsdr.errors import InvalidModel
+from mcsdr.files import write_atomically
+from mcsdr.model.card import Card
+from mcsdr.model.model import Model
+from mcsdr.nn.network import NetworkSettings, build_network
+from mcsdr.posterior.recalibration import Calibration
+
+FORMAT = 1
+GATE = "gate."  # begins the names of the numbers in model.safetensors that are not the network's
+
+
+def save(model: Model, folder: str | Path) -> None:
+    """Write model.safetensors and model.json, each in one piece or not at all."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = weights_of(model)
+    description: dict[str, Any] = {
+        "format": FORMAT,
+        "mcsdr": mcsdr.__version__,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "network": model.network.settings.model_dump(),
+        "clip": model.clip.model_dump(),
+        "attributes": model.statistics.model_dump(),
+        "sampler": vars(model.sampler),
+        "protocol": model.protocol.model_dump(),
+        "card": model.card.model_dump(),
+    }
+    if model.calibration is not None:
+        description["calibration"] = model.calibration.model_dump()
+    write_atomically(folder / "model.safetensors", weights)
+    write_atomically(folder / "model.json", json.dumps(description, indent=2).encode())
+
+
+def weights_of(model: Model) -> bytes:
+    """The weights as they are saved."""
+    state = {name: tensor.cpu().contiguous() for name, tensor in model.network.state_dict().items()}
+    if model.familiarity is not None:
+        arrays = model.familiarity.arrays()
+        state |= {GATE + name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    weights: bytes = save_tensors(state)
+    return weights
+
+
+def bundled() -> dict[str, Path]:
+    """The models that come with the package: name to folder."""
+    root = Path(str(files("mcsdr") / "pretrained"))
+    return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / "model.json").is_file()}
+
+
+def find(name_or_folder: str | Path) -> Path:
+    """The folder of a bundled model's name or of a path.
+
+    Raises:
+        InvalidModel: there is neither.
+    """
+    folder = Path(name_or_folder)
+    if (folder / "model.json").is_file():
+        return folder
+    if str(name_or_folder) in bundled():
+        return bundled()[str(name_or_folder)]
+    cause = "no model.json here, and no bundled model of this name."
+    step = f"Bundled are {' and '.join(bundled())}; a folder that `mcsdr train` wrote will do too."
+    raise InvalidModel(cause, path=str(name_or_folder), next_step=step)
+
+
+def load(name_or_folder: str | Path = mcsdr.DEFAULT_MODEL, device: str | torch.device = "cpu") -> Model:
+    """Load a bundled model, or one that `mcsdr train` wrote.
+
+    Arguments:
+        name_or_folder: a bundled model's name, or a folder.
+        device: where it will compute.
+
+    Raises:
+        InvalidModel: a file is missing, was changed since it was saved, or does not fit this version.
+
+    >>> load("phantom-a4c")
+    Model(phantom-a4c, 674,147 parameters, trained on synthetic phantoms; research use only, not for diagnosis)
+    """
+    folder = find(name_or_folder)
+    try:
+        description = json.loads((folder / "model.json").read_bytes())
+        weights = (folder / "model.safetensors").read_bytes()
+    except (OSError, ValueError) as error:
+        raise InvalidModel(f"the model cannot be read: {error}", path=folder) from error
+    if hashlib.sha256(weights).hexdigest() != description.get("sha256"):
+        raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
+    try:
+        model = _rebuilt(description, weights)
+    except (KeyError, TypeError, RuntimeError, SafetensorError, ValidationError) as error:
+        raise InvalidModel(f"the model does not fit mcsdr {mcsdr.__version__}: {error}", path=folder) from error
+    model.network.to(device)
+    return model
+
+
+def _rebuilt(description: dict[str, Any], weights: bytes) -> Model:
+    network = build_network(NetworkSettings(**description["network"]))
+    tensors = load_tensors(weights)
+    gate = {name.removeprefix(GATE): tensors.pop(name).numpy() for name in list(tensors) if name.startswith(GATE)}
+    network.load_state_dict(tensors)
+    return Model(
+        network,
+        ClipSettings(**description["clip"]),
+        AttributeStatistics(**description["attributes"]),
+        Card(**description["card"]),
+        SamplerSettings(**description["sampler"]),
+        ProtocolSettings(**description.get("protocol", {})),
+        Calibration(**description["calibration"]) if "calibration" in description else None,
+        Familiarity(**gate) if gate else None,
+    )
