@@ -2,8 +2,12 @@
 
     >>> import mcsdr
     >>> model = mcsdr.load()
-    >>> posterior = model(mcsdr.read_study("clip.dcm", age_years=63, sex="F"))
-    >>> posterior.median, posterior.interval(0.9), posterior.prob_below(40)
+    >>> study = mcsdr.read_study("clip.dcm", age=63, sex="F")
+    >>> posterior = model(study)
+    >>> posterior
+    Posterior(EF 59 %, 90 % 47–71)
+    >>> round(posterior.prob_below(50), 2)
+    0.1
 
 Research use only; not for diagnosis.
 """

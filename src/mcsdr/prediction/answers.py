@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -27,10 +27,11 @@ from mcsdr.errors import McsdrError, MissingFile
 from mcsdr.files import sha256_of
 from mcsdr.io import find_clips, read_study
 from mcsdr.model import Model, VideoTokens
-from mcsdr.posterior import Posterior
+from mcsdr.posterior import Posterior, Value, told
+from mcsdr.posterior.modes import Mode
 from mcsdr.study import Attributes, Clip, Notice, Study
 
-LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
+LEVELS = told.LEVELS
 # Sex-specific lower limit of normal, ASE/EACVI 2015 (Lang et al., J Am Soc Echocardiogr 28:1).
 LOWER_LIMIT = {"M": 52.0, "F": 54.0}
 BELIEFS = ("median", "mean", "sd", "interval_90", "quantiles", "prob", "modes", "beats", "beat_spread")  # of a record
@@ -98,8 +99,8 @@ class Prediction:
         }
 
     def _beliefs(self) -> dict[str, Any]:
-        p = self.posterior
-        medians = [beat.posterior.median for beat in self.beats]
+        p, modes = self.posterior, cast("list[Mode]", self.posterior.modes())
+        medians = [float(beat.posterior.median) for beat in self.beats]
         return {
             "median": _round(p.median),
             "mean": _round(p.mean),
@@ -107,7 +108,7 @@ class Prediction:
             "interval_90": [_round(edge) for edge in p.interval(0.9)],
             "quantiles": {f"{level:g}": _round(p.quantile(level)) for level in LEVELS},
             "prob": self.probabilities(),
-            "modes": [{"ef": _round(mode.location), "mass": _round(mode.mass)} for mode in p.modes()],
+            "modes": [{"ef": _round(mode.location), "mass": _round(mode.mass)} for mode in modes],
             "beats": [
                 {
                     "start_s": _round(beat.start_s),
@@ -387,6 +388,6 @@ def _clip_record(clip: Any) -> dict[str, Any]:
     }
 
 
-def _round(value: float) -> float:
+def _round(value: Value) -> float:
     """Four decimals: beyond them a threaded sum may differ between machines."""
     return round(float(value), 4)
