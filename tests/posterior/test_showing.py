@@ -126,7 +126,8 @@ def test_a_plot_draws_the_dots_and_the_interval_on_the_axes_given() -> None:
 def test_a_plot_marks_the_threshold_asked_for() -> None:
     axes, posterior = Figure().add_subplot(), one_peak(50)
     posterior.plot(axes, threshold=50)
-    assert "P(EF ≤ 50 %) 50 %" in [text.get_text() for text in axes.texts]
+    assert "P(EF ≤ 50 %): 50 %" in [text.get_text() for text in axes.texts]
+    assert posterior.plot(Figure().add_subplot(), threshold=12).get_xlim()[0] == 10
     with pytest.raises(InvalidConfig, match="Did you mean 40"):
         posterior.plot(threshold=0.4)
     assert not pyplot.get_fignums()

@@ -28,17 +28,17 @@ EF_LABEL = "Ejection fraction (%)"
 
 def plot(posterior: Posterior, ax: Axes | None = None, threshold: float | None = None) -> Axes:
     """The belief on the axes given, or on a figure of its own: see `Posterior.plot`."""
-    share = None if threshold is None else float(posterior.prob_below(threshold))
+    marked = None if threshold is None else (threshold, float(posterior.prob_below(threshold)))
     if ax is None:
         from matplotlib import pyplot
 
         figure, ax = pyplot.subplots(figsize=(6.6, 4.6), facecolor="white")
         figure.subplots_adjust(left=0.05, right=0.97, top=0.9, bottom=0.21)
     set_style(ax)
-    draw_belief(ax, posterior)
+    draw_belief(ax, posterior, within=() if threshold is None else (threshold,))
     set_title(ax, Told.of(posterior).sentence)
-    if threshold is not None and share is not None:
-        _mark(ax, threshold, f"P(EF ≤ {threshold:g} %) {percent(share)}")
+    if marked is not None:
+        _mark(ax, *marked)
     below: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center", "va": "top"}
     ax.annotate(DISCLAIMER, (0.5, 0), (0, -38), fontsize=7.5, color=SOFT, **below)
     return ax
@@ -59,10 +59,12 @@ def set_title(axes: Axes, text: str, pad: float = 8) -> None:
     axes.set_title(text, fontsize=11, fontweight="bold", color=INK, loc="left", pad=pad)
 
 
-def draw_belief(axes: Axes, posterior: Posterior, observed: float | None = None) -> None:
+def draw_belief(
+    axes: Axes, posterior: Posterior, observed: float | None = None, within: tuple[float, ...] = ()
+) -> None:
     """Density and 50 dots of the same area, in the colours of the categories; beneath them median and intervals."""
-    low, high = posterior.interval(0.998)
-    ends = (min(25.0, 5 * math.floor(low / 5)), max(60.0, 5 * math.ceil(high / 5)))
+    reach = (*(float(edge) for edge in posterior.interval(0.998)), *within)
+    ends = (min(25.0, 5 * math.floor(min(reach) / 5)), max(60.0, 5 * math.ceil(max(reach) / 5)))
     grid = np.linspace(*ends, 401)
     density = smooth_density(posterior, grid)
     top = _dots(axes, posterior, ends, float(density.max()))
@@ -109,12 +111,12 @@ def _category_words(axes: Axes, posterior: Posterior, ends: tuple[float, float])
         axes.text(middle, 0.945, share, fontsize=12, fontweight="bold", **at)
 
 
-def _mark(axes: Axes, threshold: float, said: str) -> None:
-    """A cut-point of the reader's own, and what is said of it."""
-    axes.axvline(threshold, color=INK, linewidth=1.4, zorder=2)
-    words: dict[str, Any] = {"rotation": 90, "ha": "right", "va": "center", "fontsize": 8.5, "color": INK}
-    words |= {"transform": axes.get_xaxis_transform(), "bbox": {"facecolor": "white", "alpha": 0.8, "linewidth": 0}}
-    axes.text(threshold - 0.6, 0.6, said, **words)
+def _mark(axes: Axes, threshold: float, share: float) -> None:
+    """A cut-point of the reader's own up to the height of the dots, and the probability below it."""
+    axes.axvline(threshold, ymax=0.79, color=INK, linewidth=1.4, zorder=2)
+    words: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8.5, "color": INK}
+    said = f"P(EF ≤ {threshold:g} %): {percent(share)}"
+    axes.text(threshold, 0.795, said, transform=axes.get_xaxis_transform(), **words)
 
 
 def _interval(axes: Axes, posterior: Posterior, at: float) -> None:
