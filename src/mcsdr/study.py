@@ -3,21 +3,31 @@
 A *study* is one examination of one patient: any number of clips, whatever is known of the patient, and, where a reader
 has reported it, the ejection fraction. Readers make studies, a data set makes a *cohort* of them, and the model takes
 them. Records are frozen, hold plain NumPy arrays, and carry their units in their names.
+
+`repr(Attributes(…))` stays exact, every digit of it: what was made from a cohort is known again by its hash.
 """
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import ClassVar, overload
+from html import escape
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.errors import InvalidAttributes
+from mcsdr import DISCLAIMER
+from mcsdr.errors import InvalidAttributes, InvalidConfig
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from PIL import Image
 
 ADULT_YEARS = 18.0
 # How a patient's sex is written; what is neither, such as "other", is unknown to every model.
@@ -26,6 +36,7 @@ SEXES: dict[str, str | None] = {
     **dict.fromkeys(("m", "male", "man", "boy"), "M"),
     **dict.fromkeys(("", "o", "other", "u", "unknown", "n/a", "nan", "none"), None),
 }
+THUMBNAIL = 160  # pixels
 QUALITIES = ("good", "medium", "poor")  # of a picture, best first
 
 
@@ -99,6 +110,17 @@ class Attributes:
         values = {name: getattr(self, name) for name in ("age_years", "sex", "weight_kg", "height_cm")}
         return {name: value for name, value in values.items() if value is not None}
 
+    def __str__(self) -> str:
+        """What is known, in a few words: 63 y, F, 70 kg, 170 cm.
+
+        >>> print(Attributes(age_years=63, sex="F"))
+        63 y, F
+        """
+        units = {"age_years": " y", "weight_kg": " kg", "height_cm": " cm"}
+        known = self.known().items()
+        said = (f"{value:.3g}{units[name]}" if isinstance(value, int | float) else value for name, value in known)
+        return ", ".join(said) or "nothing known of the patient"
+
 
 def sex_letter(written: str | None) -> str | None:
     """ "F", "M" or None of a sex in any usual spelling.
@@ -160,6 +182,59 @@ class Clip:
     notices: tuple[Notice, ...] = ()
     r_wave_times_s: tuple[float, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Clip({self.in_words})"
+
+    @property
+    def in_words(self) -> str:
+        """View, frames, seconds, frames per second, height × width."""
+        frames, height, width = self.frames.shape
+        view = "view unknown" if self.view == View.UNKNOWN else str(self.view)
+        pace = f"{self.duration_s:.1f} s, {self.frame_rate_hz:.0f} Hz, " if frames > 1 else ""
+        return f"{view}, {frames} frame{'s' * (frames != 1)}, {pace}{height}×{width}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data without the pictures themselves."""
+        frames, height, width = self.frames.shape
+        return {
+            "view": str(self.view),
+            "frames": frames,
+            "height": height,
+            "width": width,
+            "duration_s": self.duration_s if frames > 1 else None,
+            "frame_rate_hz": self.frame_rate_hz if frames > 1 else None,
+            "heart_rate_bpm": self.heart_rate_bpm,
+            "quality": self.quality,
+            "source": self.source,
+            "crop": None if self.crop is None else asdict(self.crop),
+            "notices": [asdict(notice) for notice in self.notices],
+        }
+
+    def plot(self, ax: Axes | None = None, *, frame: int = 0) -> Axes:
+        """Show one frame, counted from 0 or, if negative, from the end.
+
+        Arguments:
+            ax: matplotlib's axes to draw on; a figure of its own if left out.
+            frame: which of the T frames.
+
+        Returns:
+            the axes.
+
+        Raises:
+            InvalidConfig: the clip has no such frame.
+        """
+        T = len(self.frames)
+        if not -T <= frame < T:
+            raise InvalidConfig(f"Frame {frame} of a clip of {T}.", next_step=f"Choose one from 0 to {T - 1}.")
+        if ax is None:
+            from matplotlib import pyplot
+
+            ax = pyplot.subplots()[1]
+        ax.imshow(self.frames[frame], cmap="gray", vmin=0, vmax=255)
+        ax.set_axis_off()
+        ax.set_title(f"{self.in_words}\nframe {frame % T + 1} of {T}", fontsize=9, loc="left")
+        return ax
+
     @property
     def duration_s(self) -> float:
         """Seconds the clip covers, the last frame's own duration included."""
@@ -196,6 +271,14 @@ class KnownPosterior:
 class Study:
     """One examination: its clips, what is known of the patient, and the reported ejection fraction if any.
 
+    >>> clip = Clip(np.zeros((120, 480, 640), np.uint8), np.arange(120) / 30, View.A4C)
+    >>> Study((clip,), Attributes(age_years=63, sex="F"))
+    Study(1 clip A4C, 63 y, F)
+    >>> clip
+    Clip(A4C, 120 frames, 4.0 s, 30 Hz, 480×640)
+    >>> Study(ef_percent=58.0).to_dict()["ef_percent"]
+    58.0
+
     Arguments:
         clips: the loops of this study; may be empty, then only the attributes speak.
         attributes: age, sex, weight, height, each possibly unknown.
@@ -221,6 +304,47 @@ class Study:
     file: str = ""
     input_sha256: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Study({self.in_words})"
+
+    @property
+    def in_words(self) -> str:
+        """Clips and their views, what is known of the patient, the reported ejection fraction."""
+        views = " + ".join(dict.fromkeys(str(clip.view) for clip in self.clips if clip.view != View.UNKNOWN))
+        count = len(self.clips)
+        clips = f"{count or 'no'} clip{'s' * (count > 1)}{f' {views}' if views else ''}"
+        reported = [] if self.ef_percent is None else [f"reported EF {self.ef_percent:.0f} %"]
+        return ", ".join([clips, str(self.attributes), *reported])
+
+    def _repr_html_(self) -> str:
+        """The first frame of each clip, small, with what is known."""
+        pictures = "".join(
+            f'<figure style="margin:0"><img src="{_thumbnail(clip.frames[0])}" alt="{escape(clip.in_words)}">'
+            f"<figcaption>{escape(clip.in_words)}</figcaption></figure>"
+            for clip in self.clips
+        )
+        notices = "".join(f"<li>{escape(notice.text)}</li>" for notice in self.all_notices)
+        return (
+            f'<div class="mcsdr-study"><p><strong>{escape(self.in_words)}</strong></p>'
+            f'<div style="display:flex;flex-wrap:wrap;gap:1em;font-size:.85em">{pictures}</div>'
+            f'{f"<ul>{notices}</ul>" if notices else ""}<p style="font-size:.8em;opacity:.8">{DISCLAIMER}</p></div>'
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data without the pictures themselves."""
+        known = self.known_posterior
+        return {
+            "study_id": self.study_id,
+            "patient_id": self.patient_id,
+            "clips": [clip.to_dict() for clip in self.clips],
+            "attributes": self.attributes.known(),
+            "ef_percent": self.ef_percent,
+            "true_ef_percent": self.true_ef_percent,
+            "known_posterior": None if known is None else asdict(known),
+            "split": self.split,
+            "notices": [asdict(notice) for notice in self.notices],
+        }
+
     def without(self, *modalities: str) -> Study:
         """The same study with "video" or "attributes" taken away, for asking what each contributes."""
         study = self
@@ -238,6 +362,22 @@ class Study:
     def all_notices(self) -> tuple[Notice, ...]:
         """The notices of the study and of its clips."""
         return self.notices + tuple(notice for clip in self.clips for notice in clip.notices)
+
+
+def inline_png(image: Image.Image) -> str:
+    """A picture as the address of an image that stands within a page."""
+    buffer = BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + b64encode(buffer.getvalue()).decode()
+
+
+def _thumbnail(frame: NDArray[np.uint8]) -> str:
+    """One frame of at most THUMBNAIL pixels a side."""
+    from PIL import Image
+
+    image = Image.fromarray(frame)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    return inline_png(image)
 
 
 class Cohort(Sequence[Study]):

@@ -17,8 +17,10 @@ from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.metrics.subgroups import Subgroup, subgroups
 from mcsdr.model import Answer
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.categories import CUTS, category_percents, percent
+from mcsdr.posterior.dots import quantile_dots, smooth_density
 from mcsdr.posterior.normal import normal_cdf
-from mcsdr.report import CUTS, category_percents, figures, percent, quantile_dots, smooth_density
+from mcsdr.report import figures
 from mcsdr.report.drawing import binomial_band
 from mcsdr.study import Study
 

@@ -26,17 +26,9 @@ from mcsdr import DISCLAIMER
 from mcsdr.abstention.gates import Abstention
 from mcsdr.errors import NotBMode
 from mcsdr.model import Answer, BeatAnswer
+from mcsdr.posterior.categories import CATEGORIES, category_percents, percent
 from mcsdr.prediction import Failure
-from mcsdr.report import (
-    CATEGORIES,
-    HOW_TO_READ,
-    category_percents,
-    further_notices,
-    headline,
-    insisted,
-    percent,
-    thresholds,
-)
+from mcsdr.report import HOW_TO_READ, further_notices, headline, insisted, thresholds
 from mcsdr.report.basis import reasons
 from mcsdr.report.pdf import pages, render_pdf, write_pdf
 from mcsdr.report.sheet import HEIGHT, MARGIN, POINT, WIDTH, settable, shortened, typeface, width_of, wrapped

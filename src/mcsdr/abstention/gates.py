@@ -17,6 +17,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from mcsdr.abstention.familiarity import Familiarity
 from mcsdr.errors import InvalidConfig
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.modes import Mode
 from mcsdr.study import ADULT_YEARS, Clip, Study
 
 LEAST_CONTRAST = 16.0  # grey levels between the darkest and the brightest hundredth; phantoms have 80 or more
@@ -132,7 +134,7 @@ def of_posterior(posterior: Posterior, threshold: float | None = None) -> Iterat
         if UNDECIDED[0] < below < UNDECIDED[1]:
             text = f"P(EF ≤ {threshold:g} %) is {below:.2f}: on which side of {threshold:g} % it lies is not known."
             yield Abstention("at-threshold", text, A_READER)
-    modes = posterior.modes()
+    modes = cast("list[Mode]", posterior.modes())
     if len(modes) > 1:
         readings = " or ".join(f"about {mode.location:.0f} ({100 * mode.mass:.0f} %)" for mode in modes)
         text = f"Two readings fit: {readings}; do not average."

@@ -88,7 +88,7 @@ def rows_of(posterior: Posterior, studies: Sequence[Study], positions: Sequence[
     if posterior.draws:
         values["crps_fair"] = crps_draws(posterior.y_percent, ef, "fair")
     for index, study in enumerate(studies):
-        numbers = {name: float(value[index]) for name, value in values.items()}
+        numbers = {name: float(np.asarray(value)[index]) for name, value in values.items()}
         yield dict.fromkeys(ROW) | _facts(study, positions[index]) | numbers
 
 

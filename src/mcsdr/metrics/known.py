@@ -24,7 +24,7 @@ dimension).
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from torch import Tensor
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.metrics.scores import crps_of
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.modes import Mode
 from mcsdr.posterior.normal import normal_cdf
 
 Array = NDArray[np.float64]
@@ -251,7 +252,8 @@ def _modes(
 
 
 def _peaks(posterior: Posterior) -> list[list[float]]:
-    return [[mode.location for mode in modes] for modes in posterior.modes(PEAK_SEPARATION, PEAK_MASS)]
+    each = cast("list[list[Mode]]", posterior.modes(PEAK_SEPARATION, PEAK_MASS))
+    return [[mode.location for mode in modes] for modes in each]
 
 
 def _in_order(exact: GaussianMixture) -> tuple[Array, Array, Array]:

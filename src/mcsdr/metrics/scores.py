@@ -63,7 +63,7 @@ class StudyScores(NamedTuple):
     def of(cls, posterior: Posterior, observed: ArrayLike) -> StudyScores:
         """Of posteriors [B] at labels [B] in EF %."""
         low, high = posterior.interval(0.9)
-        return cls(crps_of(posterior, observed), posterior.pit(observed), high - low)
+        return cls(crps_of(posterior, observed), np.asarray(posterior.pit(observed)), np.asarray(high - low))
 
     @property
     def mean_crps(self) -> float:

@@ -12,9 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from mcsdr.abstention import gates
 from mcsdr.abstention.gates import Abstention
@@ -26,6 +24,9 @@ from mcsdr.errors import Abstained
 from mcsdr.model.record import record_of, row_of
 from mcsdr.model.video_tokens import VideoTokens
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.modes import Mode
+from mcsdr.posterior.questions import Several
+from mcsdr.posterior.table import Array
 from mcsdr.study import Attributes, Clip, Notice, Study
 
 if TYPE_CHECKING:
@@ -122,15 +123,27 @@ class Answer:
         low, high = self.posterior.interval(level)
         return float(low), float(high)
 
-    def quantile(self, q: ArrayLike) -> Any:
+    @overload
+    def quantile(self, q: float) -> float: ...
+    @overload
+    def quantile(self, q: Several) -> Array: ...
+    def quantile(self, q: float | Several) -> float | Array:
         """`Posterior.quantile`."""
         return self.posterior.quantile(q)
 
-    def cdf(self, y: ArrayLike) -> Any:
+    @overload
+    def cdf(self, y: float) -> float: ...
+    @overload
+    def cdf(self, y: Several) -> Array: ...
+    def cdf(self, y: float | Several) -> float | Array:
         """`Posterior.cdf`."""
         return self.posterior.cdf(y)
 
-    def prob_below(self, c: ArrayLike) -> Any:
+    @overload
+    def prob_below(self, c: float) -> float: ...
+    @overload
+    def prob_below(self, c: Several) -> Array: ...
+    def prob_below(self, c: float | Several) -> float | Array:
         """`Posterior.prob_below`."""
         return self.posterior.prob_below(c)
 
@@ -138,21 +151,25 @@ class Answer:
         """`Posterior.prob_between`."""
         return float(self.posterior.prob_between(lower, upper))
 
-    def density(self, grid: ArrayLike) -> Any:
+    @overload
+    def density(self, grid: float) -> float: ...
+    @overload
+    def density(self, grid: Several) -> Array: ...
+    def density(self, grid: float | Several) -> float | Array:
         """`Posterior.density`."""
         return self.posterior.density(grid)
 
-    def modes(self, min_separation: float = 8.0, min_mass: float = 0.2) -> Any:
+    def modes(self, min_separation: float = 8.0, min_mass: float = 0.2) -> list[Mode]:
         """`Posterior.modes`."""
-        return self.posterior.modes(min_separation, min_mass)
+        return cast("list[Mode]", self.posterior.modes(min_separation, min_mass))
 
-    def sample(self, n: int, seed: int = 0) -> Any:
+    def sample(self, n: int, seed: int = 0) -> Array:
         """`Posterior.sample`."""
         return self.posterior.sample(n, seed)
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """`Posterior.plot`."""
-        return self.posterior.plot(ax)
+        """`Posterior.plot`, with the threshold that was named."""
+        return self.posterior.plot(ax, threshold=self.threshold)
 
     # --- told --------------------------------------------------------------------------------------------------------
 

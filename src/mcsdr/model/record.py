@@ -9,20 +9,21 @@ most; `reason` and `next_step` belong to either.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 import mcsdr
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.told import LEVELS
 
 if TYPE_CHECKING:
     from mcsdr.model.answer import Answer
     from mcsdr.model.model import Model
+    from mcsdr.posterior.modes import Mode
     from mcsdr.study import Clip
 
-LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 # Sex-specific lower limit of normal, ASE/EACVI 2015 (Lang et al., J Am Soc Echocardiogr 28:1).
 LOWER_LIMIT = {"M": 52.0, "F": 54.0}
 BELIEFS = ("median", "mean", "sd", "interval_90", "quantiles", "prob", "modes", "beats", "beat_spread")  # of a record
@@ -134,8 +135,8 @@ def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _beliefs(answer: Answer) -> dict[str, Any]:
-    p = answer.belief
-    medians = [beat.posterior.median for beat in answer.beats]
+    p, modes = answer.belief, cast("list[Mode]", answer.belief.modes())
+    medians = [float(beat.posterior.median) for beat in answer.beats]
     return {
         "median": _round(p.median),
         "mean": _round(p.mean),
@@ -143,7 +144,7 @@ def _beliefs(answer: Answer) -> dict[str, Any]:
         "interval_90": [_round(edge) for edge in p.interval(0.9)],
         "quantiles": {f"{level:g}": _round(p.quantile(level)) for level in LEVELS},
         "prob": probabilities(p, answer.study.attributes.sex),
-        "modes": [{"ef": _round(mode.location), "mass": _round(mode.mass)} for mode in p.modes()],
+        "modes": [{"ef": _round(mode.location), "mass": _round(mode.mass)} for mode in modes],
         "beats": [
             {
                 "start_s": _round(beat.start_s),

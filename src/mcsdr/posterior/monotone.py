@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mcsdr.posterior.normal import normal_cdf
+
 Array = NDArray[np.float64]
 
 # PCHIP lets an outer slope fall to zero where the second cell is much steeper than the first. A tail without slope is
@@ -110,6 +112,29 @@ class MonotoneCubic:
         h = take(knots, k_rows + 1) - z_k
         delta = (take(self.f, k_rows + 1) - f_k) / h
         return z_k, h, f_k, delta, take(self.slopes, k_rows), take(self.slopes, k_rows + 1)
+
+
+def pooled_values(tables: list[MonotoneCubic], weights: Array, z: Array) -> Array:
+    """The table of a mixture at the nodes z [1, N]: ℓ [B, N] with Σ w_i Φ(G_i⁻¹(ℓ)) = Φ(z).
+
+    Newton's method between the extreme quantiles of the members.
+    """
+    members = np.stack([table(z)[0] for table in tables])
+    lo, hi, level = members.min(axis=0), members.max(axis=0), normal_cdf(z)
+    ell: Array = np.average(members, axis=0, weights=weights)
+    for _ in range(60):
+        F, density = np.zeros_like(ell), np.zeros_like(ell)
+        for w, table in zip(weights, tables, strict=True):
+            z_i = table.inverse(ell)
+            F += w * normal_cdf(z_i)
+            density += w * np.exp(-0.5 * z_i**2) / np.sqrt(2 * np.pi) / table(z_i)[1]
+        error = F - level
+        if np.abs(error).max() < 1e-12:
+            break
+        lo, hi = np.where(error < 0, ell, lo), np.where(error > 0, ell, hi)
+        newton = ell - error / np.maximum(density, 1e-300)
+        ell = np.where((newton > lo) & (newton < hi), newton, 0.5 * (lo + hi))
+    return ell
 
 
 def _cell(knots: Array, x: Array) -> NDArray[np.intp]:

@@ -48,3 +48,9 @@ def normal_quadrature(knots: Array, upper: Array | None = None) -> tuple[Array, 
     z = (0.5 * (knots[:, 1:] + knots[:, :-1])[..., None] + half * _POINTS).reshape(len(knots), -1)
     weights = (half * _WEIGHTS).reshape(len(knots), -1)
     return z, weights * np.exp(-0.5 * z**2) / sqrt(2 * np.pi)
+
+
+def quantile_nodes() -> Array:
+    """The 23 nodes z: Φ⁻¹((i − ½)/20) for i = 1…20, the median 0 and ±2.576, ascending [23]."""
+    levels = (np.arange(20) + 0.5) / 20
+    return np.sort(np.concatenate([normal_quantile(levels), [0.0, -2.576, 2.576]]))

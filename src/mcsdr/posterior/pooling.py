@@ -16,7 +16,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.posterior.table import Posterior, quantile_nodes
+from mcsdr.posterior.normal import quantile_nodes
+from mcsdr.posterior.table import Posterior
 
 
 def pooled(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:

@@ -17,33 +17,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcsdr.errors import InvalidConfig
-from mcsdr.posterior.modes import smoothed_modes
-from mcsdr.posterior.monotone import MonotoneCubic
-from mcsdr.posterior.normal import normal_cdf, normal_quadrature, normal_quantile
+from mcsdr.posterior import questions, told
+from mcsdr.posterior.modes import Mode, smoothed_modes
+from mcsdr.posterior.monotone import MonotoneCubic, pooled_values
+from mcsdr.posterior.normal import normal_cdf, normal_quadrature, normal_quantile, quantile_nodes
+from mcsdr.posterior.questions import Several
+from mcsdr.posterior.scale import check_table, latent_table, logit, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
-
-# EF of exactly 0 or 100 % has no logit; a table's values are held this far from the ends.
-EDGE_PERCENT = 0.01
-# The least gap between neighbouring nodes in ℓ (2.5e-5 EF points at 50 %), so that ties keep a finite density.
-LEAST_GAP = 1e-6
-
-
-def quantile_nodes() -> Array:
-    """The 23 nodes z: Φ⁻¹((i − ½)/20) for i = 1…20, the median 0 and ±2.576, ascending [23]."""
-    levels = (np.arange(20) + 0.5) / 20
-    return np.sort(np.concatenate([normal_quantile(levels), [0.0, -2.576, 2.576]]))
+Value = float | Array  # of one study, or [B] of a batch
 
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """Posterior of EF for one study or for a batch; built by `from_nodes`, `from_draws` or `mixture`.
+
+    >>> posterior = Posterior.from_nodes([-2, -1, 0, 1, 2], [44, 52, 59, 65, 70])
+    >>> posterior
+    Posterior(EF 59 %, 90 % 47–68)
+    >>> round(posterior.prob_below(50), 2), round(posterior.mean, 1)
+    (0.1, 58.5)
+    >>> posterior.interval(90)
+    Traceback (most recent call last):
+    mcsdr.errors.InvalidConfig: An interval holds a share of the belief, above 0 and at most 1; 90 is none. ...
+    >>> Posterior.joined([posterior, posterior])
+    Posterior(2 studies, medians 59–59 %)
 
     Attributes:
         z: nodes, ascending, [B, N], or [1, N] where all studies share them.
@@ -89,13 +96,13 @@ class Posterior:
         nodes, y = np.asarray(z, dtype=np.float64), np.asarray(y_percent, dtype=np.float64)
         single = y.ndim == 1
         nodes, y = np.atleast_2d(nodes), np.atleast_2d(y)
-        _check_table(nodes, y)
+        check_table(nodes, y)
         if trajectories is not None:
             trajectories = np.asarray(trajectories, dtype=np.float64)
             trajectories = trajectories[:, None] if single else trajectories
         return cls(
             z=nodes,
-            latent=_latent_table(y),
+            latent=latent_table(y),
             violations=(np.diff(y, axis=1) < 0).sum(axis=1),
             single=single,
             trajectories=trajectories,
@@ -134,8 +141,8 @@ class Posterior:
         if w.shape != (len(posteriors),) or (w < 0).any() or not w.sum() > 0:
             raise InvalidConfig("A mixture needs one weight ≥ 0 per posterior.", next_step="Check the weights.")
         z = quantile_nodes()[None]
-        latent = _pooled_quantiles([p._table for p in posteriors], w / w.sum(), z)
-        pooled = cls.from_nodes(z[0], _percent(latent))
+        latent = pooled_values([p._table for p in posteriors], w / w.sum(), z)
+        pooled = cls.from_nodes(z[0], percent(latent))
         return replace(pooled, single=posteriors[0].single)
 
     @classmethod
@@ -159,7 +166,7 @@ class Posterior:
         """Number of studies."""
         return int(self.latent.shape[0])
 
-    def __getitem__(self, index: int | slice | NDArray[Any]) -> Posterior:
+    def __getitem__(self, index: SupportsIndex | slice | NDArray[np.integer | np.bool_]) -> Posterior:
         """One study, or the batch of the studies selected."""
         single = isinstance(index, int | np.integer)
         if single and not -len(self) <= int(index) < len(self):  # type: ignore[arg-type]
@@ -182,43 +189,47 @@ class Posterior:
     @property
     def y_percent(self) -> Array:
         """The table's values at the nodes in EF %: [N] or [B, N], ascending."""
-        return self._rows(_percent(self.latent))
+        return self._rows(percent(self.latent))
 
     # --- moments -----------------------------------------------------------------------------------------------------
 
     @property
-    def mean(self) -> Any:
+    def mean(self) -> Value:
         """E[y] = ∫ G(z) φ(z) dz in EF %: float or [B]."""
         y, weight = self._integrand()
         return self._values((weight * y).sum(axis=1))
 
     @property
-    def sd(self) -> Any:
+    def sd(self) -> Value:
         """Standard deviation in EF points: float or [B]."""
         y, weight = self._integrand()
         mean = (weight * y).sum(axis=1, keepdims=True)
         return self._values(np.sqrt((weight * (y - mean) ** 2).sum(axis=1)))
 
     @property
-    def median(self) -> Any:
+    def median(self) -> Value:
         """G(0) in EF %: float or [B]."""
-        return self._values(_percent(self._table(np.zeros((1, 1)))[0])[:, 0])
+        return self._values(percent(self._table(np.zeros((1, 1)))[0])[:, 0])
 
-    def partial_mean(self, y: ArrayLike) -> Any:
+    def partial_mean(self, y: ArrayLike) -> Value:
         """E[Y; Y < y] = ∫_{−∞}^{G⁻¹(y)} G(z) φ(z) dz in EF %, for one y per study."""
-        values, weight = self._integrand(upper=self._z_of(_column(y, len(self))))
+        values, weight = self._integrand(upper=self._z_of(questions.observed(y, len(self))))
         return self._values((weight * values).sum(axis=1))
 
     @property
-    def half_mean_difference(self) -> Any:
+    def half_mean_difference(self) -> Value:
         """½ E|Y − Y'| = ∫ (2Φ(z) − 1) G(z) φ(z) dz in EF points, the sharpness term of the CRPS."""
         z, weight = normal_quadrature(self.z)
-        y = _percent(self._table(z)[0])
+        y = percent(self._table(z)[0])
         return self._values((weight * (2 * normal_cdf(z) - 1) * y).sum(axis=1))
 
     # --- quantiles and probabilities ---------------------------------------------------------------------------------
 
-    def quantile(self, q: ArrayLike) -> Any:
+    @overload
+    def quantile(self, q: float) -> Value: ...
+    @overload
+    def quantile(self, q: Several) -> Array: ...
+    def quantile(self, q: float | Several) -> Value:
         """F⁻¹(q) in EF %.
 
         Arguments:
@@ -227,49 +238,78 @@ class Posterior:
         Returns:
             float or [B] for one level, [M] or [B, M] for several.
 
-        >>> Posterior.from_nodes([-1, 0, 1], [40, 50, 60]).quantile(0.5)
-        50.0
-        """
-        z = normal_quantile(q)
-        return self._shaped(_percent(self._table(_row(z))[0]), z.ndim)
+        Raises:
+            InvalidConfig: a level outside [0, 1], such as 50 where 0.5 is meant.
 
-    def interval(self, level: float = 0.9) -> tuple[Any, Any]:
-        """The central interval (lower, upper) that holds `level` of the probability."""
+        >>> Posterior.from_nodes([-1, 0, 1], [40, 50, 60]).quantile([0.25, 0.5, 0.75]).round(1)
+        array([43.2, 50. , 56.8])
+        """
+        z = normal_quantile(questions.levels(q))
+        return self._shaped(percent(self._table(_row(z))[0]), z.ndim)
+
+    def interval(self, level: float = 0.9) -> tuple[Value, Value]:
+        """The central interval (lower, upper) that holds `level` of the probability.
+
+        Raises:
+            InvalidConfig: a level that is no share, such as 90 where 0.9 is meant.
+        """
+        questions.interval_level(level)
         tail = (1 - level) / 2
         return self.quantile(tail), self.quantile(1 - tail)
 
-    def cdf(self, y: ArrayLike) -> Any:
+    @overload
+    def cdf(self, y: float) -> Value: ...
+    @overload
+    def cdf(self, y: Several) -> Array: ...
+    def cdf(self, y: float | Several) -> Value:
         """F(y) = P(EF ≤ y); y in EF %, a number or a grid [M] shared by all studies."""
-        y = np.asarray(y, dtype=np.float64)
+        y = questions.numbers(y, "EF")
         return self._shaped(normal_cdf(self._z_of(_row(y))), y.ndim)
 
-    def prob_below(self, c: ArrayLike) -> Any:
-        """P(EF < c); c in EF %, a number or [M]."""
-        return self.cdf(c)
+    @overload
+    def prob_below(self, c: float) -> Value: ...
+    @overload
+    def prob_below(self, c: Several) -> Array: ...
+    def prob_below(self, c: float | Several) -> Value:
+        """P(EF < c); c in EF %, a number or [M].
 
-    def prob_between(self, lower: float, upper: float) -> Any:
-        """P(lower ≤ EF < upper); EF in %."""
-        return self.cdf(upper) - self.cdf(lower)
+        Raises:
+            InvalidConfig: no EF in per cent, such as 0.4 where 40 is meant.
+        """
+        return self.cdf(questions.cut_points(c))
 
-    def density(self, grid: ArrayLike) -> Any:
+    def prob_between(self, lower: float, upper: float) -> Value:
+        """P(lower ≤ EF < upper); EF in %.
+
+        Raises:
+            InvalidConfig: no EF in per cent, or the lower end above the upper.
+        """
+        low, high = questions.between(lower, upper)
+        return self.cdf(high) - self.cdf(low)
+
+    @overload
+    def density(self, grid: float) -> Value: ...
+    @overload
+    def density(self, grid: Several) -> Array: ...
+    def density(self, grid: float | Several) -> Value:
         """p(y) per EF point; y in EF %, a number or a grid [M] shared by all studies. 0 outside (0, 100)."""
-        y = np.asarray(grid, dtype=np.float64)
+        y = questions.numbers(grid, "The grid of a density")
         return self._shaped(np.exp(self._log_density(_row(y))), y.ndim)
 
-    def log_density(self, y: ArrayLike) -> Any:
+    def log_density(self, y: ArrayLike) -> Value:
         """log p(y) per EF point for one observed y per study: float or [B]."""
-        return self._values(self._log_density(_column(y, len(self)))[:, 0])
+        return self._values(self._log_density(questions.observed(y, len(self)))[:, 0])
 
-    def pit(self, y: ArrayLike) -> Any:
+    def pit(self, y: ArrayLike) -> Value:
         """The probability integral transform F(y) of one observed y per study: float or [B]."""
-        return self._values(normal_cdf(self._z_of(_column(y, len(self))))[:, 0])
+        return self._values(normal_cdf(self._z_of(questions.observed(y, len(self))))[:, 0])
 
-    def sample(self, n: int, seed: int = 0) -> Array:
+    def sample(self, n: SupportsIndex, seed: int = 0) -> Array:
         """n iid draws in EF %: [n] or [B, n]; the same seed gives the same draws."""
-        z = np.random.default_rng(seed).standard_normal((len(self), n))
-        return self._rows(_percent(self._table(z)[0]))
+        z = np.random.default_rng(seed).standard_normal((len(self), questions.count(n)))
+        return self._rows(percent(self._table(z)[0]))
 
-    def modes(self, min_separation: float = 8.0, min_mass: float = 0.2) -> Any:
+    def modes(self, min_separation: float = 8.0, min_mass: float = 0.2) -> list[Mode] | list[list[Mode]]:
         """The peaks that may be told to a clinician, ascending: one list of (location, mass), or one list per study.
 
         Arguments:
@@ -281,6 +321,39 @@ class Posterior:
         found = smoothed_modes(self._edges_cdf, np.atleast_1d(self.sd), self.draws, min_separation, min_mass)
         return found[0] if self.single else found
 
+    # --- how it shows itself -----------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return f"Posterior({told.in_short(self)})"
+
+    def _repr_html_(self) -> str:
+        from mcsdr.posterior.notebook import as_html
+
+        return as_html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data in EF %: median, mean, sd, interval_90, quantiles and modes; of a batch a list of each."""
+        return told.as_plain_data(self)
+
+    def plot(self, ax: Axes | None = None, *, threshold: float | None = None) -> Axes:
+        """Draw one study's belief: 50 dots, density, categories, median and intervals.
+
+        Arguments:
+            ax: matplotlib's axes to draw on; a figure of its own if left out.
+            threshold: a cut-point in EF % to mark, with the probability below it.
+
+        Returns:
+            the axes.
+
+        Raises:
+            InvalidConfig: the posterior is of a batch, or the threshold no EF in per cent.
+        """
+        from mcsdr.posterior.axes import plot
+
+        if not self.single:
+            raise InvalidConfig(f"A plot shows one study, not {len(self)}.", next_step="Plot posterior[0].")
+        return plot(self, ax, threshold)
+
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _edges_cdf(self, edges: Array) -> Array:
@@ -289,7 +362,7 @@ class Posterior:
     def _z_of(self, y: Array) -> Array:
         """G⁻¹(y) [B, M] for y [B or 1, M] in EF %; ∓∞ outside (0, 100), NaN for NaN."""
         inside = (y > 0) & (y < 100)
-        z = self._table.inverse(_logit(np.where(inside, y, 50.0)))
+        z = self._table.inverse(logit(np.where(inside, y, 50.0)))
         outside = np.where(y <= 0, -np.inf, np.where(y >= 100, np.inf, np.nan))
         return np.where(inside, z, outside)
 
@@ -297,15 +370,15 @@ class Posterior:
         inside = (y > 0) & (y < 100)
         outside = np.where(np.isnan(y), np.nan, -np.inf)
         y = np.where(inside, y, 50.0)
-        z = self._table.inverse(_logit(y))
+        z = self._table.inverse(logit(y))
         slope = self._table(z)[1] * y * (100 - y) / 100
         return np.where(inside, -0.5 * z**2 - 0.5 * np.log(2 * np.pi) - np.log(slope), outside)
 
     def _integrand(self, upper: Array | None = None) -> tuple[Array, Array]:
         z, weight = normal_quadrature(self.z, upper)
-        return _percent(self._table(z)[0]), weight
+        return percent(self._table(z)[0]), weight
 
-    def _values(self, x: Array) -> Any:
+    def _values(self, x: Array) -> Value:
         """[B] → float for a single study."""
         return float(x[0]) if self.single else x
 
@@ -313,81 +386,10 @@ class Posterior:
         """[B, M] → [M] for a single study."""
         return x[0] if self.single else x
 
-    def _shaped(self, x: Array, query_dimensions: int) -> Any:
+    def _shaped(self, x: Array, query_dimensions: int) -> Value:
         """[B, M] → the shape of the question: one number per study where it was a number."""
         return self._rows(x) if query_dimensions else self._values(x[:, 0])
 
 
-def prob_change(before: Posterior, after: Posterior, at_most: float) -> float:
-    """P(EF after − EF before ≤ at_most) of two exams of one patient, `at_most` in EF points, −10 for a fall of ten.
-
-    The two posteriors are taken as independent, each of one study: ∫ F_after(y + at_most) dF_before(y), over 2,000
-    equally likely y. What both exams share (a reader's habit, the same prior) makes them less independent than that.
-    """
-    levels = (np.arange(2000) + 0.5) / 2000
-    return float(np.mean(after.cdf(before.quantile(levels) + at_most)))
-
-
-def _pooled_quantiles(tables: list[MonotoneCubic], weights: Array, z: Array) -> Array:
-    """ℓ [B, N] with Σ w_i Φ(G_i⁻¹(ℓ)) = Φ(z): Newton's method between the extreme quantiles of the members."""
-    members = np.stack([table(z)[0] for table in tables])
-    lo, hi, level = members.min(axis=0), members.max(axis=0), normal_cdf(z)
-    ell: Array = np.average(members, axis=0, weights=weights)
-    for _ in range(60):
-        F, density = np.zeros_like(ell), np.zeros_like(ell)
-        for w, table in zip(weights, tables, strict=True):
-            z_i = table.inverse(ell)
-            F += w * normal_cdf(z_i)
-            density += w * np.exp(-0.5 * z_i**2) / np.sqrt(2 * np.pi) / table(z_i)[1]
-        error = F - level
-        if np.abs(error).max() < 1e-12:
-            break
-        lo, hi = np.where(error < 0, ell, lo), np.where(error > 0, ell, hi)
-        newton = ell - error / np.maximum(density, 1e-300)
-        ell = np.where((newton > lo) & (newton < hi), newton, 0.5 * (lo + hi))
-    return ell
-
-
-def _latent_table(y: Array) -> Array:
-    """logit(y/100) [B, N], sorted, held inside (0, 100), and strictly ascending."""
-    latent = _logit(np.clip(np.sort(y, axis=1), EDGE_PERCENT, 100 - EDGE_PERCENT))
-    ramp = LEAST_GAP * np.arange(y.shape[1])
-    ascending: Array = np.maximum.accumulate(latent - ramp, axis=1) + ramp
-    return ascending
-
-
-def _check_table(z: Array, y: Array) -> None:
-    if z.shape[-1] != y.shape[-1] or len(z) not in (1, len(y)) or y.shape[-1] < 3 or y.ndim != 2:
-        raise InvalidConfig(
-            f"A quantile table needs one value per node: z {z.shape}, y {y.shape}.",
-            next_step="Give z as [N] and y as [N] or [B, N], with three nodes or more.",
-        )
-    if not (np.isfinite(z).all() and np.isfinite(y).all() and (np.diff(z, axis=1) > 0).all()):
-        raise InvalidConfig(
-            "A quantile table needs finite values and ascending nodes.",
-            next_step="Look for NaN in the network's output, and for nodes given twice.",
-        )
-
-
-def _logit(y: Array) -> Array:
-    ell: Array = np.log(y) - np.log(100 - y)
-    return ell
-
-
-def _percent(latent: Array) -> Array:
-    y: Array = 50 * (1 + np.tanh(0.5 * latent))
-    return y
-
-
 def _row(x: Array) -> Array:
     return np.reshape(x, (1, -1))
-
-
-def _column(y: ArrayLike, studies: int) -> Array:
-    """One observed EF per study, as [B, 1]."""
-    column = np.asarray(y, dtype=np.float64).reshape(-1, 1)
-    if len(column) != studies:
-        raise InvalidConfig(
-            f"{len(column)} observed values for {studies} studies.", next_step="Give one observed EF per study."
-        )
-    return column

@@ -1,8 +1,8 @@
 """What people see of an answer: a page (`html`), sheets to file (`pdf`), figures (`figures`), a summary (`terminal`).
 
 All of them say the same words, which stand here once. A belief is shown as a headline, as 50 dots and as probabilities
-with their inequality, never as a bare mean. The dots are the quantiles y_i = F⁻¹((i − ½)/50), each 2 % of the belief,
-stacked in bins whose edges include the cut-points 30, 35, 40 and 50, so that no column stands across one.
+with their inequality, never as a bare mean; dots, categories and colours are the posterior's own
+(`mcsdr.posterior.dots`, `mcsdr.posterior.categories`).
 
 A report takes anything shaped like an `Answer` or a `Refusal`; it knows nothing of how the two came about.
 """
@@ -23,8 +23,6 @@ from mcsdr.study import Study
 
 Array = NDArray[np.float64]
 
-DOTS = 50
-CUTS = (30, 35, 40, 50)  # EF %: severe, device therapy, and the two bounds of the heart-failure categories
 LIMIT_SOURCE = "ASE/EACVI 2015"
 CATEGORY_SOURCE = "ESC 2021"
 HOW_TO_READ = (
@@ -32,9 +30,6 @@ HOW_TO_READ = (
     "reported EF of at most 40 %. Reported EF is itself uncertain: two readers of the same clip commonly differ by "
     "6 to 7 points."
 )
-# Okabe and Ito's palette, told apart with every common colour vision.
-BLUE, SKY, GREEN, ORANGE, VERMILION = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00"
-BIN_WIDTHS = (1.25, 2.5)  # both divide 30, 35, 40 and 50
 
 
 @runtime_checkable
@@ -61,24 +56,6 @@ class Refusal(Protocol):
     def error(self) -> McsdrError: ...
     @property
     def input_sha256(self) -> str | None: ...
-
-
-class Category(NamedTuple):
-    """One heart-failure category: its name, its band, its inequality and its key in a record's probabilities."""
-
-    name: str
-    band: str
-    inequality: str
-    key: str
-    tone: str  # "low", "mid" or "high": one colour each
-    colour: str
-
-
-CATEGORIES = (
-    Category("HFrEF", "≤40", "EF ≤ 40 %", "<=40", "low", VERMILION),
-    Category("HFmrEF", "41–49", "40 < EF < 50 %", "40-50", "mid", ORANGE),
-    Category("HFpEF", "≥50", "EF ≥ 50 %", ">=50", "high", BLUE),
-)
 
 
 class Band(NamedTuple):
@@ -117,43 +94,6 @@ def bands_of(society: str, sex: str | None) -> tuple[Band, ...]:
     """The bands of a society for a sex; empty where they depend on a sex that is unknown."""
     of_sex = SOCIETIES[society]
     return of_sex.get(None) or of_sex.get(sex) or ()
-
-
-def category_of(ef: float) -> Category:
-    """The category that an ejection fraction falls in."""
-    return CATEGORIES[0 if ef <= 40 else 1 if ef < 50 else 2]
-
-
-class Dots(NamedTuple):
-    """The 50 dots, left to right: their column's centre in EF %, their place in it from 0, and the columns' width."""
-
-    centre: Array
-    level: NDArray[np.int64]
-    width: float
-
-
-def quantile_dots(posterior: Posterior) -> Dots:
-    """The quantile dotplot of one study; of the dots in a column, all lie on one side of every cut-point."""
-    y = np.asarray(posterior.quantile((np.arange(DOTS) + 0.5) / DOTS))
-    width = BIN_WIDTHS[0] if y[-6] - y[5] < 8 else BIN_WIDTHS[1]
-    column = np.ceil(y / width).astype(np.int64) - 1  # (k·width, (k+1)·width], as in P(EF ≤ c)
-    level = np.arange(DOTS) - np.searchsorted(column, column)
-    return Dots(np.asarray((column + 0.5) * width, dtype=np.float64), level, width)
-
-
-def smooth_density(posterior: Posterior, grid: Array) -> Array:
-    """Probability per EF point over a grid [M] in EF %, smoothed for the eye.
-
-    Of a table of quantiles the mean density within one point, (F(y + 1) − F(y − 1)) / 2; of K iid draws a sum of
-    Gaussians of Silverman's bandwidth 0.9·σ·K^(−1/5), one point at least.
-    """
-    if posterior.draws is None:
-        density: Array = (posterior.cdf(grid + 1) - posterior.cdf(grid - 1)) / 2
-        return density
-    h = max(1.0, 0.9 * posterior.sd * posterior.draws**-0.2)
-    kernels = np.exp(-0.5 * ((grid[:, None] - posterior.y_percent) / h) ** 2)
-    density = kernels.mean(axis=1) / (h * np.sqrt(2 * np.pi))
-    return density
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
@@ -218,20 +158,6 @@ def further_notices(record: Mapping[str, Any]) -> list[dict[str, str]]:
     return [notice for notice in record["notices"] if notice["code"] != "two-peaked"]
 
 
-def percent(p: float) -> str:
-    """A probability in whole per cent; never 0 or 100, which no posterior can promise."""
-    return _whole(round(100 * p))
-
-
-def category_percents(prob: Mapping[str, float]) -> list[str]:
-    """The probabilities of the three categories in whole per cent that sum to 100 (largest remainders round up)."""
-    exact = 100 * np.array([prob[category.key] for category in CATEGORIES])
-    whole = np.floor(exact)
-    for index in np.argsort(whole - exact)[: round(100 - whole.sum())]:
-        whole[index] += 1
-    return [_whole(int(value)) for value in whole]
-
-
 class Threshold(NamedTuple):
     """One cut-point: its inequality, what it means, and the probability, None where the sex is unknown."""
 
@@ -275,7 +201,3 @@ def display_names(paths: Sequence[str]) -> list[str]:
 def printable(text: str) -> str:
     """The text on one line, each character that cannot be printed replaced by "\ufffd"."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
-
-
-def _whole(value: int) -> str:
-    return "<1 %" if value <= 0 else ">99 %" if value >= 100 else f"{value} %"

@@ -20,20 +20,9 @@ from mcsdr import DISCLAIMER
 from mcsdr.metrics import agreement, calibration, point, selective
 from mcsdr.metrics.bootstrap import cluster_bootstrap
 from mcsdr.metrics.subgroups import EF_BANDS, LEAST_PATIENTS, NO_EVIDENCE, Subgroup
-from mcsdr.report import BLUE, GREEN, ORANGE, SKY, VERMILION
-from mcsdr.report.drawing import (
-    DASHED,
-    INK,
-    LINE,
-    SOFT,
-    add_legend,
-    binomial_band,
-    one_panel,
-    panels_beside,
-    percent_axis,
-    set_title,
-    span,
-)
+from mcsdr.posterior.axes import DASHED, INK, LINE, SOFT, set_title
+from mcsdr.posterior.categories import BLUE, GREEN, ORANGE, SKY, VERMILION
+from mcsdr.report.drawing import add_legend, binomial_band, one_panel, panels_beside, percent_axis, span
 
 Array = NDArray[np.float64]
 

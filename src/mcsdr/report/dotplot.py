@@ -11,18 +11,12 @@ from typing import Any
 import numpy as np
 
 from mcsdr.posterior import Posterior
-from mcsdr.report import (
-    CATEGORIES,
-    CUTS,
-    DOTS,
-    category_of,
-    is_two_peaked,
-    quantile_dots,
-    smooth_density,
-)
-from mcsdr.report.drawing import INK, SOFT
+from mcsdr.posterior.axes import INK, SOFT
+from mcsdr.posterior.categories import CATEGORIES, CUTS, category_of
+from mcsdr.posterior.dots import DOTS, quantile_dots, smooth_density
+from mcsdr.posterior.svg import Window, window_of
+from mcsdr.report import is_two_peaked
 from mcsdr.report.sheet import Sheet
-from mcsdr.report.svg import Window, window_of
 
 HIGHEST, LOWEST = 36.0, 14.0  # mm: of a column of dots, and of the room for them
 PALE = "#e9ebed"

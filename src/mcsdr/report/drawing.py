@@ -18,12 +18,10 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from mcsdr.files import write_atomically
+from mcsdr.posterior.axes import INK, SOFT, set_style
 
 Array = NDArray[np.float64]
 
-INK, SOFT, LINE = "#171b20", "#535c66", "#d5dae0"
-DASHED, DOTTED = (0, (4, 4)), (0, (1, 1.5))
-EF_LABEL = "Ejection fraction (%)"
 DPI = 160
 
 
@@ -63,21 +61,6 @@ def panels_beside(
     wrapped = textwrap.fill(footer, round(15 * width))
     figure.text(0.5, 0.1 / height, wrapped, ha="center", va="bottom", fontsize=7.5, color=SOFT)
     return figure, panels
-
-
-def set_style(axes: Axes) -> None:
-    """Two spines, small ticks, dark words."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(SOFT)
-    axes.tick_params(colors=SOFT, labelcolor=INK, labelsize=9)
-    axes.xaxis.label.set(color=INK, fontsize=10)
-    axes.yaxis.label.set(color=INK, fontsize=10)
-    axes.set_axisbelow(True)
-
-
-def set_title(axes: Axes, text: str, pad: float = 8) -> None:
-    """What the panel says, above it on the left."""
-    axes.set_title(text, fontsize=11, fontweight="bold", color=INK, loc="left", pad=pad)
 
 
 def add_legend(axes: Axes, **where: Any) -> None:

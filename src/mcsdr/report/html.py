@@ -8,8 +8,6 @@ left out of file names.
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -17,29 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from PIL import Image
 
 from mcsdr.files import write_atomically
+from mcsdr.posterior.categories import CATEGORIES, category_percents, percent
 from mcsdr.report import (
-    CATEGORIES,
     CATEGORY_SOURCE,
     HOW_TO_READ,
     Answer,
     Refusal,
-    category_percents,
     disclaimers,
     display_names,
     further_notices,
     headline,
     insisted,
     is_withheld,
-    percent,
     reading,
     svg,
     thresholds,
 )
 from mcsdr.report.basis import pictures, provenance, reasons
-from mcsdr.study import Study
+from mcsdr.study import Study, inline_png
 
 
 def render_report(results: Sequence[Answer | Refusal]) -> str:
@@ -151,12 +146,6 @@ def _widths(prob: Mapping[str, float]) -> list[str]:
 
 def _pictures(study: Study) -> list[dict[str, str]]:
     return [
-        {"source": _data_uri(picture.image), "alt": picture.alt, "caption": picture.caption}
+        {"source": inline_png(picture.image), "alt": picture.alt, "caption": picture.caption}
         for picture in pictures(study)
     ]
-
-
-def _data_uri(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -14,8 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from mcsdr import DISCLAIMER
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.posterior import Posterior
-from mcsdr.report import BLUE, ORANGE, SKY, smooth_density
-from mcsdr.report.drawing import EF_LABEL, INK, SOFT, add_legend, one_panel, panels_beside, percent_axis
+from mcsdr.posterior.axes import EF_LABEL, INK, SOFT
+from mcsdr.posterior.categories import BLUE, ORANGE, SKY
+from mcsdr.posterior.dots import smooth_density
+from mcsdr.report.drawing import add_legend, one_panel, panels_beside, percent_axis
 
 Array = NDArray[np.float64]
 

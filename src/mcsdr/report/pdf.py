@@ -23,15 +23,13 @@ from matplotlib.figure import Figure
 import mcsdr
 from mcsdr import DISCLAIMER
 from mcsdr.files import write_atomically
+from mcsdr.posterior.axes import INK, LINE, SOFT
+from mcsdr.posterior.categories import CATEGORIES, ORANGE, VERMILION, category_percents, percent
 from mcsdr.report import (
-    CATEGORIES,
     CATEGORY_SOURCE,
     HOW_TO_READ,
-    ORANGE,
-    VERMILION,
     Answer,
     Refusal,
-    category_percents,
     disclaimers,
     display_names,
     further_notices,
@@ -39,12 +37,10 @@ from mcsdr.report import (
     insisted,
     is_two_peaked,
     is_withheld,
-    percent,
     thresholds,
 )
 from mcsdr.report.basis import Rows, known_of, pictures, provenance, reasons
 from mcsdr.report.dotplot import MID_EDGE, draw_dotplot
-from mcsdr.report.drawing import INK, LINE, SOFT
 from mcsdr.report.sheet import HEIGHT, LACKING, MARGIN, WIDTH, Sheet, line_height, settable, shortened, wrapped
 from mcsdr.study import Study
 

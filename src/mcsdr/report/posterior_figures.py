@@ -1,13 +1,13 @@
 """Figures of single posteriors: how the sampler settles, what is believed of one study, and of several.
 
-The posterior of a quantile table is drawn from its table, that of iid draws smoothed (`mcsdr.report.smooth_density`).
+The posterior of a quantile table is drawn from its table, that of iid draws smoothed (`mcsdr.posterior.dots`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,32 +17,11 @@ from numpy.typing import NDArray
 
 from mcsdr import DISCLAIMER
 from mcsdr.posterior import Posterior
-from mcsdr.report import (
-    BLUE,
-    CATEGORIES,
-    CUTS,
-    DOTS,
-    SKY,
-    VERMILION,
-    category_of,
-    category_percents,
-    quantile_dots,
-    smooth_density,
-)
-from mcsdr.report.drawing import (
-    DASHED,
-    DOTTED,
-    EF_LABEL,
-    INK,
-    LINE,
-    SOFT,
-    add_legend,
-    one_panel,
-    panels_beside,
-    set_style,
-    set_title,
-    span,
-)
+from mcsdr.posterior.axes import DASHED, EF_LABEL, INK, LINE, SOFT, draw_belief, set_style, set_title
+from mcsdr.posterior.categories import BLUE, SKY, VERMILION
+from mcsdr.posterior.dots import smooth_density
+from mcsdr.posterior.told import Told
+from mcsdr.report.drawing import add_legend, one_panel, panels_beside, span
 from mcsdr.study import Clip
 
 Array = NDArray[np.float64]
@@ -69,8 +48,8 @@ def trajectories(posterior: Posterior, *, observed: float | None = None, footer:
     beliefs = [Posterior.from_draws(y) if posterior.draws else Posterior.from_nodes(posterior.z[0], y) for y in states]
     figure, panels = panels_beside(10.4, 4.6, footer, (1, 3.4, 1))
     left, middle, right = panels
-    tails = [belief.interval(0.99) for belief in (beliefs[0], posterior)]
-    ends = span(np.concatenate([states.ravel(), np.ravel(tails), [] if observed is None else [observed]]))
+    tails = [float(edge) for belief in (beliefs[0], posterior) for edge in belief.interval(0.99)]
+    ends = span(np.concatenate([states.ravel(), tails, [] if observed is None else [observed]]))
     _violin(left, beliefs[0], states[0], ends, SKY)
     _violin(right, posterior, states[-1], ends, BLUE)
     _paths(middle, posterior, beliefs, states)
@@ -90,8 +69,8 @@ def trajectories(posterior: Posterior, *, observed: float | None = None, footer:
 def posterior_density(posterior: Posterior, observed: float | None = None, *, footer: str = DISCLAIMER) -> Figure:
     """The density of one study with the 50 dots, median, 90 % interval and cut-points."""
     figure, axes = one_panel(6.6, 4.9, footer)
-    _belief(axes, posterior, observed)
-    set_title(axes, _words(posterior))
+    draw_belief(axes, posterior, observed)
+    set_title(axes, Told.of(posterior).sentence)
     return figure
 
 
@@ -125,12 +104,12 @@ def readme_picture(
     picture.imshow(clip.frames[len(clip.frames) // 2], cmap="gray", vmin=0, vmax=255, interpolation="bicubic")
     picture.set_axis_off()
     set_style(axes)
-    _belief(axes, posterior, observed)
+    draw_belief(axes, posterior, observed)
     picture.set_anchor("NW")
     left, start = 0.02, axes.get_position().x0
     figure.text(left, 0.915, "A clip goes in,", fontsize=16, fontweight="bold", color=INK)
     figure.text(start, 0.915, "a posterior comes out", fontsize=16, fontweight="bold", color=INK)
-    figure.text(0.98, 0.915, _words(posterior), fontsize=10.5, color=INK, ha="right")
+    figure.text(0.98, 0.915, Told.of(posterior).sentence, fontsize=10.5, color=INK, ha="right")
     about = f"{len(clip.frames)} frames in {clip.duration_s:.1f} s"
     figure.text(left, 0.025, about, fontsize=8, color=SOFT)
     figure.text(0.98, 0.025, footer, fontsize=8, color=SOFT, ha="right")
@@ -139,7 +118,7 @@ def readme_picture(
 
 def _case(axes: Axes, case: Case, grid: Array) -> None:
     """One density over a grid shared by all panels; its error and rank in the title."""
-    density, mean = smooth_density(case.posterior, grid), case.posterior.mean
+    density, mean = smooth_density(case.posterior, grid), float(case.posterior.mean)
     low, high = case.posterior.interval(0.9)
     inside = (grid >= low) & (grid <= high)
     axes.plot(grid, density, color=BLUE, linewidth=1.6, label="posterior")
@@ -152,82 +131,6 @@ def _case(axes: Axes, case: Case, grid: Array) -> None:
     rank = {0.0: "least error", 1.0: "greatest error"}.get(case.rank, f"error rank {100 * case.rank:.0f} %")
     words = f"{name}\n{rank}; mean {mean:.0f}, reported {case.observed:.0f}"
     axes.set_title(words, fontsize=9, color=INK, loc="left", pad=5, parse_math=False)
-
-
-def _belief(axes: Axes, posterior: Posterior, observed: float | None) -> None:
-    """Density and 50 dots of the same area, in the colours of the categories; beneath them median and intervals."""
-    low, high = posterior.interval(0.998)
-    ends = (min(25.0, 5 * math.floor(low / 5)), max(60.0, 5 * math.ceil(high / 5)))
-    grid = np.linspace(*ends, 401)
-    density = smooth_density(posterior, grid)
-    top = _dots(axes, posterior, ends, float(density.max()))
-    axes.plot(grid, density, color=INK, linewidth=1.4)
-    for (left, right), category in zip(((0, 40), (40, 50), (50, 100)), CATEGORIES, strict=True):
-        inside = (grid >= left) & (grid <= right)
-        axes.fill_between(grid[inside], density[inside], color=category.colour, alpha=0.16, linewidth=0)
-    axes.plot(ends, (0, 0), color=INK, linewidth=0.8)
-    for cut in CUTS:
-        axes.plot([cut, cut], [0, 1.06 * top], color=SOFT, linewidth=0.8, linestyle=DASHED, zorder=0)
-    _category_words(axes, posterior, ends)
-    _interval(axes, posterior, -0.075 * top)
-    axes.set(xlabel=EF_LABEL, yticks=[])
-    axes.spines["left"].set_visible(False)
-    if observed is not None:
-        axes.plot([observed] * 2, [0, 1.06 * top], color=INK, linewidth=1.6, linestyle=DOTTED)
-        axes.text(observed, 1.07 * top, "reported", fontsize=8.5, color=INK, ha="center", va="bottom")
-
-
-def _words(posterior: Posterior) -> str:
-    low, high = posterior.interval(0.9)
-    peaks: list[Any] = posterior.modes()
-    places = " or ".join(f"{peak.location:.0f}" for peak in peaks)
-    middle = f"two readings fit, {places} %" if len(peaks) > 1 else f"median {posterior.median:.0f} %"
-    return f"{middle[0].upper()}{middle[1:]}; 90 % interval {low:.0f} to {high:.0f} %"
-
-
-def _dots(axes: Axes, posterior: Posterior, ends: tuple[float, float], peak: float) -> float:
-    """Draw the dots as circles that touch, set the limits to suit, and return the height of what was drawn."""
-    dots = quantile_dots(posterior)
-    rise = 1 / (DOTS * dots.width)  # a dot is 2 % of the belief, spread over its column
-    top = max(peak, float(dots.level.max() + 1) * rise)
-    assert isinstance(axes.figure, Figure)
-    width, height = axes.get_position().size * axes.figure.get_size_inches() * 72  # points
-    round_range = height / width * (ends[1] - ends[0]) * rise / dots.width
-    bottom = -0.15 * top
-    axes.set(xlim=ends, ylim=(bottom, max(1.33 * top, round_range + bottom)))
-    lower, upper = axes.get_ylim()
-    diameter = 0.92 * min(dots.width * width / (ends[1] - ends[0]), rise * height / (upper - lower))
-    colours = [category_of(centre).colour for centre in dots.centre]
-    axes.scatter(dots.centre, (dots.level + 0.5) * rise, s=diameter**2, c=colours, linewidths=0, zorder=3)
-    return top
-
-
-def _category_words(axes: Axes, posterior: Posterior, ends: tuple[float, float]) -> None:
-    """Name, band and probability of each category, above its stretch of the axis."""
-    below_40, below_50 = (float(posterior.prob_below(cut)) for cut in (40, 50))
-    prob = {"<=40": below_40, "40-50": below_50 - below_40, ">=50": 1 - below_50}
-    middles = ((ends[0] + 40) / 2, 45.0, (50 + ends[1]) / 2)
-    for middle, category, share in zip(middles, CATEGORIES, category_percents(prob), strict=True):
-        at: dict[str, Any] = {"ha": "center", "va": "top", "transform": axes.get_xaxis_transform(), "color": INK}
-        axes.text(middle, 1.0, f"{category.name} {category.band}", fontsize=8.5, **at)
-        axes.text(middle, 0.945, share, fontsize=12, fontweight="bold", **at)
-
-
-def _interval(axes: Axes, posterior: Posterior, at: float) -> None:
-    """90 % thin, 50 % thick, the median a white dot where one reading fits."""
-    for level, width in ((0.9, 1.6), (0.5, 6.0)):
-        axes.plot(posterior.interval(level), (at, at), color=INK, linewidth=width, solid_capstyle="butt")
-    if len(posterior.modes()) == 1:
-        axes.plot(posterior.median, at, "o", color="white", markersize=5.5, markeredgecolor=INK, markeredgewidth=1.6)
-    for edge, anchor, gap in zip(posterior.interval(0.9), ("right", "left"), (-5, 5), strict=True):
-        words: dict[str, Any] = {
-            "textcoords": "offset points",
-            "ha": anchor,
-            "va": "center",
-            "fontsize": 9,
-            "color": INK,
-        }
-        axes.annotate(f"{edge:.0f}", (edge, at), (gap, 0), **words)
 
 
 def _violin(axes: Axes, posterior: Posterior, states: Array, ends: tuple[float, float], colour: str) -> None:

@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from mcsdr import DISCLAIMER
-from mcsdr.report import BLUE, ORANGE, VERMILION
-from mcsdr.report.drawing import DASHED, DOTTED, INK, SOFT, panels_beside
+from mcsdr.posterior.axes import DASHED, DOTTED, INK, SOFT
+from mcsdr.posterior.categories import BLUE, ORANGE, VERMILION
+from mcsdr.report.drawing import panels_beside
 
 Array = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from matplotlib.patches import Circle, Polygon, Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
-from mcsdr.report.drawing import INK, LINE
+from mcsdr.posterior.axes import INK, LINE
 
 WIDTH, HEIGHT, MARGIN = 210.0, 297.0, 18.0
 POINT = 25.4 / 72  # mm

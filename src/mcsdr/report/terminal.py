@@ -15,12 +15,11 @@ from rich.console import Console
 from rich.text import Text
 
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.categories import CATEGORIES, category_percents, percent
 from mcsdr.report import (
-    CATEGORIES,
     Answer,
     Refusal,
     beats_line,
-    category_percents,
     disclaimers,
     display_names,
     further_notices,
@@ -28,7 +27,6 @@ from mcsdr.report import (
     insisted,
     is_two_peaked,
     is_withheld,
-    percent,
     thresholds,
 )
 

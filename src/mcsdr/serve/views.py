@@ -21,19 +21,18 @@ from PIL import Image
 from mcsdr.clips import beats_of, frame_indices, store
 from mcsdr.errors import McsdrError
 from mcsdr.model import Answer, Model
+from mcsdr.posterior.categories import CATEGORIES, category_percents, percent
+from mcsdr.posterior.svg import MARGIN, WIDTH, window_of
 from mcsdr.prediction import Failure
 from mcsdr.report import (
-    CATEGORIES,
     SOCIETIES,
     bands_of,
     beats_line,
-    category_percents,
     display_names,
     further_notices,
     headline,
     insisted,
     is_withheld,
-    percent,
     svg,
     thresholds,
 )
@@ -70,13 +69,13 @@ def view(result: Answer | Failure, marks: Marks) -> dict[str, Any]:
 def belief(result: Answer, record: dict[str, Any]) -> dict[str, Any]:
     """The posterior in words, numbers and drawings."""
     p, prob = result.posterior, record["prob"]
-    window = svg.window_of(p)
+    window = window_of(p)
     shares = zip(CATEGORIES, category_percents(prob), strict=True)
     return {
         "headline": headline(record),
         "insisted": insisted(record),
         "dotplot": str(svg.dotplot(p, record)),
-        "axis": {"low": window.low, "high": window.high, "margin": svg.MARGIN, "width": svg.WIDTH},
+        "axis": {"low": window.low, "high": window.high, "margin": MARGIN, "width": WIDTH},
         "cdf": [round(float(value), 5) for value in p.cdf(GRID)],
         "step": STEP,
         "society": SOCIETY,

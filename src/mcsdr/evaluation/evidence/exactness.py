@@ -283,7 +283,7 @@ def table_quality(p: GaussianMixture, posterior: Posterior) -> TableQuality:
     lower, upper = posterior.interval(0.9)
     return TableQuality(
         mean_error=float(np.sqrt(np.mean((posterior.mean - float(p.mean)) ** 2))) / sd,
-        sd_ratio=float(posterior.sd.mean()) / sd,
+        sd_ratio=float(np.mean(posterior.sd)) / sd,
         cover=float((_cdf(p, upper) - _cdf(p, lower)).mean()),
         ks=float(np.abs(posterior.cdf(truth) - q).max(axis=1).mean()),
     )

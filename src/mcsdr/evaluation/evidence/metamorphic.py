@@ -74,9 +74,10 @@ def shifts(model: Model, study: Study) -> Shifts:
     """
     groups = versions(study, model.clip)
     posteriors, refused = ask(model, [version for group in groups for version in group])
-    medians = iter(np.split(posteriors.median, np.cumsum([len(group) for group in groups])[:-1]))
+    middle = np.asarray(posteriors.median)
+    medians = iter(np.split(middle, np.cumsum([len(group) for group in groups])[:-1]))
     found = [np.abs(these[1:] - these[0]).max() if len(these) > 1 else np.nan for these in medians]
-    return Shifts(float(posteriors.median[0]), bool(refused[0]), np.array(found))
+    return Shifts(float(middle[0]), bool(refused[0]), np.array(found))
 
 
 def versions(study: Study, settings: ClipSettings) -> list[list[Study]]:

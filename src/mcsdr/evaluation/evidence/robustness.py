@@ -182,7 +182,7 @@ def answer(model: Model, study: Study, seed: int, index: int) -> Answers:
     scores = StudyScores.of(posteriors, np.full(len(versions), study.ef_percent))
     grid = np.zeros((len(NAMES), len(LEVELS)), dtype=np.int64)
     grid[:, 1:] = 1 + np.arange(len(versions) - 1).reshape(len(NAMES), -1)
-    median, sd = posteriors.median, posteriors.sd
+    median, sd = np.asarray(posteriors.median), np.asarray(posteriors.sd)
     return Answers(median[grid], sd[grid], scores.crps[grid], scores.pit[grid], gone[grid])
 
 

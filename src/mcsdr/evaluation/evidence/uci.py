@@ -131,7 +131,7 @@ def measure(split: Split, settings: TableSettings, seed: int) -> dict[str, float
     low, high = posterior.interval(0.95)
     draws = fitted.original(posterior.sample(DRAWS, seed))
     return {
-        "rmse": rmse(fitted.original(posterior.mean), y),
+        "rmse": rmse(fitted.original(np.asarray(posterior.mean)), y),
         "nll": nll(posterior.log_density(y_percent)) + float(np.log(fitted.unit)),
         "nll_kde": nll_of_draws(draws, y),
         "crps": float(crps_of(posterior, y_percent).mean()) * fitted.unit,
