@@ -20,12 +20,11 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from mcsdr import moved
 
-__version__ = version("mcsdr")
+__version__ = "0.1.0"
 DEFAULT_MODEL = "phantom-a4c-varied"  # the bundled model that answers unless another is named
 DISCLAIMER = "Research use only; not for diagnosis. A clinician reads the images."
 
