@@ -5,6 +5,9 @@ measure of `picture_measures` the phantoms give a distribution, and a real clip 
 
     place = 100 · (share below + ½ · share equal)        inside = 2nd percentile ≤ real value ≤ 98th
 
+Against a table of many real clips' measures the two-sample test says how surely phantoms are told from them
+(`two_samples`), and against their mean pictures how alike the two are (`mean_maps`).
+
 Real clips are read from files and are never kept; the contact sheet shows them, so it stays where the user puts it.
 """
 
@@ -20,7 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mcsdr.benchmark.picture_measures import MEASURES, SETTINGS, measure, window
+from mcsdr.benchmark import mean_maps, two_samples
+from mcsdr.benchmark.measure_table import GROUPS, Columns, columns, measure, read_measures
+from mcsdr.benchmark.picture_measures import MEASURES, SETTINGS, window
 from mcsdr.benchmark.record import Cell, Report, Say, Table, met
 from mcsdr.datasets import CohortSpec, fingerprint, open_cohort
 from mcsdr.errors import InvalidCohort, MissingFile
@@ -46,35 +51,69 @@ class Picture:
 
 
 def run(
-    out: Path, *, say: Say, cohort: str = COHORT, clips: Sequence[Path] = (), shown: int = 20, first: int | None = None
+    out: Path,
+    *,
+    say: Say,
+    cohort: str = COHORT,
+    clips: Sequence[Path] = (),
+    real: Path | None = None,
+    maps: Path | None = None,
+    shown: int = 20,
+    first: int | None = None,
 ) -> Report:
     """Measure a cohort and real clips, and write the contact sheet.
 
     Arguments:
-        out: the folder of "contact-sheet.png".
+        out: the folder of "contact-sheet.png", and of "mean-maps.png" where maps are given.
         cohort: as in `CohortSpec.parse`; the first clip of each study is measured.
         clips: files of real clips; the one that comes with pydicom where none is given.
+        real: a table of real clips' measures for the two-sample test; only AUCs of it are reported.
+        maps: an npz file of real clips' mean pictures.
         shown: phantoms on the contact sheet, chosen at random.
         first: only so many of the cohort.
 
     Raises:
-        InvalidConfig, InvalidCohort, InputError, RefusedClip: the cohort or a clip cannot be read.
+        InvalidConfig, InvalidCohort, InputError, RefusedClip: the cohort, a clip, the table or maps cannot be read.
     """
+    sample = None if real is None else read_measures(real)
+    pictured = None if maps is None else mean_maps.read_maps(maps, (SETTINGS.size, SETTINGS.size))
     spec = CohortSpec.parse(cohort)
     studies = open_cohort(spec)
     files = list(clips) or [example()]
-    real = [_picture(f"real {number}", read_clip(file)) for number, file in enumerate(files, 1)]
+    shots = [_picture(f"real {number}", read_clip(file)) for number, file in enumerate(files, 1)]
     count = min(len(studies), first or len(studies))
     phantoms = _measured(studies, count, say)
     names = {number: "pydicom's " + EXAMPLE for number in [1] if not clips}
     settings: dict[str, Any] = {"cohort": spec.describe(), "studies": count, "fingerprint": fingerprint(spec, studies)}
-    settings |= {"clips": settings_of(real, names), "model input": SETTINGS.model_dump()}
+    settings |= {"clips": settings_of(shots, names), "model input": SETTINGS.model_dump()}
     rng = np.random.default_rng(SHEET_SEED)
     chosen = sorted(rng.choice(count, min(shown, count), replace=False).tolist())
-    write_atomically(out / "contact-sheet.png", contact_sheet([*real, *(phantoms[i] for i in chosen)]))
-    # Real clips are patients', so the report as a whole is not synthetic.
+    write_atomically(out / "contact-sheet.png", contact_sheet([*shots, *(phantoms[i] for i in chosen)]))
     among = spec.describe().replace("synthetic", "SYNTHETIC")
-    return Report("realism", tables(real, phantoms, among, names), settings, synthetic=False)
+    found = tables(shots, phantoms, among, names)
+    if sample is not None:
+        found = [*told_apart(phantoms, sample, among), *found]
+    if pictured is not None:
+        found = [compare_maps(phantoms, pictured, out), *found]
+    # Real clips are patients', so the report as a whole is not synthetic.
+    return Report("realism", found, settings, synthetic=False)
+
+
+def told_apart(phantoms: Sequence[Picture], real: Columns, cohort: str) -> list[Table]:
+    """The two-sample test by each group of measures that the table has, and by all."""
+    mine = columns(picture.measures for picture in phantoms)
+    groups = {f"{group} measures": [name for name in names if name in real] for group, names in GROUPS.items()}
+    found = {group: two_samples.separate(mine, real, names) for group, names in groups.items() if names}
+    if len(found) != 1:
+        found["all of them"] = two_samples.separate(mine, real, [n for names in groups.values() for n in names])
+    return two_samples.tables(found, cohort)
+
+
+def compare_maps(phantoms: Sequence[Picture], real: mean_maps.Maps, out: Path) -> Table:
+    """Mean pictures of both: how alike they are, and "mean-maps.png"."""
+    mine = mean_maps.mean_maps(picture.frames for picture in phantoms)
+    write_atomically(out / "mean-maps.png", mean_maps.side_by_side(mine, real))
+    return mean_maps.correlations(mine, real)
 
 
 def example() -> Path:
