@@ -13,7 +13,8 @@ the fifth. Then
 
 is ½ where the measures tell nothing, and 1 where no phantom passes for real. Its interval is the bootstrap's, rows of
 each sample drawn anew with the scores as they are; where nothing is to be learnt, what is learnt by chance adds to the
-spread, and 95 % intervals held ½ in 87 % of 150 trials (150 and 120 rows of 37 normal columns). The AUC of one measure alone is that of its values: below ½ the real ones lie lower.
+spread, and 95 % intervals held ½ in 87 % of 150 trials (150 and 120 rows of 37 normal columns). The AUC of one measure
+alone is that of its values: below ½ the real ones lie lower.
 
 The real table is read where the user keeps it; nothing of it but AUCs goes into a report.
 
