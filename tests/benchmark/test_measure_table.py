@@ -10,6 +10,7 @@ import pytest
 
 from mcsdr.benchmark import measure_table
 from mcsdr.benchmark.measure_table import NAMES, measure, read_measures, write_measures
+from mcsdr.benchmark.picture_measures import MEASURES
 from mcsdr.benchmark.realism import example
 from mcsdr.errors import InvalidCohort, MissingFile, UnreadableFile
 from mcsdr.io import read_clip
@@ -28,6 +29,11 @@ def test_a_clip_is_measured_into_a_table_without_its_name(tmp_path: Path) -> Non
         assert found[name] == pytest.approx([want], rel=1e-3, nan_ok=True)
     assert "SMITH" not in table.read_text() + "".join(said)
     assert "Left out: 1 (" in said[-1]
+
+
+def test_new_groups_of_measures_come_after_the_old() -> None:
+    assert NAMES[: len(MEASURES)] == tuple(MEASURES)
+    assert len(set(NAMES)) == len(NAMES)
 
 
 def test_rows_are_in_random_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mcsdr.benchmark import realism
-from mcsdr.benchmark.measure_table import columns, read_measures
+from mcsdr.benchmark.measure_table import NAMES, columns, read_measures
 from mcsdr.benchmark.picture_measures import MEASURES
 from mcsdr.benchmark.realism import Picture, contact_sheet, is_inside, place, tables
 from mcsdr.cli import app
@@ -23,7 +23,7 @@ from mcsdr.files import write_table
 
 def picture(value: float, caption: str = "one", **other: float) -> Picture:
     frames = np.full((4, 112, 112), 50, dtype=np.uint8)
-    return Picture(caption, frames, dict.fromkeys(MEASURES, value) | other)
+    return Picture(caption, frames, dict.fromkeys(NAMES, value) | other)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,12 @@ def test_what_all_phantoms_share_is_inside_only_where_equal() -> None:
 def test_tables_name_what_lies_outside() -> None:
     phantoms = [picture(float(value)) for value in range(101)]
     real = [picture(50.0), picture(50.0, tissue=300.0, cavity=math.nan)]
-    first, second, _ = tables(real, phantoms, "phantoms", {1: "an example"})
-    assert list(first.rows[0]) == ["real 1", f"{len(MEASURES)} of {len(MEASURES)}", "met", "none"]
-    assert list(first.rows[1]) == ["real 2", f"{len(MEASURES) - 2} of {len(MEASURES) - 1}", "not met", "tissue"]
+    first, second, third, last = tables(real, phantoms, "phantoms", {1: "an example"})
+    assert list(first.rows[0]) == ["real 1, picture", f"{len(MEASURES)} of {len(MEASURES)}", "met", "none"]
+    counted = f"{len(MEASURES) - 2} of {len(MEASURES) - 1}"
+    assert list(first.rows[1]) == ["real 2, picture", counted, "not met", "tissue"]
+    assert [row[0] for row in first.rows[2:]] == ["real 1, anatomy", "real 2, anatomy"]
+    assert [row[0] for row in [*second.rows, *third.rows]] == [row[0] for row in last.rows] == list(NAMES)
     row = dict(zip(second.header, second.rows[0], strict=True))
     assert (row["real 2"], row["2 %"], row["98 %"], row["place 2"], row["inside"]) == (300, 2, 98, "100", "yes, NO")
     assert "an example" in second.markdown()

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.benchmark import picture_measures
+from mcsdr.benchmark import anatomy_measures, picture_measures
 from mcsdr.benchmark.record import Say
 from mcsdr.errors import InputError, InvalidCohort, MissingFile, RefusedClip, UnreadableFile
 from mcsdr.files import write_table
@@ -25,7 +25,8 @@ from mcsdr.study import Clip
 Array = NDArray[np.float64]
 Columns = Mapping[str, Array]  # the values of each measure [n], NaN where there is none
 
-GROUPS = {"picture": picture_measures.MEASURES}  # name and unit of every measure, in the order of the columns
+# Name and unit of every measure, in the order of the columns; a new group goes to the end.
+GROUPS = {"picture": picture_measures.MEASURES, "anatomy": anatomy_measures.MEASURES}
 NAMES = tuple(name for group in GROUPS.values() for name in group)
 NEXT = "Give a table as --write-measures makes it: a row a clip, a column a measure, empty where there is none."
 
@@ -36,7 +37,7 @@ def measure(clip: Clip) -> dict[str, float]:
     Raises:
         ClipTooShort: it holds no window.
     """
-    return picture_measures.measure(clip)
+    return picture_measures.measure(clip) | anatomy_measures.measure(picture_measures.window(clip))
 
 
 def columns(rows: Iterable[Mapping[str, float]]) -> Columns:
