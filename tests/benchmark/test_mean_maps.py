@@ -52,10 +52,11 @@ def test_what_holds_no_maps_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingFile):
         read_maps(tmp_path / "none.npz", SHAPE)
     (tmp_path / "text.npz").write_text("no maps")
+    (tmp_path / "empty.npz").write_text("")
     np.savez(tmp_path / "one.npz", mean=maps()["mean"])
     np.savez(tmp_path / "small.npz", **{name: one[:50] for name, one in maps().items()})
     np.save(tmp_path / "array.npy", maps()["mean"])
-    for name in ("text.npz", "one.npz", "small.npz", "array.npy"):
+    for name in ("text.npz", "empty.npz", "one.npz", "small.npz", "array.npy"):
         with pytest.raises(UnreadableFile):
             read_maps(tmp_path / name, SHAPE)
 

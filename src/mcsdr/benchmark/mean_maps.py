@@ -6,9 +6,9 @@ With x(n, t, q) the grey level of pixel q in frame t of clip n, and the mean and
     within_clip_sd     mean_n SD_t x            what moves, or is speckle that changes
     between_clips_sd   SD_n mean_t x            where clips differ
 
-as the data set stores them, 112 × 112, flanks and corners included. The real ones are read from an npz file of the
-user's with these three arrays. Two maps are compared by Pearson's r over the whole picture, where the shape of the
-sector counts, and over the real clips' sector alone, where it does not.
+each 112 × 112 with flanks and corners: of phantoms the encoder's window, of real clips what their data set stores. The
+real ones are read from an npz file of the user's with these three arrays. Two maps are compared by Pearson's r over the
+whole picture, where the shape of the sector counts, and over the real clips' sector alone, where it does not.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def read_maps(path: Path, shape: tuple[int, ...]) -> Maps:
             maps = {name: file[name].astype(np.float64) for name in TITLES}
     except FileNotFoundError as error:
         raise MissingFile("there is no such file of maps.", path=path) from error
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise UnreadableFile("it does not hold the three maps.", path=path, next_step=wanted) from error
     if any(found.shape != shape or not np.isfinite(found).all() for found in maps.values()):
         raise UnreadableFile("a map has another shape, or a pixel that is no number.", path=path, next_step=wanted)
