@@ -43,7 +43,7 @@ from mcsdr.posterior.pooling import averaged, pooled
 from mcsdr.posterior.recalibration import Calibration, pattern_of
 from mcsdr.study import Clip, Study
 
-FORMAT = 1
+FORMAT = 1  # of model.json; docs/saved-models.md says which versions read it
 GATE = "gate."  # begins the names of the numbers in model.safetensors that are not the network's
 WINDOWS_AT_ONCE = 32  # encoded together: all windows of a long study would not fit into memory
 
@@ -387,6 +387,14 @@ def load(name_or_folder: str | Path = mcsdr.DEFAULT_MODEL, device: str | torch.d
         raise InvalidModel(f"the model cannot be read: {error}", path=folder) from error
     if hashlib.sha256(weights).hexdigest() != description.get("sha256"):
         raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
+    writer = description.get("mcsdr", "of another version")
+    if description.get("format") != FORMAT:
+        raise InvalidModel(
+            f"it is of format {description.get('format')} and was written by mcsdr {writer}; "
+            f"mcsdr {mcsdr.__version__} reads format {FORMAT}.",
+            path=folder,
+            next_step=f"Load it with mcsdr {writer}.",
+        )
     try:
         network = build_network(NetworkSettings(**description["network"]))
         tensors = load_tensors(weights)
@@ -403,6 +411,8 @@ def load(name_or_folder: str | Path = mcsdr.DEFAULT_MODEL, device: str | torch.d
             Familiarity(**gate) if gate else None,
         )
     except (KeyError, TypeError, RuntimeError, SafetensorError, ValidationError) as error:
-        raise InvalidModel(f"the model does not fit mcsdr {mcsdr.__version__}: {error}", path=folder) from error
+        raise InvalidModel(
+            f"the model, written by mcsdr {writer}, does not fit mcsdr {mcsdr.__version__}: {error}", path=folder
+        ) from error
     model.network.to(device)
     return model
