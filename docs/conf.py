@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent / "_ext"), str(Path(__file__).parents[1] / "src")]
 
-import mcsdr
-
+mcsdr = import_module("mcsdr")
 # Names that are imported when they are asked for, as autodoc wants to see them.
 vars(mcsdr).update({name: getattr(mcsdr, name) for name in mcsdr.__all__})
 
@@ -26,6 +26,7 @@ suppress_warnings = ["toc.not_readable"]  # docs/phantom.md may be missing; a pa
 
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
+highlight_language = "text"
 default_role = "literal"  # in docstrings, `x` is code
 html_math_renderer = "mathml"
 

@@ -1,4 +1,4 @@
-"""Draw docs/page.png, the page of `mcsdr serve` with a clip answered: python docs/make_page.py (needs Debian's chromium)"""
+"""Draw docs/page.png, the page of `mcsdr serve` with a clip answered, in Debian's chromium: python docs/make_page.py"""
 
 from __future__ import annotations
 
