@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 CLIP    = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("examples_ybr_color.dcm"))')
 
-.PHONY: demo test lint test-slow test-page test-orthanc figures tables benchmarks bundle picture clean
+.PHONY: demo test lint docs test-slow test-page test-orthanc figures tables benchmarks bundle picture clean
 
 demo: .venv/.ready                 ## set up, and read a real apical four-chamber DICOM
 	$(BIN)/mcsdr predict "$(CLIP)" --report out/demo.html
@@ -28,7 +28,11 @@ test-orthanc: .venv/.ready         ## a report through a real archive; needs Deb
 test-slow: .venv/.ready            ## the longer studies
 	$(BIN)/python -m pytest -m slow
 
-figures: .venv/.ready              ## the figures that the README quotes
+docs: .venv/.ready                 ## the pages, into out/docs; a warning is an error, and nothing is fetched
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d out/doctrees docs out/docs
+	@echo "The pages begin at out/docs/index.html."
+
+figures: .venv/.ready              ## the figures that docs/results.md quotes
 	$(BIN)/mcsdr evaluate phantom-a4c phantom:1000:3 --out out/phantoms
 	$(BIN)/mcsdr evaluate phantom-a4c phantom:1000:3 --without attributes --out out/without-attributes
 	$(BIN)/python benchmarks/prior.py
@@ -50,8 +54,9 @@ bundle: .venv/.ready               ## the model in the package, trained and meas
 	    --long phantom:1000:8:shifted-val:3s --out runs/phantom-varied/calibrated
 	$(BIN)/python benchmarks/bundle.py runs/phantom-varied/calibrated
 
-picture: .venv/.ready
+picture: .venv/.ready              ## the two pictures of the README; needs Debian's chromium
 	$(BIN)/python docs/make_picture.py
+	$(BIN)/python docs/make_page.py
 
 benchmarks: .venv/.ready
 	$(BIN)/mcsdr benchmark posterior --part exactness

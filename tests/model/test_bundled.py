@@ -78,7 +78,7 @@ def test_the_readmes_lines_run(capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(source[1], "README.md", "exec"), {})
     shown = capsys.readouterr().out
     assert "P(EF < 40 %)" in shown
-    assert "medians" in shown
+    assert "90 % between" in shown
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -34,7 +34,7 @@ from mcsdr.model.model import Model
 from mcsdr.nn.network import NetworkSettings, build_network
 from mcsdr.posterior.recalibration import Calibration
 
-FORMAT = 1
+FORMAT = 1  # of model.json; docs/saved-models.md says which versions read it
 GATE = "gate."  # begins the names of the numbers in model.safetensors that are not the network's
 
 
@@ -113,6 +113,14 @@ def load(name_or_folder: str | Path = mcsdr.DEFAULT_MODEL, device: str | torch.d
         raise InvalidModel(f"the model cannot be read: {error}", path=folder) from error
     if hashlib.sha256(weights).hexdigest() != description.get("sha256"):
         raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
+    if description.get("format") != FORMAT:
+        writer = description.get("mcsdr", "of another version")
+        raise InvalidModel(
+            f"it is of format {description.get('format')} and was written by mcsdr {writer}; "
+            f"mcsdr {mcsdr.__version__} reads format {FORMAT}.",
+            path=folder,
+            next_step=f"Load it with mcsdr {writer}.",
+        )
     try:
         model = _rebuilt(description, weights)
     except (KeyError, TypeError, RuntimeError, SafetensorError, ValidationError) as error:
