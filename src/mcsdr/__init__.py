@@ -11,10 +11,8 @@ Research use only; not for diagnosis.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-__version__ = version("mcsdr")
 DEFAULT_MODEL = "phantom-a4c-varied"  # the bundled model that answers unless another is named
 DISCLAIMER = "Research use only; not for diagnosis. A clinician reads the images."
 
@@ -31,6 +29,7 @@ _HOME = {
 __all__ = ["DEFAULT_MODEL", "DISCLAIMER", "__version__", *sorted(_HOME)]
 
 if TYPE_CHECKING:
+    __version__: str
     from mcsdr.io import read_study
     from mcsdr.model import Model, load
     from mcsdr.posterior import Posterior
@@ -39,6 +38,10 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     # torch takes a second to import; a command that only prints its help must not wait for it.
+    if name == "__version__":
+        from importlib.metadata import version  # reads the installed package's description: most of the import's time
+
+        return version("mcsdr")
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'mcsdr' has no attribute {name!r}")

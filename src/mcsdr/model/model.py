@@ -13,7 +13,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,9 @@ from mcsdr.clips.beats import Beats
 from mcsdr.clips.protocol import Group, ProtocolSettings, ViewedFrames, groups
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points
 from mcsdr.diffusion.schedule import angles
-from mcsdr.errors import InvalidModel
+from mcsdr.errors import InvalidModel, did_you_mean
 from mcsdr.files import write_atomically
+from mcsdr.files.shipped import models
 from mcsdr.nn.network import Network, NetworkSettings, build_network, channels_last
 from mcsdr.nn.video_encoder import PLACES
 from mcsdr.posterior import Posterior
@@ -366,11 +366,16 @@ def find(name_or_folder: str | Path) -> Path:
     Raises:
         InvalidModel: there is neither.
     """
-    bundled = Path(str(files("mcsdr") / "pretrained" / str(name_or_folder)))
-    for folder in (Path(name_or_folder), bundled):
-        if (folder / "model.json").is_file():
-            return folder
-    raise InvalidModel("no model.json here, and no bundled model of this name.", path=str(name_or_folder))
+    folder, bundled = Path(name_or_folder), models()
+    if (folder / "model.json").is_file():
+        return folder
+    if str(name_or_folder) in bundled:
+        return bundled[str(name_or_folder)]
+    raise InvalidModel(
+        f"no model.json here, and no bundled model of this name.{did_you_mean(folder.name, bundled)}",
+        path=name_or_folder,
+        next_step=f"Give a folder that `mcsdr train` wrote, or a bundled model: {', '.join(bundled)}.",
+    )
 
 
 def load(name_or_folder: str | Path = mcsdr.DEFAULT_MODEL, device: str | torch.device = "cpu") -> Model:
