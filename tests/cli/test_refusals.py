@@ -13,7 +13,7 @@ from tests.conftest import CONFIGS
 from mcsdr import cli
 from mcsdr.cli import app, extras
 from mcsdr.cli.listening import bound
-from mcsdr.errors import EXTRAS, CannotListen, InvalidCohort, InvalidConfig, McsdrError, MissingExtra
+from mcsdr.errors import EXTRAS, CannotListen, InvalidCohort, InvalidConfig, McsdrError, MissingExtra, UnwritableFile
 
 
 def typed(*words: object) -> None:
@@ -108,6 +108,14 @@ def test_a_taken_port_is_said_at_once(taken: int, tmp_path: Path) -> None:
     with pytest.raises(CannotListen, match="is taken"):
         typed("node", tmp_path / "node", "--port", taken)
     assert not (tmp_path / "node").exists()
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_folder_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for words in (("node", tmp_path / "file" / "box"), ("serve", "--reports", tmp_path / "file" / "box")):
+        with pytest.raises(UnwritableFile, match="cannot be made"):
+            typed(*words, "--port", 0)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Where a service listens, asked before anything slow is begun."""
+"""What a service needs of the machine, asked before anything slow is begun: a port, and a folder of its own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from mcsdr.errors import CannotListen
+from mcsdr.errors import CannotListen, UnwritableFile
 
 CAUSES = {
     errno.EADDRINUSE: ("port {port} of {host} is taken.", None),
@@ -49,3 +50,15 @@ def bound(host: str, port: int) -> socket.socket:
         held.close()
         raise
     return held
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that its owner alone may read.
+
+    Raises:
+        UnwritableFile: it cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnwritableFile(f"the folder cannot be made: {error.strerror}.", path=folder) from error

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from mcsdr import DEFAULT_MODEL
 from mcsdr.cli.extras import need
-from mcsdr.cli.listening import bound, explained
+from mcsdr.cli.listening import bound, explained, make_private
 
 
 def node(
@@ -58,7 +58,8 @@ def node(
     from mcsdr.serve.archive import archive_of
 
     where = archive_of(archive, stow, title)
-    bound(host, port).close()  # a taken port is said before the seconds that a model takes
+    bound(host, port).close()  # what is not to be had is said before the seconds that a model takes
+    make_private(folder)
     from mcsdr.model import load
     from mcsdr.serve.mailroom import Mailroom
     from mcsdr.serve.node import Node

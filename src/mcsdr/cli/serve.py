@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mcsdr import DEFAULT_MODEL, DISCLAIMER
 from mcsdr.cli.extras import need
-from mcsdr.cli.listening import bound
+from mcsdr.cli.listening import bound, make_private
 from mcsdr.errors import InvalidConfig, MissingFile
 
 
@@ -59,7 +59,9 @@ def serve(
     if where is not None and reports is None:
         raise InvalidConfig("reports need a folder to wait in.", next_step="Give --reports FOLDER too.")
     with bound(host, port) as socket:
-        import uvicorn  # only now what takes seconds: a taken port is said at once
+        if reports is not None:
+            make_private(reports)
+        import uvicorn  # only now what takes seconds
 
         from mcsdr.serve.app import create_app
 
