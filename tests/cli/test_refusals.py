@@ -155,6 +155,7 @@ def test_a_model_is_not_calibrated_on_what_it_has_seen(tmp_path: Path, capsys: p
         (("train",), "mcsdr train --list"),
         (("train", "phantom", "--optim.lrr", "1"), "optim.lrr: there is no such setting. Did you mean optim.lr?"),
         (("train", "phantom", "--lr", "1"), "Did you mean optim.lr?"),
+        (("train", "phantom", "--outt", "x"), "Did you mean --out?"),
         (("train", "ours-camus"), "--data.train.root FOLDER"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mcsdr.errors import InvalidConfig
+from mcsdr.errors import InvalidConfig, did_you_mean
 
 SHOWN = 10  # studies that were left out, by name
 
@@ -92,7 +92,7 @@ def _no_setting(word: str) -> InvalidConfig:
     """What is said of a word that is neither a setting with its value nor an option."""
     from mcsdr.training.settings import nearest_setting
 
-    near = nearest_setting(word.lstrip("-"))
+    near = nearest_setting(word.lstrip("-")) or did_you_mean(word, ("--out", "--list"))
     return InvalidConfig(f"{word!r} is not --table.key followed by a value.{near}", next_step="Write --optim.lr 1e-3.")
 
 
