@@ -64,7 +64,7 @@ PLAIN = (
     Try("calibrate phantom-a4c-varied phantom:200:5:varied", 2, "another seed"),
     Try("gate phantom-a4c phantom:20:1 phantom:20:13 --out gated", 2, "was trained on"),
     Try("reproduce camus --root nowhere", 2, "nowhere"),
-    Try("deidentify CLIP copy.dcm", 2, "[identifiable]"),
+    Try("deidentify CLIP copy.dcm", 0, "-> copy.dcm"),
     Try("fhir answers.json", 0, '"resourceType": "Observation"'),
     Try("sr answers.json CLIP report.dcm", 0, "SOP Instance UID"),
     Try("import-official clip.html --dataset camus --out official", 2, "[invalid-model]"),
@@ -101,8 +101,9 @@ def run(words: list[str | Path], place: Path | None = None) -> subprocess.Comple
 
 
 def bare() -> dict[str, str]:
-    """The environment without what would let the checkout in."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {"COLUMNS": "200"}
+    """The environment without what would let the checkout in; one thread, for a busy machine's sake."""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return outside | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
 
 
 def install(binaries: Path, what: str) -> None:
