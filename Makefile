@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 CLIP    = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("examples_ybr_color.dcm"))')
 
-.PHONY: demo test lint docs test-slow test-page test-orthanc figures tables benchmarks bundle picture clean
+.PHONY: demo test help lint docs test-slow test-page test-orthanc test-wheel figures tables benchmarks bundle picture clean
 
 demo: .venv/.ready                 ## set up, and read a real apical four-chamber DICOM
 	$(BIN)/mcsdr predict "$(CLIP)" --report out/demo.html
@@ -12,7 +12,10 @@ demo: .venv/.ready                 ## set up, and read a real apical four-chambe
 test: .venv/.ready lint            ## set up, and pass the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-lint: .venv/.ready
+help:                              ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+lint: .venv/.ready                 ## style, types and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -24,6 +27,9 @@ test-page: .venv/.ready            ## the page in a real browser; needs Debian's
 
 test-orthanc: .venv/.ready         ## a report through a real archive; needs Debian's orthanc and orthanc-dicomweb
 	$(BIN)/python -m pytest -m orthanc tests/integration
+
+test-wheel:                        ## the wheel alone in an empty environment, every command tried; 5 minutes, 2 GB
+	$(PYTHON) benchmarks/wheel.py
 
 test-slow: .venv/.ready            ## the longer studies
 	$(BIN)/python -m pytest -m slow
@@ -58,7 +64,7 @@ picture: .venv/.ready              ## the two pictures of the README; needs Debi
 	$(BIN)/python docs/make_picture.py
 	$(BIN)/python docs/make_page.py
 
-benchmarks: .venv/.ready
+benchmarks: .venv/.ready           ## speed, and the samplers against closed forms
 	$(BIN)/mcsdr benchmark posterior --part exactness
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/rendering.py
@@ -70,5 +76,5 @@ benchmarks: .venv/.ready
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-clean:
+clean:                             ## remove the environment and all that was made
 	rm -rf .venv out runs

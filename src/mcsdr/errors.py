@@ -21,6 +21,8 @@
     │   └── PatientInTwoSplits  what is tested on would have been learnt from
     ├── ChangedRun          a table was begun with another model, other settings or other inputs
     ├── LostWorker          a process that answered clips died
+    ├── MissingExtra        a library that only some commands need is not installed
+    ├── CannotListen        a port is taken, or an address is not this machine's
     ├── TrainingDiverged    the loss is no longer a number
     └── InvalidModel        a model folder is missing a part, or a part was changed
 
@@ -29,7 +31,25 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
+
+# Libraries that only some parts need, and the extra of the package that brings each.
+EXTRAS = {
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "python_multipart": "serve",
+    "pynetdicom": "dicom",
+    "dicomweb_client": "dicom",
+    "zuko": "bench",
+}
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ " Did you mean X?" of the known word that is most like it; nothing where none is."""
+    like = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {like[0]}?" if like else ""
 
 
 class McsdrError(Exception):
@@ -161,7 +181,7 @@ class InvalidConfig(McsdrError):
     """A setting is unknown, of the wrong type or out of range."""
 
     code = "invalid-config"
-    next_step = "Compare the file with configs/phantom.toml, which names every setting."
+    next_step = "Correct it; the command's --help says what it may be."
 
 
 class InvalidCohort(McsdrError):
@@ -206,6 +226,26 @@ class LostWorker(McsdrError):
     next_step = (
         "Run the command again with --workers 1: it goes on where it stopped, and ends at the clip that is to blame."
     )
+
+
+class MissingExtra(McsdrError):
+    """A library that only some parts need is not installed."""
+
+    code = "missing-extra"
+
+    @classmethod
+    def of(cls, module: str) -> MissingExtra:
+        """The error for a module of `EXTRAS`."""
+        return cls(
+            f"this needs {module}, which is not installed.", next_step=f"Run: pip install 'mcsdr[{EXTRAS[module]}]'"
+        )
+
+
+class CannotListen(McsdrError):
+    """A port is taken, or an address is not this machine's."""
+
+    code = "cannot-listen"
+    next_step = "Choose another with --port (0 takes a free one), or end what listens there."
 
 
 class TrainingDiverged(McsdrError):

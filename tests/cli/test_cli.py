@@ -105,19 +105,10 @@ def test_info(folder: Path) -> None:
     [
         (("evaluate", "no-such-model", "phantom:1:1"), "invalid-model"),
         (("info", "no-such-model"), "invalid-model"),
-        (("train", "no-such.toml"), "invalid-config"),
+        (("train", "no-such.toml"), "missing-file"),
     ],
 )
 def test_errors_are_one_paragraph(arguments: tuple[str, ...], code: str) -> None:
     shown = mcsdr(*arguments, check=2).stderr
     assert f"[{code}]" in shown
     assert "Traceback" not in shown
-
-
-def test_help_does_not_wait_for_torch() -> None:
-    source = (
-        "import sys; from mcsdr.cli import app; "
-        "app(['--help'], result_action='return_value'); print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
-    assert done.stdout.endswith("False\n"), done.stderr

@@ -17,7 +17,7 @@ from mcsdr.clips import ClipSettings
 from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.diffusion.denoiser import Pairs, draw_pairs
 from mcsdr.diffusion.sampler import PAPER
-from mcsdr.errors import InvalidConfig
+from mcsdr.errors import InvalidConfig, MissingExtra
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Card, Model, load
 from mcsdr.nn.heads import HEADS, Head
@@ -297,6 +297,6 @@ def test_unknown_heads_are_refused(tmp_path: Path) -> None:
 
 def test_the_flow_without_zuko_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zuko.flows", None)
-    with pytest.raises(InvalidConfig) as refusal:
+    with pytest.raises(MissingExtra) as refusal:
         head("flow")
-    assert "pip install mcsdr[bench]" in refusal.value.next_step
+    assert "pip install 'mcsdr[bench]'" in refusal.value.next_step

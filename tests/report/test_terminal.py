@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 from tests.report.standins import called
@@ -11,7 +12,14 @@ from tests.report.standins import called
 from mcsdr import DISCLAIMER
 from mcsdr.prediction import Failure
 from mcsdr.report import Answer, Refusal
-from mcsdr.report.terminal import histogram, print_results
+from mcsdr.report.terminal import (
+    attributes_line,
+    attributes_of_many,
+    histogram,
+    line_of,
+    print_many,
+    print_results,
+)
 
 
 def printed(results: list[Answer | Refusal], width: int = 80, encoding: str = "utf-8") -> str:
@@ -89,3 +97,51 @@ def test_beats_are_told_with_their_spread(beating: Answer) -> None:
     flat = " ".join(printed([beating]).split())
     spread = beating.record()["beat_spread"]
     assert f"2 beats were read; their medians are 54 to 58 %, SD {spread:.1f} points." in flat
+
+
+def many(results: list[Answer | Refusal], counts: list[str], **told: Any) -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="utf-8")
+    threshold = told.get("threshold")
+    print_many(Console(file=file, width=80), [line_of(result, threshold) for result in results], counts, **told)
+    file.flush()
+    return raw.getvalue().decode()
+
+
+def test_of_many_clips_each_gets_one_line(
+    answer: Answer, two_peaked: Answer, withheld: Answer, failure: Failure
+) -> None:
+    insisted = called(replace(withheld, anyway=True), "anyway.avi")
+    text = many([answer, two_peaked, withheld, insisted, failure], ["5 clips"], threshold=40)
+    lines, record = text.splitlines(), answer.record()
+    low, high = record["interval_90"]
+    share = f"{100 * answer.posterior.prob_below(40):.0f} %"
+    expected = f"apical.dcm  EF {record['median']:.0f} %, 90 % {low:.0f} to {high:.0f} %, P(EF ≤ 40 %) "
+    assert lines[0].startswith(expected)
+    assert lines[0].removeprefix(expected) in (share, "<1 %")
+    assert " or " in lines[1]  # two readings, never their mean
+    assert lines[2] == "still.dcm   no answer: still-picture"
+    assert lines[3].endswith("do not rely on it: still-picture")
+    assert lines[4] == "colour.dcm  failed: not-b-mode"
+    assert "5 clips" in lines
+    flat = " ".join(text.split())
+    assert flat.count(f"still-picture: {withheld.abstained.next_step}") == 1  # type: ignore[union-attr]
+    assert f"not-b-mode: {failure.error.next_step}" in flat
+    assert flat.endswith(DISCLAIMER)
+
+
+def test_attributes_are_told_with_where_they_come_from(answer: Answer, two_peaked: Answer) -> None:
+    record = answer.record()
+    assert attributes_line(record) == "Attributes used: age 63 years, sex F (from the file)."
+    assert attributes_line(record, {"age_years"}) == "Attributes used: age 63 years (as given); sex F (from the file)."
+    assert attributes_line(record, read=("sex",)) == "Attributes used: sex F (from the file)."
+    assert attributes_line(two_peaked.record()) == "Attributes used: none, neither given nor in the file."
+    of_many = [line_of(answer), line_of(two_peaked)]
+    assert attributes_of_many(of_many) == "Attributes used: age (from 1 of 2 files); sex (from 1 of 2 files)."
+
+
+def test_the_probability_of_the_named_threshold_is_told(answer: Answer) -> None:
+    raw = io.StringIO()
+    print_results(Console(file=raw, width=80), [answer], threshold=52)
+    share = f"{100 * answer.posterior.prob_below(52):.0f} %"
+    assert f"EF ≤ 52 % {share} the threshold that was named" in " ".join(raw.getvalue().split())

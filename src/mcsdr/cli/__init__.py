@@ -3,40 +3,86 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
-from cyclopts import App
+from cyclopts import App, Group
 
 import mcsdr
-from mcsdr.errors import McsdrError
+from mcsdr.cli.batch import batch
+from mcsdr.cli.benchmark import benchmark
+from mcsdr.cli.calibrate import calibrate
+from mcsdr.cli.check import check
+from mcsdr.cli.deidentify import deidentify
+from mcsdr.cli.evaluate import evaluate
+from mcsdr.cli.fhir import fhir
+from mcsdr.cli.gate import gate
+from mcsdr.cli.import_official import import_official
+from mcsdr.cli.info import info
+from mcsdr.cli.node import node
+from mcsdr.cli.predict import predict
+from mcsdr.cli.reproduce import reproduce
+from mcsdr.cli.serve import serve
+from mcsdr.cli.simulate import simulate
+from mcsdr.cli.sr import sr
+from mcsdr.cli.train import train
+from mcsdr.errors import EXTRAS, McsdrError, MissingExtra
 
-app = App(
-    name="mcsdr",
-    help="The whole posterior of left-ventricular ejection fraction from an echocardiogram.\n\n"
-    "Research use only; not for diagnosis. A clinician reads the images.",
-    version=mcsdr.__version__,
-)
-COMMANDS = {
-    "predict": "Estimate the posterior of ejection fraction for each clip.",
-    "batch": "Answer every clip of a folder or a list, one row each, and go on where it stopped.",
-    "sr": "Write a result as a DICOM structured report beside its clip.",
-    "fhir": "Print results as FHIR R4 Observations.",
-    "deidentify": "Copy ultrasound DICOM without names, identifiers, dates and text in the picture.",
-    "evaluate": "Measure a model on a cohort: accuracy, CRPS, calibration.",
-    "calibrate": "Recalibrate a model's posteriors on studies that it never saw.",
-    "gate": "Teach a model which clips it must refuse.",
-    "train": "Train a model, or go on with a training that was stopped.",
-    "reproduce": "Repeat the paper's experiment, or ours, on one of the three data sets.",
-    "simulate": "Write synthetic echocardiograms with known ejection fraction.",
-    "check": "Read every row and clip of a data set, and list what is wrong.",
-    "benchmark": "Measure again what this project claims: known posteriors, rivals, real tables, robustness.",
-    "import-official": "Turn a checkpoint that the MCSDR authors released into a model.",
-    "serve": "Drop clips on a page of this machine, or send them by HTTP, and read posteriors.",
-    "node": "Take clips by DICOM C-STORE, and file a structured report on each in an archive.",
-    "info": "Print a model's size, training data, hash and figures.",
+# Every command with an example, by what it is for, in the order of `mcsdr --help`.
+COMMANDS: dict[str, list[tuple[Callable[..., None] | App, str]]] = {
+    "Read": [
+        (predict, "mcsdr predict clip.dcm --age 63 --sex F --report clip.html"),
+        (batch, "mcsdr batch exams/ answers.csv --workers 2"),
+        (info, "mcsdr info --list"),
+    ],
+    "Serve and exchange": [
+        (serve, "mcsdr serve --port 8765"),
+        (node, "mcsdr node /var/lib/mcsdr --archive ARCHIVE@pacs.local:104"),
+        (sr, "mcsdr sr answers.json clip.dcm report.dcm"),
+        (fhir, "mcsdr fhir answers.json clip.dcm --subject Patient/17"),
+        (deidentify, "mcsdr deidentify exams/ copies/"),
+    ],
+    "Data": [
+        (check, "mcsdr check /data/EchoNet-Dynamic --out out/check"),
+        (simulate, "mcsdr simulate out/phantoms --layout camus --n 20"),
+    ],
+    "Research": [
+        (train, "mcsdr train phantom --optim.epochs 4 --out runs/phantom"),
+        (evaluate, "mcsdr evaluate phantom-a4c phantom:200:9 --out out/evaluation"),
+        (calibrate, "mcsdr calibrate runs/phantom/model /data/own --split val"),
+        (gate, "mcsdr gate runs/phantom/model phantom:600:12 phantom:800:13 --out gated"),
+        (reproduce, "mcsdr reproduce camus --root /data/CAMUS --reduced"),
+        (benchmark, "mcsdr benchmark posterior --part exactness --quick"),
+        (import_official, "mcsdr import-official best.pth --dataset camus --out model"),
+    ],
 }
-for command, summary in COMMANDS.items():
-    module = command.replace("-", "_")
-    app.command(f"mcsdr.cli.{module}:{module}", name=command, help=summary)
+
+
+def _app() -> App:
+    whole = App(
+        name="mcsdr",
+        help=f"The whole posterior of left-ventricular ejection fraction from an echocardiogram.\n\n{mcsdr.DISCLAIMER}",
+        help_epilogue="Every command explains itself: `mcsdr predict --help`",
+        version=lambda: mcsdr.__version__,
+    )
+    place = 0
+    for title, commands in COMMANDS.items():
+        group = Group.create_ordered(title)
+        for command, example in commands:
+            place += 1
+            given: dict[str, Any] = {"group": group, "sort_key": place, "help_epilogue": f"Example: `{example}`"}
+            if isinstance(command, App):
+                command.group, command.sort_key, command.help_epilogue = given.values()
+                whole.command(command)
+            else:
+                whole.command(command, **given)
+    about = Group.create_ordered("About mcsdr")
+    for flag in (*whole.help_flags, *whole.version_flags):
+        whole[flag].group = about
+    return whole
+
+
+app = _app()
 
 
 def main() -> None:
@@ -44,11 +90,20 @@ def main() -> None:
     try:
         app()
     except McsdrError as error:
-        print(f"mcsdr: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(error)
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            raise
+        _refuse(MissingExtra.of(module))
     except BrokenPipeError:  # whoever read the output, `head` say, has had enough
         sys.stdout = None  # nothing more to flush
         sys.exit(1)
     except KeyboardInterrupt:
         print("mcsdr: interrupted; what was finished is on disk.", file=sys.stderr)
         sys.exit(130)
+
+
+def _refuse(error: McsdrError) -> None:
+    print(f"mcsdr: {error}", file=sys.stderr)
+    sys.exit(2)

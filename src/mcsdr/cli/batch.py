@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -65,6 +64,7 @@ def batch(
     restart
         Begin anew, over the table of an earlier batch.
     """
+    from mcsdr.cli.progress import bar
     from mcsdr.diffusion.sampler import preset
     from mcsdr.prediction.batch import Asked, inputs_of, run
 
@@ -72,23 +72,11 @@ def batch(
         raise InvalidConfig("the table would be written over the list.", path=out, next_step="Name another table.")
     inputs = inputs_of(source)
     asked = Asked(str(model), preset(sampler, seed) if sampler else None, threshold, answer_anyway, folders)
-    with _progress(len(inputs)) as said:
+    with bar("clips", len(inputs)) as said:
         tally = run(inputs, out, asked, workers=workers, restart=restart, said=said)
     _print(tally, out)
     if tally.failed:
         sys.exit(1)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error that is told how many rows there are."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("clips"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("clips", total=total)
-        yield lambda rows: bar.update(task, completed=rows)
 
 
 def _print(tally: Tally, out: Path) -> None:
@@ -96,9 +84,18 @@ def _print(tally: Tally, out: Path) -> None:
     from mcsdr import DISCLAIMER
 
     print(f"{tally.rows} rows in {out.name}: {tally.answered} answered")
-    for kind in ("insisted", "abstained", "failed"):
-        codes = getattr(tally, kind)
+    for line in others(tally):
+        print(line)
+    print(DISCLAIMER)
+
+
+def others(tally: Tally) -> Iterator[str]:
+    """A line for each kind of input that was not plainly answered, with its codes and how many there are of each."""
+    for kind, codes in (
+        ("answered anyway", tally.insisted),
+        ("abstained", tally.abstained),
+        ("failed", tally.failed),
+    ):
         if codes:
             each = ", ".join(f"{code} {count}" for code, count in sorted(codes.items()))
-            print(f"{codes.total():>6} {'answered anyway' if kind == 'insisted' else kind}: {each}")
-    print(DISCLAIMER)
+            yield f"{codes.total():>6} {kind}: {each}"

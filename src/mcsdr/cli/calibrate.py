@@ -61,7 +61,7 @@ def calibrate(
     """
     from rich.console import Console
 
-    from mcsdr.cli.evaluate import progress
+    from mcsdr.cli.progress import bar
     from mcsdr.datasets import CohortSpec, open_cohort
     from mcsdr.evaluation.calibration import calibrate as fit
     from mcsdr.evaluation.calibration import refuse_seen
@@ -75,7 +75,7 @@ def calibrate(
     for one in both:
         refuse_seen(estimator.card, one)
     studies = sum(len(open_cohort(one)) for one in both)
-    with progress(" and ".join(one.describe() for one in both), studies) as advance:
+    with bar(" and ".join(one.describe() for one in both), studies) as advance:
         result = fit(estimator, spec, long=longer, seed=seed, max_bad=max_bad, advance=advance)
     _deliver(Console(width=None if Console().is_terminal else 160), result, model, folder)
 

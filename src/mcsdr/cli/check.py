@@ -46,21 +46,19 @@ def check(
         Which fold is tested on, for data sets that come in folds.
     """
     from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
+    from mcsdr.cli.progress import bar
     from mcsdr.datasets.check import check_cohort
     from mcsdr.errors import PatientInTwoSplits
 
     cohort = _open(data, fold)
-    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("clips", total=None)
+    with bar("clips") as advance:
         found = check_cohort(
             cohort,
             journal=out / "journal.jsonl",
             workers=workers or os.cpu_count() or 1,
             clips=clips,
-            advance=lambda done, total: progress.update(task, completed=done, total=total),
+            advance=advance,
         )
     found.write(out)
     show(found, Console())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -70,6 +68,7 @@ def evaluate(
     """
     from rich.console import Console
 
+    from mcsdr.cli.progress import bar
     from mcsdr.datasets import CohortSpec, open_cohort
     from mcsdr.diffusion.sampler import preset
     from mcsdr.evaluation import evaluate as measure
@@ -79,7 +78,7 @@ def evaluate(
     estimator = load(model)
     spec = CohortSpec.parse(data, split, views=views, fold=fold)
     cohort = open_cohort(spec)
-    with progress(spec.describe(), len(cohort)) as advance:
+    with bar(spec.describe(), len(cohort)) as advance:
         result = measure(
             estimator,
             cohort,
@@ -94,17 +93,6 @@ def evaluate(
     console.print(estimator.card.notice)
     result.write(out, footer=estimator.card.notice)
     console.print(f"Written to {out}: studies.csv, subgroups.csv, metrics.json and figures.", markup=False)
-
-
-@contextmanager
-def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on the error stream, and what moves it."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda done: progress.update(task, completed=done)
 
 
 def _show(console: Console, result: Evaluation) -> None:

@@ -10,6 +10,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from mcsdr import DEFAULT_MODEL
+from mcsdr.cli.extras import need
+from mcsdr.cli.listening import bound, explained, make_private
 
 
 def node(
@@ -52,16 +54,23 @@ def node(
     model
         A bundled model's name or a folder that `mcsdr train` wrote.
     """
-    from mcsdr.model import load
+    need("dicom")
     from mcsdr.serve.archive import archive_of
+
+    where = archive_of(archive, stow, title)
+    bound(host, port).close()  # what is not to be had is said before the seconds that a model takes
+    make_private(folder)
+    from mcsdr.model import load
     from mcsdr.serve.mailroom import Mailroom
     from mcsdr.serve.node import Node
     from mcsdr.serve.postman import Postman
     from mcsdr.serve.sandbox import Reader
 
-    where, estimator, reader = archive_of(archive, stow, title), load(model), Reader()
+    estimator, reader = load(model), Reader()
     mailroom = Mailroom(folder, estimator, reader, quiet_s=quiet, say=lambda line: print(line, flush=True))
-    entity, postman = Node(mailroom, title=title, host=host, port=port, callers=caller), Postman(mailroom, where)
+    with explained(host, port):
+        entity = Node(mailroom, title=title, host=host, port=port, callers=caller)
+    postman = Postman(mailroom, where)
     postman.start()
     print(f"{title} listens on {host}:{entity.port} (Ctrl-C ends it)", flush=True)
     print(estimator.card.notice, flush=True)

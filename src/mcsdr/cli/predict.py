@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from mcsdr import DEFAULT_MODEL
-from mcsdr.errors import InvalidConfig
+from mcsdr.errors import InvalidConfig, McsdrError
 
 if TYPE_CHECKING:
+    from mcsdr.cli.timing import Stopwatch
     from mcsdr.model import Answer
     from mcsdr.prediction import Failure
+    from mcsdr.report.terminal import Line
 
 
 def predict(
@@ -40,7 +42,8 @@ def predict(
 ) -> None:
     """Estimate the posterior of ejection fraction for each clip.
 
-    Every input gives one result or one error with a next step; the exit status is 1 if any failed. A clip that should
+    One clip is answered at length; of a folder each clip gets a line, and a summary says what became of all. Every
+    input gives one result or one error with a next step; the exit status is 1 if any failed. A clip that should
     not be relied on (no heartbeat, not the view that the model reads, unlike what it has learnt from, an interval too
     wide, two peaks) gets no number but the reason and what to do next. To abstain is no failure: the exit status is 0.
     A clip longer than 1.3 seconds is read by all its heartbeats.
@@ -80,38 +83,80 @@ def predict(
     from mcsdr.cli.timing import Stopwatch
     from mcsdr.diffusion.sampler import preset
     from mcsdr.model import load
-    from mcsdr.prediction import Failure
     from mcsdr.prediction import predict as answers
+    from mcsdr.report import printable
+    from mcsdr.report.terminal import ATTRIBUTES
 
     write = None if report is None else _writer(report)
     watch = Stopwatch()
     watch.lap("import")
     estimator = load(model)
     watch.lap("load model")
-    results = list(
-        answers(
-            paths,
-            estimator,
-            age=age,
-            sex=sex,
-            weight=weight,
-            height=height,
-            frame_rate_hz=frame_rate,
-            sampler=preset(sampler, seed) if sampler else None,
-            threshold=threshold,
-            anyway=answer_anyway,
-        )
+    files = list(_each(paths))
+    answered = answers(
+        files,
+        estimator,
+        age=age,
+        sex=sex,
+        weight=weight,
+        height=height,
+        frame_rate_hz=frame_rate,
+        sampler=preset(sampler, seed) if sampler else None,
+        threshold=threshold,
+        anyway=answer_anyway,
     )
-    for result in results:
-        if not isinstance(result, Failure):
-            watch.add(result.seconds)
+    kept, lines = _worked_through(answered, len(files), threshold, watch, keep=write is not None)
     if write is not None:  # files first: whoever reads the words, `head` say, may have had enough of them
-        write(results)
-    _deliver(results, as_json=json_, table=csv_)
+        write(kept)
+    if csv_ is not None:
+        _write_table(csv_, lines)
+    if json_:
+        json.dump([line.record for line in lines], sys.stdout, indent=2)
+        print()
+    else:
+        values = zip(ATTRIBUTES, (age, sex, weight, height), strict=True)
+        given = [name for name, value in values if value is not None]
+        _print(kept, lines, threshold=threshold, given=given, read=estimator.statistics.names)
+    for what, file in (("report", report), ("table", csv_)):
+        if file is not None:
+            print(f"The {what} is in {printable(str(file))}.", file=sys.stderr if json_ else sys.stdout)
     if timings:
         watch.print(sys.stderr)
-    if any(isinstance(result, Failure) for result in results):
+    if any(line.record["error"] for line in lines):
         sys.exit(1)
+
+
+def _each(paths: Sequence[Path]) -> Iterator[Path]:
+    """Every clip of the files and folders; what holds none stays, so that it fails in its place."""
+    from mcsdr.io import find_clips
+
+    for path in paths:
+        try:
+            found = find_clips(path)
+        except McsdrError:
+            found = []
+        yield from found or [path]
+
+
+def _worked_through(
+    answered: Iterable[Answer | Failure], count: int, threshold: float | None, watch: Stopwatch, *, keep: bool
+) -> tuple[list[Answer | Failure], list[Line]]:
+    """The results with their frames, of one clip or where they are to be kept, and the line of each; with a bar."""
+    from mcsdr.cli.progress import bar
+    from mcsdr.prediction import Failure
+    from mcsdr.report.terminal import line_of
+
+    kept, lines = [], []
+    with bar("clips", count) as advance:
+        for result in answered:
+            lines.append(line_of(result, threshold))
+            if keep or count == 1:  # the frames of a folder would fill the memory
+                kept.append(result)
+            if not isinstance(result, Failure):
+                watch.add(result.seconds)
+            if count > 1:
+                advance(len(lines))
+    return kept, lines
 
 
 def _writer(report: Path) -> Callable[[Sequence[Answer | Failure]], None]:
@@ -134,18 +179,27 @@ def _writer(report: Path) -> Callable[[Sequence[Answer | Failure]], None]:
             )
 
 
-def _deliver(results: Sequence[Answer | Failure], *, as_json: bool, table: Path | None) -> None:
-    """Write the table if one was asked for, and print the answers, as words or as JSON."""
-    from rich.console import Console
-
+def _write_table(file: Path, lines: Sequence[Line]) -> None:
+    """The records as rows."""
     from mcsdr.files import write_table
     from mcsdr.prediction.rows import COLUMNS, cells_of
-    from mcsdr.report.terminal import print_results
 
-    if table is not None:
-        write_table(table, COLUMNS, (cells_of(result.record()).values() for result in results))
-    if as_json:
-        json.dump([result.record() for result in results], sys.stdout, indent=2)
-        print()
-    else:
-        print_results(Console(), results)
+    write_table(file, COLUMNS, (cells_of(line.record).values() for line in lines))
+
+
+def _print(kept: Sequence[Answer | Failure], lines: Sequence[Line], **told: Any) -> None:
+    """One clip at length; of several a line each, how many were answered, and what to do about the others."""
+    from rich.console import Console
+
+    from mcsdr.cli.batch import others
+    from mcsdr.prediction.batch import Tally
+    from mcsdr.prediction.rows import cells_of
+    from mcsdr.report.terminal import print_many, print_results
+
+    if len(lines) == 1:
+        print_results(Console(), kept, **told)
+        return
+    tally = Tally()
+    for line in lines:
+        tally.add(cells_of(line.record))
+    print_many(Console(), lines, [f"{tally.rows} clips: {tally.answered} answered", *others(tally)], **told)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mcsdr import DEFAULT_MODEL
+from mcsdr import DEFAULT_MODEL, DISCLAIMER
+from mcsdr.cli.extras import need
+from mcsdr.cli.listening import bound, make_private
+from mcsdr.errors import InvalidConfig, MissingFile
 
 
 def serve(
@@ -40,10 +43,9 @@ def serve(
     stow
         Where they go by STOW-RS, as http://HOST:PORT/dicom-web. With neither they stay in REPORTS/outbox.
     """
-    import uvicorn
-
-    from mcsdr.errors import InvalidConfig
-    from mcsdr.serve.app import create_app
+    need("serve")
+    if archive or stow:
+        need("dicom")
     from mcsdr.serve.archive import archive_of
     from mcsdr.serve.guard import LOOPBACK
 
@@ -56,19 +58,22 @@ def serve(
     where = archive_of(archive, stow, "MCSDR")
     if where is not None and reports is None:
         raise InvalidConfig("reports need a folder to wait in.", next_step="Give --reports FOLDER too.")
-    app = create_app(model, token=token, hosts=(*LOOPBACK, host), line=line, reports=reports, archive=where)
-    config = uvicorn.Config(app, host=host, port=port, access_log=False, log_level="warning", server_header=False)
-    server = uvicorn.Server(config)
-    with config.bind_socket() as socket:
+    with bound(host, port) as socket:
+        if reports is not None:
+            make_private(reports)
+        import uvicorn  # only now what takes seconds
+
+        from mcsdr.serve.app import create_app
+
+        app = create_app(model, token=token, hosts=(*LOOPBACK, host), line=line, reports=reports, archive=where)
+        config = uvicorn.Config(app, access_log=False, log_level="warning", server_header=False)
         shown = f"[{host}]" if ":" in host else host
         print(f"mcsdr listens on http://{shown}:{socket.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)
-        print("Research use only; not for diagnosis. A clinician reads the images.", flush=True)
-        server.run(sockets=[socket])
+        print(DISCLAIMER, flush=True)
+        uvicorn.Server(config).run(sockets=[socket])
 
 
 def _token(path: Path) -> str:
-    from mcsdr.errors import InvalidConfig, MissingFile
-
     if not path.is_file():
         raise MissingFile("there is no such file", path=path)
     token = path.read_text().strip()

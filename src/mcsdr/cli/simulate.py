@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from typing import Literal
 
 # As in mcsdr.phantom.layouts, which is imported only when the command runs.
 Layout = Literal["echonet-dynamic", "echonet-pediatric", "camus", "camus-mhd"]
@@ -48,26 +45,9 @@ def simulate(
     quirks
         Plant the oddities of the published data: names, blanks, reversed sequences and the like.
     """
+    from mcsdr.cli.progress import bar
     from mcsdr.phantom.layouts import write_layout
 
-    with _progress() as progress:
-        task = progress.add_task("phantoms", total=n)
-        write_layout(
-            layout,
-            out,
-            n,
-            seed,
-            seconds=seconds,
-            scale=scale,
-            quirks=quirks,
-            advance=lambda done: progress.update(task, completed=done),
-        )
+    with bar("phantoms", n) as advance:
+        write_layout(layout, out, n, seed, seconds=seconds, scale=scale, quirks=quirks, advance=advance)
     print(f"{n} synthetic patients in {out} ({WRITTEN[layout]}). No patient was examined.")
-
-
-def _progress() -> Progress:
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))

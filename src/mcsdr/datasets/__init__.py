@@ -158,7 +158,10 @@ def open_cohort(spec: CohortSpec) -> Sequence[Study]:
             return MimicIvEcho(root, spec.split)
         case CohortSpec(kind="table", root=Path() as root):
             return ClipTable(root, spec.split, **views)
-    raise InvalidConfig(f"a {spec.kind} cohort needs {'n and seed' if spec.kind == 'phantom' else 'root'}.")
+    lacks, step = "root", "Name its folder; for a training with --data.train.root FOLDER --data.val.root FOLDER."
+    if spec.kind == "phantom":
+        lacks, step = "n and seed", "Write phantom:1000:7; for a training set data.train.n and data.train.seed."
+    raise InvalidConfig(f"a {spec.kind} cohort needs {lacks}.", next_step=step)
 
 
 def fingerprint(spec: CohortSpec, cohort: Sequence[Study]) -> str:

@@ -19,11 +19,12 @@ from typing import Any, Literal, get_args
 
 import mcsdr
 from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
-from mcsdr.errors import InvalidConfig, MissingFile
+from mcsdr.errors import InvalidConfig
 from mcsdr.evaluation.comparison import Comparison, Measured
 from mcsdr.evaluation.measures import column, measure_subgroups, patients_of
 from mcsdr.evaluation.run import evaluate
 from mcsdr.files import write_atomically
+from mcsdr.files.shipped import recipe
 from mcsdr.report import figures
 from mcsdr.training import Watcher, train
 from mcsdr.training.settings import TrainSettings, read_settings
@@ -47,20 +48,6 @@ class Job:
     def done(self) -> bool:
         """Whether its evaluation is on disk."""
         return (self.folder / "evaluation" / "metrics.json").exists()
-
-
-def recipe(name: str) -> Path:
-    """The settings file of an experiment, from the package or from the repository that it runs in.
-
-    Raises:
-        MissingFile: there is none of this name.
-    """
-    inside = Path(mcsdr.__file__).parent / "configs" / f"{name}.toml"
-    beside = Path(mcsdr.__file__).parents[2] / "configs" / f"{name}.toml"
-    for path in (inside, beside):
-        if path.is_file():
-            return path
-    raise MissingFile(f"there is no experiment named {name!r}", path=inside)
 
 
 def reductions(preset: Preset) -> list[Path]:

@@ -1,7 +1,8 @@
 """What the operating system is asked for: files written in one piece or not at all, and pools of processes.
 
-`writing` holds atomic writes, tables and hashes; `workers` the one kind of process pool. Whatever writes a file uses
-`write_atomically`, so that a killed run leaves the old file or the new one.
+`writing` holds atomic writes, tables and hashes; `workers` the one kind of process pool; `shipped` finds the models and
+experiments that come with the package. Whatever writes a file uses `write_atomically`, so that a killed run leaves the
+old file or the new one.
 """
 
 from mcsdr.files.writing import csv_bytes, sha256_of, write_atomically, write_table

@@ -13,7 +13,7 @@ Whatever has to do with when not to answer lives in `mcsdr.abstention`; networks
 from mcsdr.model.answer import Answer, Answers, BeatAnswer, Encoded, conclude, encode
 from mcsdr.model.card import Card
 from mcsdr.model.model import Flow, Model
-from mcsdr.model.storage import bundled, find, load
+from mcsdr.model.storage import find, load
 from mcsdr.model.video_tokens import VideoTokens
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Flow",
     "Model",
     "VideoTokens",
-    "bundled",
     "conclude",
     "encode",
     "find",

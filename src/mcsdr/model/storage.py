@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,9 @@ from mcsdr.clips import ClipSettings
 from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.clips.protocol import ProtocolSettings
 from mcsdr.diffusion.sampler import SamplerSettings
-from mcsdr.errors import InvalidModel
+from mcsdr.errors import InvalidModel, did_you_mean
 from mcsdr.files import write_atomically
+from mcsdr.files.shipped import models
 from mcsdr.model.card import Card
 from mcsdr.model.model import Model
 from mcsdr.nn.network import NetworkSettings, build_network
@@ -70,26 +70,22 @@ def weights_of(model: Model) -> bytes:
     return weights
 
 
-def bundled() -> dict[str, Path]:
-    """The models that come with the package: name to folder."""
-    root = Path(str(files("mcsdr") / "pretrained"))
-    return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / "model.json").is_file()}
-
-
 def find(name_or_folder: str | Path) -> Path:
     """The folder of a bundled model's name or of a path.
 
     Raises:
         InvalidModel: there is neither.
     """
-    folder = Path(name_or_folder)
+    folder, bundled = Path(name_or_folder), models()
     if (folder / "model.json").is_file():
         return folder
-    if str(name_or_folder) in bundled():
-        return bundled()[str(name_or_folder)]
-    cause = "no model.json here, and no bundled model of this name."
-    step = f"Bundled are {' and '.join(bundled())}; a folder that `mcsdr train` wrote will do too."
-    raise InvalidModel(cause, path=str(name_or_folder), next_step=step)
+    if str(name_or_folder) in bundled:
+        return bundled[str(name_or_folder)]
+    raise InvalidModel(
+        f"no model.json here, and no bundled model of this name.{did_you_mean(folder.name, bundled)}",
+        path=name_or_folder,
+        next_step=f"Give a folder that `mcsdr train` wrote, or a bundled model: {', '.join(bundled)}.",
+    )
 
 
 def load(name_or_folder: str | Path = mcsdr.DEFAULT_MODEL, device: str | torch.device = "cpu") -> Model:

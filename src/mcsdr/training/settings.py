@@ -7,6 +7,8 @@ can be given anew by its dotted name: `read_settings(path, {"optim.lr": "5e-4"})
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +18,11 @@ from mcsdr.clips import ClipSettings
 from mcsdr.clips.protocol import ProtocolSettings
 from mcsdr.datasets import CohortSpec
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings
-from mcsdr.errors import InvalidConfig
+from mcsdr.errors import InvalidConfig, did_you_mean
 from mcsdr.nn.network import NetworkSettings
 from mcsdr.training.objective import DropoutSettings
+
+COMPARE = "Compare it with the experiments that ship with the package: `mcsdr train --list`."
 
 
 class Settings(BaseModel):
@@ -116,18 +120,52 @@ def read_settings(path: Path, overrides: dict[str, str] | None = None, *over: Pa
         try:
             _lay_over(tables, tomllib.loads(file.read_text()))
         except (OSError, tomllib.TOMLDecodeError) as error:
-            raise InvalidConfig(f"the settings cannot be read: {error}", path=file) from error
+            raise InvalidConfig(f"the settings cannot be read: {error}", path=file, next_step=COMPARE) from error
     for key, value in (overrides or {}).items():
-        *parents, leaf = key.split(".")
-        table = tables
-        for parent in parents:
-            table = table.setdefault(parent, {})
-        table[leaf] = _toml_value(value)
+        _lay_over(tables, _nested(key, _toml_value(value)))
     try:
         return TrainSettings.model_validate(tables)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InvalidConfig(problems, path=path) from error
+        problems = "; ".join(_problem(".".join(map(str, e["loc"])), e["type"], e["msg"]) for e in error.errors())
+        raise InvalidConfig(problems, path=path, next_step=COMPARE) from error
+
+
+def setting_names() -> list[str]:
+    """Every setting by its dotted name, such as "optim.lr"."""
+    return list(_names(TrainSettings))
+
+
+def nearest_setting(name: str) -> str:
+    """ " Did you mean X?" of the setting of this name in another table, or else of what is spelt most like it."""
+    known = setting_names()
+    namesakes = [one for one in known if one.rpartition(".")[2] == name.rpartition(".")[2]]
+    if namesakes:
+        return did_you_mean(name, namesakes) or f" Did you mean {namesakes[0]}?"
+    tables = {one.rpartition(".")[0] for one in known}
+    return did_you_mean(name, tables | set(known) if "." in name else tables)
+
+
+def _names(settings: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _names(field.annotation, f"{prefix}{name}.")
+        elif is_dataclass(field.annotation):
+            yield from (f"{prefix}{name}.{part.name}" for part in fields(field.annotation))
+        else:
+            yield prefix + name
+
+
+def _problem(name: str, kind: str, message: str) -> str:
+    """One fault of a file in words; of a name that is unknown also the nearest that is known."""
+    unknown = kind in ("extra_forbidden", "unexpected_keyword_argument")
+    return f"{name}: there is no such setting.{nearest_setting(name)}" if unknown else f"{name}: {message}"
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    """{"optim": {"lr": value}} of "optim.lr"."""
+    for name in reversed(key.split(".")):
+        value = {name: value}
+    return dict(value)
 
 
 def _lay_over(tables: dict[str, Any], others: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ from mcsdr.evaluation.evidence.subsets import (
     video_alone,
 )
 from mcsdr.evaluation.evidence.tower import attribute_weights, prior_distances, tower_gap, tower_table
-from mcsdr.evaluation.reproduction import recipe
+from mcsdr.files.shipped import recipe
 from mcsdr.metrics.scores import StudyScores
 from mcsdr.model import Model
 from mcsdr.phantom import people

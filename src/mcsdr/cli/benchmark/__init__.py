@@ -5,6 +5,8 @@ A size that is not given is the benchmark's own, so that the plain command repea
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cyclopts import App
 
 from mcsdr.cli.benchmark.heads import heads
@@ -16,6 +18,19 @@ from mcsdr.cli.benchmark.robustness import robustness
 from mcsdr.cli.benchmark.scale import scale
 from mcsdr.cli.benchmark.uci import uci
 
-benchmark = App(name="benchmark")
-for command in (posterior, heads, uci, missing, realism, robustness, scale, refusals):
-    benchmark.command(command)
+EXAMPLES: dict[Callable[..., None], str] = {
+    posterior: "posterior --part exactness --quick",
+    heads: "heads --rival mdn --quick",
+    uci: "uci /data/UCI --dataset yacht",
+    missing: "missing --quick",
+    realism: "realism --clip clip.dcm --quick",
+    robustness: "robustness --quick",
+    scale: "scale --quick",
+    refusals: "refusals --quick",
+}
+
+benchmark = App(
+    name="benchmark", help="Measure again what this project claims: known posteriors, rivals, real tables, robustness."
+)
+for command, example in EXAMPLES.items():
+    benchmark.command(command, help_epilogue=f"Example: `mcsdr benchmark {example}`")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcsdr.cli.benchmark.common import Flag, Names, folder_of, given, publish
+from mcsdr.cli.extras import need
 
 if TYPE_CHECKING:
     from mcsdr.evaluation.evidence.record import Report
@@ -58,6 +59,8 @@ def heads(
     quick
         Tiny sizes, to see that it runs; the figures mean nothing.
     """
+    if "flow" in (rival or ["flow"]):
+        need("bench")
     from mcsdr.evaluation.evidence import rivals
 
     tiny = {"train": 64, "val": 8, "calibration": 40, "test": 16, "epochs": 1} if quick else {}

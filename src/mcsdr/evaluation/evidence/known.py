@@ -26,8 +26,8 @@ from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.errors import InvalidCohort, InvalidConfig
 from mcsdr.evaluation.evidence.jobs import SEEDS_OF_KNOWN, trained
 from mcsdr.evaluation.evidence.record import Cell, Report, Say, Table, met
-from mcsdr.evaluation.reproduction import recipe
 from mcsdr.files import write_table
+from mcsdr.files.shipped import recipe
 from mcsdr.metrics import known
 from mcsdr.metrics.calibration import coverage, pit_ks
 from mcsdr.metrics.known import KnownScores

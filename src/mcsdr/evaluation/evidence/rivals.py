@@ -28,7 +28,7 @@ from mcsdr.errors import InvalidConfig
 from mcsdr.evaluation.evidence.contest import OURS, PAPERS, PAPERS_OWN, Answers, Contest, Contestant, targets_table
 from mcsdr.evaluation.evidence.jobs import cohort_spec, seeds_of, trained
 from mcsdr.evaluation.evidence.record import Report, Say
-from mcsdr.evaluation.reproduction import recipe
+from mcsdr.files.shipped import recipe
 from mcsdr.metrics.known import mixture
 from mcsdr.model import Model, load
 from mcsdr.nn.heads import card

@@ -17,7 +17,7 @@ import numpy as np
 from mcsdr.datasets import CohortSpec
 from mcsdr.evaluation.evidence.jobs import trained
 from mcsdr.evaluation.evidence.record import Cell, Report, Say, Table
-from mcsdr.evaluation.reproduction import recipe
+from mcsdr.files.shipped import recipe
 from mcsdr.metrics.bootstrap import cluster_bootstrap_mean
 from mcsdr.metrics.calibration import pit_ks
 from mcsdr.metrics.scores import StudyScores

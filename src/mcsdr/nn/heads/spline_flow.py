@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mcsdr.diffusion.denoiser import Pairs
 from mcsdr.diffusion.target import BoundedResidual
-from mcsdr.errors import InvalidConfig
+from mcsdr.errors import MissingExtra
 from mcsdr.nn.heads.head import Head, of_logit
 from mcsdr.nn.layers import Condition
 
@@ -29,7 +29,7 @@ class SplineFlow(Head):
     """Neural spline flow by maximum likelihood.
 
     Raises:
-        InvalidConfig: zuko is not installed.
+        MissingExtra: zuko is not installed.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -37,7 +37,7 @@ class SplineFlow(Head):
         try:
             from zuko.flows import NSF
         except ImportError as error:
-            raise InvalidConfig('The head "flow" needs zuko.', next_step="Run: pip install mcsdr[bench]") from error
+            raise MissingExtra.of("zuko") from error
         self.norm = nn.LayerNorm(width)
         self.flow = NSF(features=1, context=width, transforms=TRANSFORMS, hidden_features=HIDDEN)
 

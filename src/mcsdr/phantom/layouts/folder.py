@@ -46,7 +46,8 @@ def begin(out: Path, layout: str, n: int, seed: int, quirks: bool) -> None:
         InvalidConfig: nobody to simulate, or a negative seed.
     """
     if n < 1 or seed < 0:
-        raise InvalidConfig(f"{n} phantoms of seed {seed}: n must be at least 1 and the seed at least 0.")
+        cause = f"{n} phantoms of seed {seed}: n must be at least 1 and the seed at least 0."
+        raise InvalidConfig(cause, next_step="Choose numbers such as 100 and 0.")
     found = [name for name in MARKS if (out / name).exists()]
     if found:
         cause = f"this folder already holds a data set ({', '.join(found)}), whole or begun."
