@@ -22,8 +22,6 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mcsdr import moved
-
 __version__ = "0.1.0"
 DEFAULT_MODEL = "phantom-a4c-varied"  # the bundled model that answers unless another is named
 DISCLAIMER = "Research use only; not for diagnosis. A clinician reads the images."
@@ -65,7 +63,38 @@ if TYPE_CHECKING:
     from mcsdr.prediction import predict
     from mcsdr.study import Attributes, Clip, Study, View
 
-sys.meta_path.append(moved.Finder())
+# Where the modules of earlier versions are now.
+_MOVED = {
+    **dict.fromkeys(("modes", "monotone", "normal", "pooling", "recalibration"), "posterior"),
+    **dict.fromkeys(("attributes", "beats", "protocol"), "clips"),
+    **dict.fromkeys(("familiarity", "gates"), "abstention"),
+    **dict.fromkeys(("cache", "checkpoint", "feed", "objective", "settings", "tokens"), "training"),
+    **dict.fromkeys(("asking", "calibration", "comparison", "gating", "measures", "reproduction"), "evaluation"),
+    **dict.fromkeys(("batch", "rows"), "prediction"),
+    **dict.fromkeys(("interop.official", "interop.torch_checkpoint"), "training.weights"),
+    **{"workers": "files", "heads": "nn", "corruptions": "phantom"},
+}
+_RENAMED = {"benchmark": "evaluation.evidence", "interop.weights": "training.weights.published"}
+
+
+class _Moved:
+    """The last finder of modules to be asked: it finds none, and names the new place of one that has moved."""
+
+    @staticmethod
+    def find_spec(fullname: str, path: Any = None, target: Any = None) -> None:
+        """None for all but a moved module.
+
+        Raises:
+            ImportError: the module has moved.
+        """
+        places = {old: f"{room}.{old.rpartition('.')[2]}" for old, room in _MOVED.items()} | _RENAMED
+        for old, new in places.items():
+            if f"{fullname}.".startswith(f"mcsdr.{old}."):
+                rest = fullname.removeprefix(f"mcsdr.{old}")
+                raise ImportError(f"{fullname} is now mcsdr.{new}{rest}", name=fullname)
+
+
+sys.meta_path.append(_Moved)
 
 
 def __getattr__(name: str) -> Any:
