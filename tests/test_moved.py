@@ -30,7 +30,7 @@ def test_an_earlier_path_works_or_names_the_new_one(name: str) -> None:
         import_module(f"mcsdr.{name}")
     except ImportError as error:
         said, _, new = str(error).partition(" is now ")
-        assert said == f"mcsdr.{name}"
+        assert f"mcsdr.{name}.".startswith(f"{said}.")  # of a submodule its package is missed first
         assert find_spec(new) is not None
 
 
