@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from fractions import Fraction
 from typing import ClassVar, overload
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from mcsdr.errors import InvalidAttributes
 
 ADULT_YEARS = 18.0
+CLOCK_S = 1e-3  # a clock of whole milliseconds, as containers keep it, puts a frame so far off its even place
 QUALITIES = ("good", "medium", "poor")  # of a picture, best first
 
 
@@ -85,6 +87,32 @@ class Crop:
     method: str  # "regions" (DICOM says so), "picture" (found in the image) or "whole" (nothing to cut)
 
 
+def even_times(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Times [T] from 0 on, laid on an even grid where they are even up to the rounding of a clock.
+
+    The grid is t_k = k / f. The slope Δ of the least-squares line through the times gives 1 / f to within
+    CLOCK_S / (T − 1), and f is the simplest fraction in that range: 30 for steps of 33, 33 and 34 ms, for 33.33 ms, and
+    for 1/30 s. So the same times give the same grid to the last bit, wherever they start, whatever their unit. Times
+    that are not even only lose their start.
+    """
+    since: NDArray[np.float64] = np.asarray(times_s, dtype=np.float64) - times_s[0]
+    if len(since) < 3:
+        return since
+    k = np.arange(len(since)) - (len(since) - 1) / 2
+    step, spare = float(k @ since / (k @ k)), CLOCK_S / (len(since) - 1)
+    if step <= spare or float(np.abs(since - since.mean() - k * step).max()) > CLOCK_S:
+        return since
+    return np.arange(len(since)) / float(_simplest(Fraction(1 / (step + spare)), Fraction(1 / (step - spare))))
+
+
+def _simplest(low: Fraction, high: Fraction) -> Fraction:
+    """The fraction of the smallest denominator in a range of positive numbers."""
+    whole = math.floor(low)
+    if whole == low or whole + 1 <= high:
+        return Fraction(math.ceil(low))
+    return whole + 1 / _simplest(1 / (high - whole), 1 / (low - whole))
+
+
 @dataclass(frozen=True)
 class Clip:
     """One greyscale B-mode loop, cut to its sector.
@@ -121,8 +149,8 @@ class Clip:
 
     @property
     def frame_interval_s(self) -> float:
-        """Median time between frames."""
-        return float(np.median(np.diff(self.frame_times_s)))
+        """Median time between frames, see `even_times`."""
+        return float(np.median(np.diff(even_times(self.frame_times_s))))
 
     @property
     def frame_rate_hz(self) -> float:
