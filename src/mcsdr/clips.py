@@ -98,10 +98,11 @@ def window_length(stored: int, settings: ClipSettings) -> int:
 
 def beats_of(clip: Clip, stored: Frames, settings: ClipSettings) -> Beats:
     """The beats of a stored clip ("seconds"), with what its file says of the rhythm."""
-    first = frame_indices(clip.frame_times_s, settings)[0]
-    first_s = float(clip.frame_times_s[0] + even_times(clip.frame_times_s)[first])
+    times_s = even_times(clip.frame_times_s)
+    first_s = float(clip.frame_times_s[0] + times_s[frame_indices(clip.frame_times_s, settings)[0]])
     r_waves_s = tuple(time - first_s for time in clip.r_wave_times_s)
-    rate_hz = settings.rate_hz if len(stored) >= settings.frames else len(stored) / clip.duration_s
+    duration_s = float(times_s[-1] + np.median(np.diff(times_s)))
+    rate_hz = settings.rate_hz if len(stored) >= settings.frames else len(stored) / duration_s
     return find_beats(stored, rate_hz, heart_rate_bpm=clip.heart_rate_bpm, r_waves_s=r_waves_s)
 
 

@@ -77,7 +77,7 @@ class UnsupportedFormat(InputError):
     """The file is readable, but not in a format this package reads."""
 
     code = "unsupported-format"
-    next_step = "Give an AVI, MP4, MOV, NIfTI, MHD or multi-frame ultrasound DICOM file."
+    next_step = "Give an video (AVI, MP4, MOV, MKV, …), multi-frame ultrasound DICOM, NIfTI, MetaImage or NRRD file."
 
 
 class MismatchedSource(InputError):

@@ -87,22 +87,31 @@ class Crop:
     method: str  # "regions" (DICOM says so), "picture" (found in the image) or "whole" (nothing to cut)
 
 
-def even_times(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Times [T] from 0 on, laid on an even grid where they are even up to the rounding of a clock.
-
-    The grid is t_k = k / f. The slope Δ of the least-squares line through the times gives 1 / f to within
-    CLOCK_S / (T − 1), and f is the simplest fraction in that range: 30 for steps of 33, 33 and 34 ms, for 33.33 ms, and
-    for 1/30 s. So the same times give the same grid to the last bit, wherever they start, whatever their unit. Times
-    that are not even only lose their start.
-    """
-    since: NDArray[np.float64] = np.asarray(times_s, dtype=np.float64) - times_s[0]
-    if len(since) < 3:
-        return since
+def even_step(times_s: NDArray[np.float64], clock_s: float = CLOCK_S) -> float | None:
+    """The slope Δ of the least-squares line through times [T], where they lie on it up to a clock's rounding."""
+    if len(times_s) < 3:
+        return None
+    since = np.asarray(times_s, dtype=np.float64) - times_s[0]
     k = np.arange(len(since)) - (len(since) - 1) / 2
-    step, spare = float(k @ since / (k @ k)), CLOCK_S / (len(since) - 1)
-    if step <= spare or float(np.abs(since - since.mean() - k * step).max()) > CLOCK_S:
+    step = float(k @ since / (k @ k))
+    on_it = float(np.abs(since - since.mean() - k * step).max()) <= clock_s
+    return step if on_it and step * (len(since) - 1) > clock_s else None
+
+
+def even_times(times_s: NDArray[np.float64], clock_s: float = CLOCK_S) -> NDArray[np.float64]:
+    """Times [T] from 0 on, laid on an even grid where they are even up to the rounding of a clock to `clock_s`.
+
+    The grid is t_k = k / f. The slope Δ (`even_step`) gives 1 / f to within clock_s / (T − 1), and f is the simplest
+    fraction in that range: 30 for steps of 33, 33 and 34 ms, for 33.33 ms, and for 1/30 s. So the same times give the
+    same grid to the last bit, wherever they start, whatever their unit. Times that are not even only lose their start.
+    """
+    step = even_step(times_s, clock_s)
+    if step is None:
+        since: NDArray[np.float64] = np.asarray(times_s, dtype=np.float64) - times_s[0]
         return since
-    return np.arange(len(since)) / float(_simplest(Fraction(1 / (step + spare)), Fraction(1 / (step - spare))))
+    spare = clock_s / (len(times_s) - 1)
+    rate_hz = float(_simplest(Fraction(1 / (step + spare)), Fraction(1 / (step - spare))))
+    return np.arange(len(times_s)) / rate_hz
 
 
 def _simplest(low: Fraction, high: Fraction) -> Fraction:
@@ -149,8 +158,8 @@ class Clip:
 
     @property
     def frame_interval_s(self) -> float:
-        """Median time between frames, see `even_times`."""
-        return float(np.median(np.diff(even_times(self.frame_times_s))))
+        """Time between frames: of an even clip Δ, see `even_step`, else the median."""
+        return even_step(self.frame_times_s) or float(np.median(np.diff(self.frame_times_s)))
 
     @property
     def frame_rate_hz(self) -> float:

@@ -32,7 +32,8 @@ from mcsdr.clips import SHORTEST_WHOLE
 from mcsdr.datasets.entries import ClipEntry, Entry, FolderCohort
 from mcsdr.datasets.table import Row, studies, wanted_views, with_truth
 from mcsdr.errors import ClipTooShort, InvalidCohort, InvalidConfig, MissingFile
-from mcsdr.io.nifti import read_mhd, read_nifti
+from mcsdr.io.metaimage import read_metaimage
+from mcsdr.io.nifti import read_nifti
 from mcsdr.io.recording import plausible_rate
 from mcsdr.study import QUALITIES, Clip, Crop, Notice, View
 
@@ -103,7 +104,7 @@ class Camus(FolderCohort):
         rate = clip.frame_rate_hz if plausible_rate(clip.frame_rate_hz) else None
         if not clip.path.is_file():
             raise MissingFile("there is no such file", path=clip.path)
-        reader = read_mhd if clip.path.suffix == ".mhd" else read_nifti
+        reader = read_metaimage if clip.path.suffix == ".mhd" else read_nifti
         recording = reader(clip.path, frame_rate_hz=rate or ASSUMED_HZ)
         frames = recording.frames
         if len(frames) < SHORTEST_WHOLE:

@@ -25,7 +25,7 @@ from mcsdr.datasets.published import Figures, Published, measured, published
 from mcsdr.datasets.table import beside
 from mcsdr.errors import PatientInTwoSplits, RefusedClip, UnsupportedFormat
 from mcsdr.files import write_atomically, write_table
-from mcsdr.io import DICOM_SUFFIXES, VIDEO_SUFFIXES
+from mcsdr.io.formats import suffixes_of
 
 LEAKAGE = ("patient-in-two-splits", "same-clip-in-two-splits")
 NOT_A_LOOP = (UnsupportedFormat.code, *(kind.code for kind in RefusedClip.__subclasses__()))
@@ -272,7 +272,7 @@ def _of_same_bytes(entries: Sequence[Entry], facts: Mapping[str, ClipFacts]) -> 
 def _of_folder(entries: Sequence[Entry]) -> Iterator[Finding]:
     """Clips that lie beside those of the table but that no row names, in one finding."""
     named = {clip.path for entry in entries for clip in entry.clips}
-    suffixes = {path.suffix.lower() for path in named}.intersection(VIDEO_SUFFIXES + DICOM_SUFFIXES)
+    suffixes = {path.suffix.lower() for path in named}.intersection(suffixes_of("video", "dicom"))
     folders = sorted({path.parent for path in named if path.suffix.lower() in suffixes})
     beside = (file for folder in folders if folder.is_dir() for file in folder.iterdir())
     extra = sorted(
