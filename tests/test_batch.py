@@ -131,7 +131,7 @@ def test_a_list_says_what_is_known(clips: Path, asked: Asked, tmp_path: Path, mo
         ("none.csv", None, MissingFile),
         ("clip.avi", b"RIFF", UnsupportedFormat),
         ("list.csv", b"path\na.avi\n", UnreadableFile),
-        ("list.csv", b"file\n\xff\xfe\n", UnreadableFile),
+        ("list.csv", b"file\n\x00\x01\x02\n", UnreadableFile),
         ("list.csv", b'file\n"a\n', UnreadableFile),
         ("list.csv", b"file\n", MissingFile),
     ],

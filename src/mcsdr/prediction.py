@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,10 +22,10 @@ from mcsdr import gates
 from mcsdr.beats import Beats
 from mcsdr.clips import beats_of, cut_windows, frame_indices, store, window_length
 from mcsdr.diffusion.sampler import SamplerSettings
-from mcsdr.errors import McsdrError, MissingFile
+from mcsdr.errors import McsdrError
 from mcsdr.files import sha256_of
 from mcsdr.gates import Abstention
-from mcsdr.io import find_clips, read_study
+from mcsdr.io import no_clip, read_study, survey
 from mcsdr.model import Model, VideoTokens
 from mcsdr.posterior import Posterior
 from mcsdr.protocol import ViewedFrames
@@ -174,6 +175,7 @@ def predict(
     sampler: SamplerSettings | None = None,
     threshold: float | None = None,
     anyway: bool = False,
+    passed_over: Counter[str] | None = None,
 ) -> Iterator[Prediction | Failure]:
     """Answer every clip of the given files and folders, one at a time, in order.
 
@@ -184,6 +186,7 @@ def predict(
         frame_rate_hz: for files that do not say it.
         sampler: another way of sampling than the model's own.
         threshold, anyway: as for `answer`.
+        passed_over: counts what of the folders is no clip, by kind.
 
     Raises:
         InvalidConfig: the threshold is no ejection fraction.
@@ -191,15 +194,15 @@ def predict(
     gates.checked_threshold(threshold)
     for path in paths:
         try:
-            files = find_clips(path)
-            if not files:
-                raise MissingFile(
-                    "the folder holds no clip", path=path, next_step="Give a folder of AVI, MP4, MOV or DICOM files."
-                )
+            found = survey(path)
+            if passed_over is not None:
+                passed_over.update(found.passed_over)
+            if not found.clips:
+                raise no_clip(path, found)
         except McsdrError as error:
             yield Failure(str(path), error)
             continue
-        for file in files:
+        for file in found.clips:
             yield answer_file(
                 file,
                 model,

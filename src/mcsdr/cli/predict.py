@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    paths: Annotated[list[Path], Parameter(help="Clips (AVI, MP4, MOV, DICOM) or folders of them.")],
+    paths: Annotated[list[Path], Parameter(help="Clips (DICOM, video, volumes: docs/formats.md) or folders of them.")],
     /,
     *,
     age: float | None = None,
@@ -68,7 +69,8 @@ def predict(
     answer_anyway
         Give the posterior also where the model abstains; it is marked.
     json_
-        Print a list of objects instead of the summary.
+        Print a list of objects instead of the summary. Where files of a folder were passed over, as no clips, its last
+        object is {"summary": {"inputs": N, "passed_over": {KIND: COUNT}}}.
     csv_
         Write one row per input.
     report
@@ -87,6 +89,7 @@ def predict(
     watch.lap("import")
     estimator = load(model)
     watch.lap("load model")
+    passed_over: Counter[str] = Counter()
     results = list(
         answers(
             paths,
@@ -99,6 +102,7 @@ def predict(
             sampler=preset(sampler, seed) if sampler else None,
             threshold=threshold,
             anyway=answer_anyway,
+            passed_over=passed_over,
         )
     )
     for result in results:
@@ -106,7 +110,7 @@ def predict(
             watch.add(result.seconds)
     if write is not None:  # files first: whoever reads the words, `head` say, may have had enough of them
         write(results)
-    _deliver(results, as_json=json_, table=csv_)
+    _deliver(results, passed_over, as_json=json_, table=csv_)
     if timings:
         watch.print(sys.stderr)
     if any(isinstance(result, Failure) for result in results):
@@ -133,18 +137,26 @@ def _writer(report: Path) -> Callable[[Sequence[Prediction | Failure]], None]:
             )
 
 
-def _deliver(results: Sequence[Prediction | Failure], *, as_json: bool, table: Path | None) -> None:
-    """Write the table if one was asked for, and print the answers, as words or as JSON."""
+def _deliver(
+    results: Sequence[Prediction | Failure], passed_over: Counter[str], *, as_json: bool, table: Path | None
+) -> None:
+    """Write the table if one was asked for, and print the answers, as words or as JSON, and what was passed over."""
     from rich.console import Console
 
     from mcsdr.files import write_table
+    from mcsdr.io import in_words
     from mcsdr.report.terminal import print_results
     from mcsdr.rows import COLUMNS, row_of
 
     if table is not None:
         write_table(table, COLUMNS, (row_of(result.record()).values() for result in results))
     if as_json:
-        json.dump([result.record() for result in results], sys.stdout, indent=2)
+        records = [result.record() for result in results]
+        if passed_over:
+            records.append({"summary": {"inputs": len(results), "passed_over": dict(passed_over.most_common())}})
+        json.dump(records, sys.stdout, indent=2)
         print()
     else:
         print_results(Console(), results)
+        if passed_over:
+            print(f"Passed over, as no clips: {in_words(passed_over)}.")

@@ -22,14 +22,14 @@ from mcsdr.errors import (
     UnreadableFile,
     UnsupportedFormat,
 )
-from mcsdr.io.finding import Found, find_clips, in_words, kind_of, survey
+from mcsdr.io.finding import Found, find_clips, in_words, kind_of, no_clip, survey
 from mcsdr.io.formats import Format, named_as
 from mcsdr.study import Attributes, Clip, Study, View
 
 if TYPE_CHECKING:
     from mcsdr.io.recording import Recording
 
-__all__ = ["Found", "find_clips", "in_words", "read_clip", "read_study", "survey"]
+__all__ = ["Found", "find_clips", "in_words", "no_clip", "read_clip", "read_study", "survey"]
 
 SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 

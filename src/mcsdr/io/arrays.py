@@ -85,10 +85,10 @@ def _frames(file: IO[bytes], path: Path) -> Array:
         size = " x ".join(map(str, shape))
         raise UnsupportedFormat(f"its array is of {size}, not frames of pictures", path=path, next_step=NEXT_STEP)
     check_size((rest[1], rest[0], count * channels), dtype, path)
-    size = math.prod(shape) * dtype.itemsize
-    content = file.read(size)
-    if len(content) < size:
-        raise UnreadableFile(f"it declares {size} bytes and holds {len(content)}; it was cut short", path=path)
+    length = math.prod(shape) * dtype.itemsize
+    content = file.read(length)
+    if len(content) < length:
+        raise UnreadableFile(f"it declares {length} bytes and holds {len(content)}; it was cut short", path=path)
     array = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
     if channels_first:
         array = np.moveaxis(array, 1, -1)

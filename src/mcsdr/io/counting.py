@@ -14,6 +14,7 @@ import struct
 from pathlib import Path
 
 from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 MICROSECONDS = 1e-6
@@ -50,7 +51,7 @@ class Counting:
         if demuxer in STATING:
             self._stated_s = MICROSECONDS * (duration or 0) or (_asf_seconds(path) if demuxer == "asf" else 0.0)
 
-    def see(self, packet: Packet) -> None:
+    def see(self, packet: Packet[Stream]) -> None:
         """Take note of a packet of any stream."""
         if packet.size == 0:
             return

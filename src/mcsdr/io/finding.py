@@ -54,6 +54,13 @@ def survey(path: str | Path) -> Found:
     return found
 
 
+def no_clip(folder: str | Path, found: Found) -> MissingFile:
+    """The error of a folder that holds none."""
+    others = f": {in_words(found.passed_over)}" if found.passed_over else ""
+    step = "Give a folder of clips: docs/formats.md lists what is read."
+    return MissingFile(f"the folder holds no clip{others}", path=folder, next_step=step)
+
+
 def find_clips(path: str | Path) -> list[Path]:
     """The clips at a path, as `survey` finds them."""
     return survey(path).clips

@@ -6,7 +6,7 @@ mirrors are applied; for any other angle the picture would have to be resampled,
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from av.sidedata.sidedata import Type
@@ -34,8 +34,10 @@ UPRIGHT = Orientation()
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """How the file says that this frame is shown; upright where it says nothing, or an odd angle."""
-    said = frame.side_data.get(Type.DISPLAYMATRIX)
-    if said is None:
+    try:
+        side_data: Any = frame.side_data
+        said = side_data[Type.DISPLAYMATRIX]
+    except KeyError:
         return UPRIGHT
     matrix = np.frombuffer(bytes(said), dtype=np.int32)
     if len(matrix) != 9:

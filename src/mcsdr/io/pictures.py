@@ -113,21 +113,22 @@ def _read(path: Path, kind: str, given_hz: float | None) -> Recording:
         if count == 1:
             raise SingleFrame("it holds a single picture", path=path)
         stack = _stack(path, count, image)
-        if kind == "TIFF":
-            times, notices = uniform_times(count, _given(given_hz, path)), ()
+        rate = _given(given_hz, path) if kind == "TIFF" else None
         stays: list[float] = []
         for picture in _whole(image):
             _check(picture, stack, path)
             _add(picture, stack)
             stays.append(float(picture.info.get("duration") or 0.0))
         aspect, missing = _aspect(image), stack.missing()
-    if kind != "TIFF":
+    if rate is None:
         times, notices = _times(stays, CLOCKS_S[kind], given_hz, path)
+    else:
+        times, notices = uniform_times(len(stack), rate), ()
     colour = stack.colour()
     return Recording(
         path=path,
         frames=squared(stack.frames(), aspect),
-        frame_times_s=times[: len(stack)],
+        frame_times_s=times,
         colour=squared(colour, aspect) if len(colour) else colour,
         notices=missing + notices,
     )

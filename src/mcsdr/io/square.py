@@ -51,7 +51,7 @@ def squared(frames: Pictures, aspect: float) -> Pictures:
     Returns:
         uint8 [T, H', W'] or [T, H', W', 3]; the same array where the pixels are square or the aspect makes no sense.
     """
-    height, width = squared_size(*frames.shape[1:3], aspect, len(frames))
+    height, width = squared_size(frames.shape[1], frames.shape[2], aspect, len(frames))
     if (height, width) == frames.shape[1:3]:
         return frames
     smooth = Image.Resampling.BILINEAR

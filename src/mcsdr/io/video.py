@@ -100,8 +100,7 @@ class GreyConverter:
     def size(self, frame: VideoFrame) -> tuple[int, int]:
         """Height and width of a frame once it is converted."""
         shown = self._orientation.applied(np.empty((frame.height, frame.width), dtype=np.uint8))
-        height, width = squared_size(*shown.shape, self._aspect)
-        return height, width
+        return squared_size(shown.shape[0], shown.shape[1], self._aspect)
 
     def add(self, frame: VideoFrame, stack: FrameStack, index: int | None = None) -> None:
         """Convert one frame and put it on the stack; `index` is its place in the file, where known."""
@@ -111,7 +110,8 @@ class GreyConverter:
 
     def _shown(self, converter: VideoReformatter, frame: VideoFrame, layout: str) -> NDArray[np.uint8]:
         pixels = converter.reformat(frame, format=layout).to_ndarray().astype(np.uint8, copy=False)
-        return squared(self._orientation.applied(pixels)[None], self._aspect)[0]
+        shown: NDArray[np.uint8] = squared(self._orientation.applied(pixels)[None], self._aspect)[0]
+        return shown
 
 
 class _Film:
