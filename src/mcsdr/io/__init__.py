@@ -23,6 +23,7 @@ from mcsdr.errors import (
     UnreadableFile,
     UnsupportedFormat,
 )
+from mcsdr.io.dicom_signature import begins_as_dicom
 from mcsdr.study import Attributes, Clip, Study, View
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _record(path: Path, frame_rate_hz: float | None) -> Recording:
 
 def _format(head: bytes) -> str | None:
     """What a file's first bytes say that it is: "dicom", "avi", "mov" (MP4 included), "nifti", "mhd" or None."""
-    if head[128:132] == b"DICM":
+    if begins_as_dicom(head):
         return "dicom"
     if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"AVIX"):
         return "avi"

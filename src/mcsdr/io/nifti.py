@@ -25,7 +25,6 @@ from typing import IO, Any, cast
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mcsdr.errors import McsdrError, MissingFile, NoFrameTime, NotBMode, SingleFrame, UnreadableFile, UnsupportedFormat
 from mcsdr.io.recording import (
@@ -38,13 +37,12 @@ from mcsdr.io.recording import (
     rate_notices,
     uniform_times,
 )
+from mcsdr.io.square import square_pixels
 from mcsdr.study import Notice
 
 HEADERS = {b"n+1\0": 348, b"n+2\0": 540}  # bytes of header by magic
 MAX_OFFSET = 16 << 20  # bytes before the voxels: header and extensions
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
-SQUARE = 0.02  # share by which the sides of a pixel may differ
-SLIMMEST = 8.0  # ratio of the sides from which the spacing is taken for nonsense
 QUANTILES = (0.1, 99.9)  # q₀, q₁ in per cent
 SAMPLE = 1 << 20  # voxels from which they are taken
 LABELS = 16  # grey levels; a volume of whole numbers within fewer is a segmentation
@@ -100,31 +98,6 @@ def read_mhd(path: Path, *, frame_rate_hz: float | None = None) -> Recording:
         voxels = np.fromfile(raw, dtype=np.uint8, count=count).reshape(sizes, order="F")
         spacing = [float(text) for text in fields.get("ElementSpacing", "1 1").split()[:2]]
         return _recording(voxels, (spacing[0], spacing[1]), None, frame_rate_hz, path)
-
-
-def square_pixels(frames: NDArray[np.uint8], spacing: tuple[float, float]) -> tuple[NDArray[np.uint8], bool]:
-    """Frames [T, H, W] resampled to square pixels.
-
-    Arguments:
-        frames: uint8 [T, H, W].
-        spacing: dx, dy, distance between columns and between rows.
-
-    Returns:
-        the frames, and whether the spacing could be made sense of; the frames are as they were where it could not.
-    """
-    dx, dy = spacing
-    if not (math.isfinite(dx) and math.isfinite(dy) and min(dx, dy) > 0 and max(dx, dy) < SLIMMEST * min(dx, dy)):
-        return frames, False
-    if max(dx, dy) <= (1 + SQUARE) * min(dx, dy):
-        return frames, True
-    count, height, width = frames.shape
-    size = (width, height)
-    for step in (min(dx, dy), max(dx, dy)):  # the finer spacing, unless the picture would outgrow the limits
-        size = (max(1, round(width * dx / step)), max(1, round(height * dy / step)))
-        if max(size) <= MAX_SIDE and count * math.prod(size) <= MAX_BYTES:
-            break
-    resized = [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR)) for frame in frames]
-    return np.stack(resized), True
 
 
 def _recording(
