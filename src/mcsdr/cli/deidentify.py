@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 
@@ -34,10 +35,16 @@ def deidentify(clips: Path, out: Path, /, *, salt: str | None = None) -> None:
         return
     if out.resolve().is_relative_to(clips.resolve()):
         raise InvalidConfig("the copies would lie among the originals", path=out, next_step="Choose another folder.")
-    failed = 0
+    failed, made = 0, Counter[str]()
     for file in find_clips(clips):
         try:
             copy = deidentified(file, salt=secret)
+            made[copy.uid] += 1
+            if made[copy.uid] > 1:  # two originals, one SOP Instance UID: two copies, and each has one of its own
+                copy = deidentified(file, salt=secret, instance=made[copy.uid])
+                print(
+                    f"mcsdr: {file} has the SOP Instance UID of an earlier file; its copy has its own.", file=sys.stderr
+                )
             copy.write(out / f"{copy.uid}.dcm")
             print(f"{file} -> {copy.uid}.dcm")
         except McsdrError as error:

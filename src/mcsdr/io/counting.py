@@ -13,8 +13,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from av.packet import Packet
-from av.stream import Stream
+from av.container import InputContainer
 from av.video.stream import VideoStream
 
 MICROSECONDS = 1e-6
@@ -27,7 +26,7 @@ BROADCAST = 1
 
 
 class Counting:
-    """Counts while a video is decoded.
+    """Counts the frames of one stream.
 
     Arguments:
         path: the file.
@@ -36,38 +35,40 @@ class Counting:
         duration: microseconds that the container states, where it does.
 
     Attributes:
-        expected: how many frames the container states before anything is decoded, 0 where it states none.
-        failed: how many were there and could not be decoded.
+        shown: packets that are there and are to be shown, once `look` has seen them.
+        failed: how many of them could not be decoded, as the decoder counts.
     """
 
     def __init__(self, path: Path, stream: VideoStream, demuxer: str, duration: int | None) -> None:
         self._path, self._stream, self._demuxer = path, stream, demuxer
-        shown = sum(not entry.is_discard and entry.size > 0 for entry in stream.index_entries)
-        self.expected = shown if demuxer == "mov" and shown else max(0, stream.frames)
-        self.failed = 0
-        self._end_s = 0.0
-        self._last, self._held = -1, 0
+        indexed = sum(not entry.is_discard and entry.size > 0 for entry in stream.index_entries)
+        self._stated = indexed if demuxer == "mov" and indexed else max(0, stream.frames)
         self._stated_s = 0.0
         if demuxer in STATING:
             self._stated_s = MICROSECONDS * (duration or 0) or (_asf_seconds(path) if demuxer == "asf" else 0.0)
+        self.shown = self.failed = 0
+        self._end_s = 0.0
 
-    def see(self, packet: Packet[Stream]) -> None:
-        """Take note of a packet of any stream."""
-        if packet.size == 0:
-            return
-        base, at = packet.time_base, packet.pts if packet.pts is not None else packet.dts
-        if base is not None and at is not None:
-            self._end_s = max(self._end_s, float((at + (packet.duration or 0)) * base))
-        if packet.stream is self._stream and packet.dts is not None:
-            self._held += max(0, packet.dts - self._last - 1)  # an AVI counts its chunks, empty or not
-            self._last = packet.dts
+    def look(self, container: InputContainer) -> None:
+        """Go over all packets of all streams; nothing is decoded."""
+        last, held = -1, 0
+        for packet in container.demux():
+            if packet.size == 0:
+                continue
+            base, at = packet.time_base, packet.pts if packet.pts is not None else packet.dts
+            if base is not None and at is not None:
+                self._end_s = max(self._end_s, float((at + (packet.duration or 0)) * base))
+            if packet.stream is self._stream:
+                self.shown += not packet.is_discard
+                if packet.dts is not None:
+                    held += max(0, packet.dts - last - 1)  # an AVI counts its chunks, empty or not
+                    last = packet.dts
+        if self._demuxer == "avi":
+            self._stated = max(0, self._stated - max(held, _empty_chunks(self._path)))
 
     def declared(self, decoded: int, rate_hz: float | None) -> int:
         """How many frames there should be, once `decoded` were found; 0 where nothing is known."""
-        stated = self.expected
-        if self._demuxer == "avi":
-            stated = max(0, stated - max(self._held, _empty_chunks(self._path)))
-        short_s = self._stated_s - self._end_s
+        stated, short_s = self._stated, self._stated_s - self._end_s
         if rate_hz and short_s > SHORT * self._stated_s:
             stated = decoded + self.failed + round(short_s * rate_hz)
         return max(stated, decoded + self.failed) if stated or self.failed else 0

@@ -39,11 +39,23 @@ def bounding_box(mask: Mask) -> Box:
 
 def main_patch(mask: Mask) -> Mask:
     """The true pixels of the largest patch, freed of thin structures, with the near field above it: bool [H, W]."""
-    cell = max(1, int(min(mask.shape)) // CELLS)
-    body = _with_near_field(components(dilate(erode(_majority(mask, cell)))))
-    height, width = mask.shape
-    full: Mask = np.repeat(np.repeat(body, cell, axis=0), cell, axis=1)[:height, :width]
-    return full & mask
+    return from_cells(_with_near_field(live_cells(mask)), mask.shape) & mask
+
+
+def live_cells(mask: Mask) -> NDArray[np.intp]:
+    """Patches of a mask's cells, freed of thin structures: int [h, w], 0 outside, 1 the largest, then 2, …"""
+    return components(dilate(erode(_majority(mask, _cell(mask.shape)))))
+
+
+def from_cells(cells: Mask, shape: tuple[int, ...]) -> Mask:
+    """Cells as the pixels of a picture of a shape [H, W]."""
+    cell = _cell(shape)
+    full: Mask = np.repeat(np.repeat(cells, cell, axis=0), cell, axis=1)[: shape[0], : shape[1]]
+    return full
+
+
+def _cell(shape: tuple[int, ...]) -> int:
+    return max(1, int(min(shape)) // CELLS)
 
 
 def components(mask: Mask) -> NDArray[np.intp]:

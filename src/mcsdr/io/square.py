@@ -1,7 +1,8 @@
 """Making pixels square, once for all readers.
 
 A pixel is dx across and dy down; aspect = dx / dy. Where the two differ by more than 2 %, the coarser axis is resampled
-to the finer spacing, so that nothing seen is lost and a circle is round:
+to the finer spacing by cubic interpolation, so that a circle is round, nothing seen is lost and speckle keeps its
+contrast:
 
     aspect > 1    W' = W · aspect, H' = H             aspect < 1    W' = W, H' = H / aspect
 """
@@ -17,7 +18,7 @@ from PIL import Image
 SQUARE = 0.02  # share by which the sides of a pixel may differ
 SLIMMEST = 8.0  # ratio of the sides from which it is taken for nonsense
 MAX_SIDE = 4096  # pixels
-MOST_PIXELS = 1 << 30  # of all frames together
+MAX_BYTES = 1 << 30  # of decoded luma, a byte a pixel
 
 Pictures = NDArray[np.uint8]
 
@@ -36,7 +37,7 @@ def squared_size(height: int, width: int, aspect: float, count: int = 1) -> tupl
     if not plausible_aspect(aspect) or max(aspect, 1 / aspect) <= 1 + SQUARE:
         return height, width
     wide, high = width * max(1.0, aspect), height * max(1.0, 1 / aspect)
-    if max(wide, high) > MAX_SIDE or count * wide * high > MOST_PIXELS:
+    if max(wide, high) > MAX_SIDE or count * wide * high > MAX_BYTES:
         wide, high = width * min(1.0, aspect), height * min(1.0, 1 / aspect)
     return max(1, round(high)), max(1, round(wide))
 
@@ -54,8 +55,8 @@ def squared(frames: Pictures, aspect: float) -> Pictures:
     height, width = squared_size(frames.shape[1], frames.shape[2], aspect, len(frames))
     if (height, width) == frames.shape[1:3]:
         return frames
-    smooth = Image.Resampling.BILINEAR
-    return np.stack([np.asarray(Image.fromarray(frame).resize((width, height), smooth)) for frame in frames])
+    cubic = Image.Resampling.BICUBIC
+    return np.stack([np.asarray(Image.fromarray(frame).resize((width, height), cubic)) for frame in frames])
 
 
 def square_pixels(frames: Pictures, spacing: tuple[float, float]) -> tuple[Pictures, bool]:

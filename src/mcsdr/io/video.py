@@ -2,8 +2,8 @@
 
 The luma Y of a video is stored in the limited range 16…235 (H.264) or the full range 0…255 (MJPG), and files often do
 not say which. The frames therefore pass through the converter that knows the codec's rule, never as the raw Y plane:
-black is 0 and white is 255 from either. They are turned as the container says that they are shown (orientation.py), and
-made square (square.py).
+black is 0 and white is 255 from either. They are turned as the container says that they are shown (orientation.py),
+made square, and cut to the sector as they come (cutting.py).
 
 How many frames there should be is counted in counting.py, and held against those decoded: a cut file still states its
 count, and decoders then stop early without an error. Times come from the presentation time stamps where these ascend
@@ -12,7 +12,7 @@ evenly, else from the average rate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from mcsdr.errors import McsdrError, NoFrameTime, UnreadableFile, UnsupportedFormat
 from mcsdr.io.counting import Counting
+from mcsdr.io.cutting import SectorStack
 from mcsdr.io.orientation import UPRIGHT, Orientation, orientation_of
 from mcsdr.io.recording import (
     MAX_SIDE,
@@ -38,7 +39,6 @@ from mcsdr.io.recording import (
     rate_notices,
     uniform_times,
 )
-from mcsdr.io.square import squared, squared_size
 from mcsdr.study import CLOCK_S, Notice, even_times
 
 GREY_FORMATS = ("gray", "gray8", "gray10le", "gray12le", "gray16le", "monob", "monow")
@@ -61,27 +61,17 @@ def read_video(path: Path, demuxer: str, *, frame_rate_hz: float | None = None) 
         UnsupportedFormat: no video in it, or a codec that cannot be decoded.
         NoFrameTime: its frame rate is missing or absurd, and none was given.
     """
-    with _one_error(path), av.open(str(path), format=demuxer, options={"max_pixels": str(MAX_SIDE**2)}) as container:
-        stream = container.streams.best("video")
-        if not isinstance(stream, VideoStream):
-            raise UnsupportedFormat("it holds no video", path=path)
-        if stream.codec_context is None:  # so it is where the container names a codec that does not exist
-            raise UnsupportedFormat("its codec is not known", path=path)
-        film = _Film(path, stream, demuxer, container.duration)
-        film.decode(container)
-        stack, counting = film.stack, film.counting
-        stack.declared = counting.declared(len(stack), film.rate_hz)
-        notices = stack.missing()
-    times, time_notices = frame_times(film.stamps, film.rate_hz, frame_rate_hz, path)
-    if frame_rate_hz is None and CLOCK_S < film.clock_s <= COARSE_CLOCK_S:
-        times = even_times(times, film.clock_s)
-    return Recording(
-        path=path,
-        frames=stack.frames(),
-        frame_times_s=times,
-        colour=stack.colour(),
-        notices=notices + time_notices,
-    )
+    with _one_error(path):
+        video = Video(path, demuxer)
+        stack = SectorStack(path, video.count, video.height, video.width, aspect=video.aspect)
+        video.decode(stack)
+        notices = stack.missing(video.counting.declared(len(stack), video.rate_hz))
+        frames, look = stack.cut()
+    stamps = [video.stamps[index] for index in stack.indices]
+    times, time_notices = frame_times(stamps, video.rate_hz, frame_rate_hz, path)
+    if frame_rate_hz is None and CLOCK_S < video.clock_s <= COARSE_CLOCK_S:
+        times = even_times(times, video.clock_s)
+    return Recording(path, frames, times, stack.colour(), notices=notices + time_notices, look=look)
 
 
 read_avi, read_mov, read_matroska, read_asf, read_mpeg, read_mpegvideo, read_mpegts, read_flv = (
@@ -93,14 +83,9 @@ read_avi, read_mov, read_matroska, read_asf, read_mpeg, read_mpegvideo, read_mpe
 class GreyConverter:
     """Turns decoded frames into luma, and into colour when asked; one converter is reused for all frames."""
 
-    def __init__(self, orientation: Orientation = UPRIGHT, aspect: float = 1.0) -> None:
+    def __init__(self, orientation: Orientation = UPRIGHT) -> None:
         self._luma, self._rgb = VideoReformatter(), VideoReformatter()
-        self._orientation, self._aspect = orientation, aspect
-
-    def size(self, frame: VideoFrame) -> tuple[int, int]:
-        """Height and width of a frame once it is converted."""
-        shown = self._orientation.applied(np.empty((frame.height, frame.width), dtype=np.uint8))
-        return squared_size(shown.shape[0], shown.shape[1], self._aspect)
+        self._orientation = orientation
 
     def add(self, frame: VideoFrame, stack: FrameStack, index: int | None = None) -> None:
         """Convert one frame and put it on the stack; `index` is its place in the file, where known."""
@@ -110,59 +95,89 @@ class GreyConverter:
 
     def _shown(self, converter: VideoReformatter, frame: VideoFrame, layout: str) -> NDArray[np.uint8]:
         pixels = converter.reformat(frame, format=layout).to_ndarray().astype(np.uint8, copy=False)
-        shown: NDArray[np.uint8] = squared(self._orientation.applied(pixels)[None], self._aspect)[0]
-        return shown
+        return self._orientation.applied(pixels)
 
 
-class _Film:
-    """Decodes the frames of one stream onto a stack that is made for the first of them."""
+class Video:
+    """The first video stream of a file, its frames counted and its first one looked at.
 
-    def __init__(self, path: Path, stream: VideoStream, demuxer: str, duration: int | None) -> None:
-        self.path, self.stream = path, stream
-        self.rate_hz = None if stream.average_rate is None else float(stream.average_rate)
-        self.clock_s = float(stream.time_base or 0)
-        self.counting = Counting(path, stream, demuxer, duration)
-        self.stamps: list[float | None] = []
-        self._stack: FrameStack | None = None
+    Attributes:
+        count: how many frames are to be shown.
+        height, width: of its pictures as they are shown, in pixels, which are `aspect` times as wide as high.
+        rate_hz: the stream's average rate.
+        clock_s: the step of its time stamps.
+        counting: what its container says of its frames.
+        stamps: the presentation time of each frame by its place, in seconds, once it is decoded.
 
-    @property
-    def stack(self) -> FrameStack:
-        """What was decoded.
+    Raises:
+        UnreadableFile: no frame can be decoded.
+        UnsupportedFormat: no video in it, or a codec that cannot be decoded.
+    """
 
-        Raises:
-            UnreadableFile: nothing.
+    def __init__(self, path: Path, demuxer: str) -> None:
+        self.path, self._demuxer = path, demuxer
+        with self._opened() as (container, stream):
+            self.rate_hz = None if stream.average_rate is None else float(stream.average_rate)
+            self.clock_s = float(stream.time_base or 0)
+            ratio = float(stream.sample_aspect_ratio or 1)
+            self.counting = Counting(path, stream, demuxer, container.duration)
+            self.counting.look(container)
+        self.count = self.counting.shown
+        self.stamps: dict[int, float | None] = {}
+        with self._opened() as (container, stream):
+            first = next(self._frames(container, stream), None)
+            if first is None:
+                raise UnreadableFile("no frame of it could be decoded", path=path)
+            self._orientation = orientation_of(first)
+            turned = self._orientation.transposed
+            self.height, self.width = (first.width, first.height) if turned else (first.height, first.width)
+        self.aspect = 1 / ratio if turned else ratio
+
+    def decode(self, stack: FrameStack) -> None:
+        """Decode every frame onto a stack; what cannot be decoded is left out, and counted as failed.
+
+        Where the pictures are too many to be kept whole, the file is gone over twice, see `SectorStack`.
         """
-        if self._stack is None:
-            raise UnreadableFile("no frame of it could be decoded", path=self.path)
-        return self._stack
+        if isinstance(stack, SectorStack) and stack.is_large:
+            sample = stack
+            self._pass(stack, sample.samples)
+            self._pass(stack, lambda index: not sample.samples(index))
+        else:
+            self._pass(stack, lambda index: True)
 
-    def decode(self, container: InputContainer) -> None:
-        """Decode every frame; a packet that cannot be decoded is left out, and counted as missing."""
-        for packet in container.demux():
-            self.counting.see(packet)
-            if packet.stream is not self.stream:
-                continue
+    def _pass(self, stack: FrameStack, wanted: Callable[[int], bool]) -> None:
+        converter = GreyConverter(self._orientation)
+        self.counting.failed = 0
+        with self._opened() as (container, stream):
+            for index, frame in enumerate(self._frames(container, stream)):
+                self.stamps[index] = frame.time
+                if wanted(index):
+                    converter.add(frame, stack, index)
+
+    def _frames(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        for packet in container.demux(stream):
             try:
                 frames = packet.decode()
             except av.error.InvalidDataError:
                 self.counting.failed += 1
                 continue
             for frame in frames:
-                if not isinstance(frame, VideoFrame):
-                    continue
-                if frame.is_corrupt:
-                    self.counting.failed += 1
-                else:
-                    self._add(frame)
+                if isinstance(frame, VideoFrame):
+                    if frame.is_corrupt:
+                        self.counting.failed += 1
+                    else:
+                        yield frame
 
-    def _add(self, frame: VideoFrame) -> None:
-        if self._stack is None:
-            orientation = orientation_of(frame)
-            ratio = float(self.stream.sample_aspect_ratio or 1)
-            self._converter = GreyConverter(orientation, 1 / ratio if orientation.transposed else ratio)
-            self._stack = FrameStack(self.path, self.counting.expected, *self._converter.size(frame))
-        self._converter.add(frame, self._stack)
-        self.stamps.append(frame.time)
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
+        limits = {"max_pixels": str(MAX_SIDE**2)}
+        with av.open(str(self.path), format=self._demuxer, options=limits) as container:
+            stream = container.streams.best("video")
+            if not isinstance(stream, VideoStream):
+                raise UnsupportedFormat("it holds no video", path=self.path)
+            if stream.codec_context is None:  # so it is where the container names a codec that does not exist
+                raise UnsupportedFormat("its codec is not known", path=self.path)
+            yield container, stream
 
 
 def frame_times(
