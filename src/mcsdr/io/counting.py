@@ -2,7 +2,8 @@
 
     MP4, MOV      the samples of its table, but for those that an edit list leaves out (a trimmed clip)
     AVI           the frames of its header, but for the empty chunks, which only hold the frame before them longer
-    Matroska, Flash, Windows Media    the length that the header states, where all tracks end before it
+    Matroska, Flash, Windows Media    the length that the header states, where all tracks end before it; and for the
+                  first and the last the bytes that it states, where the file has fewer
     MPEG          nothing is stated: what is there is all that can be known
 
 What should be shown and is not, be it cut off or damaged, is missing; what is meant to be skipped is not.
@@ -23,6 +24,8 @@ INDEX, CHUNK = b"idx1", 16
 MOST_INDEX = 64 << 20  # bytes
 ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # its File Properties
 BROADCAST = 1
+SEGMENT = b"\x18\x53\x80\x67"
+LOOK = 64 << 10  # bytes of header
 
 
 class Counting:
@@ -46,6 +49,9 @@ class Counting:
         self._stated_s = 0.0
         if demuxer in STATING:
             self._stated_s = MICROSECONDS * (duration or 0) or (_asf_seconds(path) if demuxer == "asf" else 0.0)
+        stated_bytes = _stated_bytes(path, demuxer)
+        self._held_share = min(1.0, path.stat().st_size / stated_bytes) if stated_bytes else 1.0
+        self._step_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
         self.shown = self.failed = 0
         self._end_s = 0.0
 
@@ -57,7 +63,8 @@ class Counting:
                 continue
             base, at = packet.time_base, packet.pts if packet.pts is not None else packet.dts
             if base is not None and at is not None:
-                self._end_s = max(self._end_s, float((at + (packet.duration or 0)) * base))
+                length_s = float(packet.duration * base) if packet.duration else self._step_s
+                self._end_s = max(self._end_s, float(at * base) + length_s)
             if packet.stream is self._stream:
                 self.shown += not packet.is_discard
                 if packet.dts is not None:
@@ -68,10 +75,11 @@ class Counting:
 
     def declared(self, decoded: int, rate_hz: float | None) -> int:
         """How many frames there should be, once `decoded` were found; 0 where nothing is known."""
-        stated, short_s = self._stated, self._stated_s - self._end_s
+        there, short_s = decoded + self.failed, self._stated_s - self._end_s
+        stated = max(self._stated, round(there / self._held_share) if self._held_share < 1 else 0)
         if rate_hz and short_s > SHORT * self._stated_s:
-            stated = decoded + self.failed + round(short_s * rate_hz)
-        return max(stated, decoded + self.failed) if stated or self.failed else 0
+            stated = max(stated, there + round(short_s * rate_hz))
+        return max(stated, there) if stated or self.failed else 0
 
 
 def _empty_chunks(path: Path) -> int:
@@ -93,11 +101,49 @@ def _empty_chunks(path: Path) -> int:
 
 def _asf_seconds(path: Path) -> float:
     """The length that a Windows Media header states; FFmpeg drops it where the file is shorter than it should be."""
+    _, length, preroll = _asf_properties(path)
+    return max(0.0, length * 1e-7 - preroll * 1e-3)
+
+
+def _stated_bytes(path: Path, demuxer: str) -> int:
+    """How many bytes a file should have, 0 where it does not say."""
+    match demuxer:
+        case "matroska":
+            return _matroska_bytes(path)
+        case "asf":
+            return _asf_properties(path)[0]
+    return 0
+
+
+def _asf_properties(path: Path) -> tuple[int, int, int]:
+    """Bytes, length in 100 ns and preroll in ms that a Windows Media header states; zeros where it cannot."""
     with path.open("rb") as file:
-        head = file.read(MOST_INDEX >> 10)
+        head = file.read(LOOK)
     at = head.find(ASF_FILE)
-    fields = head[at + 64 : at + 92]  # length and its send time in 100 ns, preroll in ms, flags
-    if at < 0 or len(fields) < 28:
-        return 0.0
-    length, _, preroll, flags = struct.unpack("<QQQI", fields)
-    return 0.0 if flags & BROADCAST else max(0.0, length * 1e-7 - preroll * 1e-3)
+    fields = head[at + 40 : at + 92]
+    if at < 0 or len(fields) < 52:
+        return 0, 0, 0
+    size, _, _, length, _, preroll, flags = struct.unpack("<QQQQQQI", fields)
+    return (0, 0, 0) if flags & BROADCAST else (size, length, preroll)
+
+
+def _matroska_bytes(path: Path) -> int:
+    """How many bytes a Matroska file should have, 0 where its segment does not say."""
+    with path.open("rb") as file:
+        head = file.read(LOOK)
+    header, at = _element_size(head, 4)
+    at += header or 0
+    if head[at : at + 4] != SEGMENT:
+        return 0
+    size, at = _element_size(head, at + 4)
+    return 0 if size is None else at + size
+
+
+def _element_size(head: bytes, at: int) -> tuple[int | None, int]:
+    """The size of an EBML element, None where it is unknown, and where its content starts."""
+    if at >= len(head) or not head[at]:
+        return None, at
+    length = 9 - head[at].bit_length()
+    ones = (1 << 7 * length) - 1
+    size = int.from_bytes(head[at : at + length], "big") & ones
+    return None if size == ones else size, at + length

@@ -18,6 +18,7 @@ from mcsdr.errors import MissingFile, UnreadableFile
 from mcsdr.io.formats import HEAD, Format, format_of, named_as
 
 DICOMDIR, PICTURE = "DICOMDIR", "single picture"
+TIFF_SUFFIXES = (".tif", ".tiff")
 RAW_SUFFIXES = (".raw", ".zraw")  # of voxels that belong to a header
 
 
@@ -85,22 +86,24 @@ def in_words(passed_over: Counter[str]) -> str:
 
 
 def _survey_folder(folder: Path, names: list[str], found: Found) -> None:
-    """Add the files of one folder."""
-    pictures: list[str] = []
-    others = False
+    """Add the files of one folder, which is a clip itself where it holds numbered pictures and no other clip."""
+    clips: list[Path] = []
+    pictures = 0
     for name in names:
         kind = _kind_in_folder(folder / name)
         if kind is None:
-            found.clips.append(folder / name)
-            others = True
+            clips.append(folder / name)
         elif kind == PICTURE:
-            pictures.append(name)
+            pictures += 1
         else:
             found.passed_over[kind] += 1
-    if pictures and not others and _is_series(folder):
+    pages = [clip for clip in clips if clip.suffix.lower() in TIFF_SUFFIXES]
+    if (pictures or pages) and len(clips) == len(pages) and _is_series(folder):
         found.clips.append(folder)
-    elif pictures:
-        found.passed_over[PICTURE] += len(pictures)
+        return
+    found.clips.extend(clips)
+    if pictures:
+        found.passed_over[PICTURE] += pictures
 
 
 def _is_series(folder: Path) -> bool:

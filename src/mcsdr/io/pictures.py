@@ -77,8 +77,18 @@ def numbered_pictures(folder: Path) -> list[Path]:
     if len(found) != 1:
         return []
     (group,) = found.values()
-    follow = len(group) >= FEWEST and max(group) - min(group) + 1 == len(group)
-    return [group[number] for number in sorted(group)] if follow else []
+    files = [group[number] for number in sorted(group)]
+    follow = len(files) >= FEWEST and max(group) - min(group) + 1 == len(files)
+    return files if follow and not _has_pages(files[0]) else []
+
+
+def _has_pages(file: Path) -> bool:
+    """Whether a picture is a clip by itself."""
+    try:
+        with Image.open(file) as image:
+            return getattr(image, "n_frames", 1) > 1
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
 
 
 def read_folder(folder: Path, *, frame_rate_hz: float | None = None) -> Recording:
