@@ -82,7 +82,8 @@ def kind_of(path: Path) -> Format | None:
 
 def in_words(passed_over: Counter[str]) -> str:
     """Kinds and their counts as one phrase, the most frequent first."""
-    return ", ".join(f"{kind} {count}" for kind, count in passed_over.most_common())
+    ordered = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{kind} {count}" for kind, count in ordered)
 
 
 def _survey_folder(folder: Path, names: list[str], found: Found) -> None:

@@ -1,0 +1,38 @@
+"""Of a video whose pictures are too many to be kept whole only the sector is kept, and it is the same clip."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from generated_clips import screen_loop, write_video
+
+from mcsdr.io import cutting, read_clip
+
+
+@pytest.mark.parametrize("name", ["clip.avi", "clip.mp4", "clip.mkv"])
+def test_two_passes_give_the_clip_that_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    path = write_video(tmp_path / name, screen_loop(60), codec="mjpeg" if name.endswith("avi") else "libx264")
+    whole = read_clip(path)
+    monkeypatch.setattr(cutting, "WHOLE_BYTES", 1)
+    cut = read_clip(path)
+    assert np.array_equal(cut.frames, whole.frames)
+    assert np.array_equal(cut.frame_times_s, whole.frame_times_s)
+    assert cut.crop == whole.crop
+    assert cut.notices == whole.notices
+
+
+def test_the_memory_is_a_few_times_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = screen_loop(20).repeat(2, axis=1).repeat(2, axis=2)
+    path = write_video(tmp_path / "clip.avi", np.tile(large, (8, 1, 1, 1)))
+    monkeypatch.setattr(cutting, "WHOLE_BYTES", 1)
+    tracemalloc.start()
+    try:
+        clip = read_clip(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(clip.frames) == 160
+    assert peak < 3 * clip.frames.nbytes
