@@ -189,7 +189,10 @@ def listed(source: str | Path) -> tuple[list[Input], Counter[str]]:
         found = survey(source)
         if not found.clips:
             raise no_clip(source, found)
-        return [Input(path, path.relative_to(source).as_posix()) for path in found.clips], found.passed_over
+        named = {path: path.relative_to(source).as_posix() for path in found.clips}
+        if source in named:  # a folder of numbered pictures
+            named[source] = source.resolve().name
+        return [Input(path, name) for path, name in named.items()], found.passed_over
     if not source.exists():
         raise MissingFile("there is no such file or folder", path=source)
     if source.suffix.lower() not in TABLES:

@@ -26,7 +26,7 @@ def deidentify(clips: Path, out: Path, /, *, salt: str | None = None) -> None:
     from mcsdr.errors import InvalidConfig, McsdrError
     from mcsdr.interop.deidentify import deidentified, new_salt
     from mcsdr.interop.deidentify import deidentify as write_copy
-    from mcsdr.io import find_clips
+    from mcsdr.io import in_words, survey
 
     secret = salt or new_salt()
     if not clips.is_dir():
@@ -36,7 +36,8 @@ def deidentify(clips: Path, out: Path, /, *, salt: str | None = None) -> None:
     if out.resolve().is_relative_to(clips.resolve()):
         raise InvalidConfig("the copies would lie among the originals", path=out, next_step="Choose another folder.")
     failed, made = 0, Counter[str]()
-    for file in find_clips(clips):
+    found = survey(clips)
+    for file in found.clips:
         try:
             copy = deidentified(file, salt=secret)
             made[copy.uid] += 1
@@ -50,5 +51,7 @@ def deidentify(clips: Path, out: Path, /, *, salt: str | None = None) -> None:
         except McsdrError as error:
             failed += 1
             print(f"mcsdr: {error}", file=sys.stderr)
+    if found.passed_over:
+        print(f"Passed over, as no clips: {in_words(found.passed_over)}.", file=sys.stderr)
     if failed:
         sys.exit(1)

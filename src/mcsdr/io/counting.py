@@ -12,10 +12,13 @@ What should be shown and is not, be it cut off or damaged, is missing; what is m
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from av.container import InputContainer
 from av.video.stream import VideoStream
+
+from mcsdr.errors import UnreadableFile
 
 MICROSECONDS = 1e-6
 STATING = ("matroska", "flv", "asf")  # whose header states a length in time
@@ -25,6 +28,7 @@ MOST_INDEX = 64 << 20  # bytes
 ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # its File Properties
 BROADCAST = 1
 SEGMENT = b"\x18\x53\x80\x67"
+MOST_BOXES = 10_000
 LOOK = 64 << 10  # bytes of header
 
 
@@ -80,6 +84,36 @@ class Counting:
         if rate_hz and short_s > SHORT * self._stated_s:
             stated = max(stated, there + round(short_s * rate_hz))
         return max(stated, there) if stated or self.failed else 0
+
+
+def refuse_without_table(path: Path, demuxer: str) -> None:
+    """Refuse an MP4 or MOV that ends before the table of its frames, which mostly stands at the end.
+
+    Raises:
+        UnreadableFile: it has no such table.
+    """
+    if demuxer == "mov" and not {b"moov", b"moof"} & set(_boxes(path)):
+        step = "Export or copy the whole clip again from its source."
+        raise UnreadableFile("it was cut short: the table of its frames is missing", path=path, next_step=step)
+
+
+def _boxes(path: Path) -> Iterator[bytes]:
+    """The kinds of an MP4's outermost boxes, in order, as far as they can be followed."""
+    with path.open("rb") as file:
+        end = file.seek(0, 2)
+        at = 0
+        for _ in range(MOST_BOXES):
+            file.seek(at)
+            head = file.read(16)
+            if len(head) < 8:
+                return
+            yield head[4:8]
+            size = int.from_bytes(head[:4], "big")
+            if size == 1:
+                size = int.from_bytes(head[8:16], "big")
+            if size < 8 or at + size > end:
+                return
+            at += size
 
 
 def _empty_chunks(path: Path) -> int:

@@ -34,6 +34,7 @@ from mcsdr.io.square import squared
 from mcsdr.study import Notice, even_times
 
 NUMBERED = re.compile(r"(?P<prefix>.*?)(?P<number>\d+)\.(?P<suffix>png|jpe?g|bmp|tiff?)", re.IGNORECASE | re.DOTALL)
+TAIL = 4096  # bytes
 FEWEST = 8  # numbered pictures that make a clip
 CLOCKS_S = {"GIF": 0.01, "WEBP": 1e-3}  # to which times are rounded
 GREY_MODES = ("1", "L", "I;16", "I;16B", "I", "F")
@@ -118,6 +119,7 @@ def read_folder(folder: Path, *, frame_rate_hz: float | None = None) -> Recordin
 
 
 def _read(path: Path, kind: str, given_hz: float | None) -> Recording:
+    _refuse_cut(path, kind)
     with _one_error(path), Image.open(path, formats=(kind,)) as image:
         count = int(getattr(image, "n_frames", 1))
         if count == 1:
@@ -142,6 +144,26 @@ def _read(path: Path, kind: str, given_hz: float | None) -> Recording:
         colour=squared(colour, aspect) if len(colour) else colour,
         notices=missing + notices,
     )
+
+
+def _refuse_cut(path: Path, kind: str) -> None:
+    """Refuse a file that lacks its end: of what is left of it no decoder says that more was there.
+
+    Raises:
+        UnreadableFile: a GIF without its last mark, a WebP shorter than it says.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(8)
+        file.seek(max(0, size - TAIL))
+        tail = file.read(TAIL)
+    cut = {
+        "GIF": not tail.rstrip(b"\0").endswith(b";"),
+        "WEBP": size < 8 + int.from_bytes(head[4:8], "little"),
+    }
+    if cut.get(kind):
+        step = "Export or copy the whole clip again from its source."
+        raise UnreadableFile("it was cut short: its end is missing", path=path, next_step=step)
 
 
 def _whole(image: Image.Image) -> Iterator[Image.Image]:

@@ -27,7 +27,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from mcsdr.errors import McsdrError, NoFrameTime, UnreadableFile, UnsupportedFormat
-from mcsdr.io.counting import Counting
+from mcsdr.io.counting import Counting, refuse_without_table
 from mcsdr.io.cutting import SectorStack
 from mcsdr.io.orientation import UPRIGHT, Orientation, orientation_of
 from mcsdr.io.recording import (
@@ -62,6 +62,7 @@ def read_video(path: Path, demuxer: str, *, frame_rate_hz: float | None = None) 
         NoFrameTime: its frame rate is missing or absurd, and none was given.
     """
     with _one_error(path):
+        refuse_without_table(path, demuxer)
         video = Video(path, demuxer)
         stack = SectorStack(path, video.count, video.height, video.width, aspect=video.aspect)
         video.decode(stack)
