@@ -55,6 +55,7 @@ def test_every_kind_is_told_by_how_it_begins() -> None:
         assert kind.name == name
     assert format_of(gzip.compress(BEGINNINGS["nifti"] + bytes(20))).name == "nifti"  # type: ignore[union-attr]
     assert format_of(b"\x93NUMPY\1\0v\0{'descr': '<f8', 'fortran_order': False, 'shape': (9, 4), }\1") is None
+    assert format_of(b"BMI,EF\n24,55\n").name == "text"  # type: ignore[union-attr]
     assert format_of(b"") is None
 
 

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from generated_clips import screen_loop, write_video
+from generated_clips import fan_loop, screen_loop, write_video
 
 from mcsdr.io import cutting, read_clip
+from mcsdr.io.recording import FrameStack
+from mcsdr.io.video import Video
 
 
 @pytest.mark.parametrize("name", ["clip.avi", "clip.mp4", "clip.mkv"])
 def test_two_passes_give_the_clip_that_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    path = write_video(tmp_path / name, screen_loop(60), codec="mjpeg" if name.endswith("avi") else "libx264")
+    path = write_video(tmp_path / name, screen_loop(80), codec="mjpeg" if name.endswith("avi") else "libx264")
     whole = read_clip(path)
     monkeypatch.setattr(cutting, "WHOLE_BYTES", 1)
     cut = read_clip(path)
@@ -22,6 +24,29 @@ def test_two_passes_give_the_clip_that_one_gives(tmp_path: Path, monkeypatch: py
     assert np.array_equal(cut.frame_times_s, whole.frame_times_s)
     assert cut.crop == whole.crop
     assert cut.notices == whole.notices
+
+
+def test_a_sector_that_grows_after_the_first_second_is_read_in_a_second_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The picture stands further to the left for the first 60 frames."""
+    loop = fan_loop(120)
+    loop[:60] = np.roll(loop[:60], -50, axis=2)
+    path = write_video(tmp_path / "clip.avi", loop)
+    whole = read_clip(path)
+    passes: list[str] = []
+    decode = Video.decode
+
+    def told(video: Video, stack: FrameStack) -> None:
+        passes.append(type(stack).__name__)
+        decode(video, stack)
+
+    monkeypatch.setattr(Video, "decode", told)
+    monkeypatch.setattr(cutting, "WHOLE_BYTES", 1)
+    cut = read_clip(path)
+    assert passes == ["StreamingStack", "SectorStack"]
+    assert np.array_equal(cut.frames, whole.frames)
+    assert cut.crop == whole.crop
 
 
 def test_the_memory_is_a_few_times_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 
 TS_PACKET = 188  # bytes of an MPEG transport stream's packet; some carry 4 more in front
-PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 STILL_BRANDS = (b"heic", b"heix", b"mif1", b"avif")
 ARCHIVES = (b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 DICOMDIR_CLASS = b"1.2.840.10008.1.3.10\0"
@@ -36,7 +36,8 @@ def _is_still(head: bytes) -> bool:
 
 def is_picture(head: bytes) -> bool:
     """PNG, JPEG, BMP, JPEG 2000, HEIF, AVIF."""
-    return head.startswith(PICTURES) or _is_still(head)
+    bitmap = head[:2] == b"BM" and head[6:10] == bytes(4)
+    return head.startswith(PICTURES) or bitmap or _is_still(head)
 
 
 def is_transport_stream(head: bytes) -> bool:

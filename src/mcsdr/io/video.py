@@ -39,6 +39,7 @@ from mcsdr.io.recording import (
     rate_notices,
     uniform_times,
 )
+from mcsdr.io.streaming import StreamingStack
 from mcsdr.study import CLOCK_S, Notice, even_times
 
 GREY_FORMATS = ("gray", "gray8", "gray10le", "gray12le", "gray16le", "monob", "monow")
@@ -64,8 +65,7 @@ def read_video(path: Path, demuxer: str, *, frame_rate_hz: float | None = None) 
     with _one_error(path):
         refuse_without_table(path, demuxer)
         video = Video(path, demuxer)
-        stack = SectorStack(path, video.count, video.height, video.width, aspect=video.aspect)
-        video.decode(stack)
+        stack = _decoded(video)
         notices = stack.missing(video.counting.declared(len(stack), video.rate_hz))
         frames, look = stack.cut()
     stamps = [video.stamps[index] for index in stack.indices]
@@ -73,6 +73,19 @@ def read_video(path: Path, demuxer: str, *, frame_rate_hz: float | None = None) 
     if frame_rate_hz is None and CLOCK_S < video.clock_s <= COARSE_CLOCK_S:
         times = even_times(times, video.clock_s)
     return Recording(path, frames, times, stack.colour(), notices=notices + time_notices, look=look)
+
+
+def _decoded(video: Video) -> SectorStack:
+    """The frames of a video; of one whose pictures are too many to be kept whole, in one pass where that will do."""
+    shape = (video.path, video.count, video.height, video.width)
+    stack = SectorStack(*shape, aspect=video.aspect)
+    if stack.is_large:
+        streaming = StreamingStack(*shape, aspect=video.aspect)
+        video.decode(streaming)
+        if streaming.holds_the_sector():
+            return streaming
+    video.decode(stack)
+    return stack
 
 
 read_avi, read_mov, read_matroska, read_asf, read_mpeg, read_mpegvideo, read_mpegts, read_flv = (
