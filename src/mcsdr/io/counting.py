@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from av.container import InputContainer
@@ -21,6 +22,7 @@ from av.video.stream import VideoStream
 from mcsdr.errors import UnreadableFile
 
 MICROSECONDS = 1e-6
+INDEXED = ("avi", "mov")  # whose index is read when they are opened
 STATING = ("matroska", "flv", "asf")  # whose header states a length in time
 SHORT = 0.03  # of the stated length: less is the rounding of clocks, or a last frame that is shown longer
 INDEX, CHUNK = b"idx1", 16
@@ -48,34 +50,49 @@ class Counting:
 
     def __init__(self, path: Path, stream: VideoStream, demuxer: str, duration: int | None) -> None:
         self._path, self._stream, self._demuxer = path, stream, demuxer
-        indexed = sum(not entry.is_discard and entry.size > 0 for entry in stream.index_entries)
-        self._stated = indexed if demuxer == "mov" and indexed else max(0, stream.frames)
-        self._stated_s = 0.0
+        self._stated, self._stated_s = max(0, stream.frames), 0.0
         if demuxer in STATING:
             self._stated_s = MICROSECONDS * (duration or 0) or (_asf_seconds(path) if demuxer == "asf" else 0.0)
         stated_bytes = _stated_bytes(path, demuxer)
         self._held_share = min(1.0, path.stat().st_size / stated_bytes) if stated_bytes else 1.0
-        self._step_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
         self.shown = self.failed = 0
         self._end_s = 0.0
 
     def look(self, container: InputContainer) -> None:
+        """Count what is to be shown, by the container's index where it is whole, else packet by packet."""
+        if self._demuxer not in INDEXED or not self._indexed():
+            self._packets(container)
+        if self._demuxer == "avi":
+            self._stated = max(0, self._stated - max(self._held, _empty_chunks(self._path)))
+
+    def _indexed(self) -> bool:
+        """Whether the index knows of every frame that the header states."""
+        entries = [(entry.timestamp, entry.is_discard) for entry in self._stream.index_entries if entry.size > 0]
+        self._held = _gaps([at for at, _ in entries])
+        self.shown = sum(not skipped for _, skipped in entries)
+        if self._demuxer == "mov" and self.shown:
+            self._stated = self.shown
+            return True
+        return self.shown > 0 and self.shown + self._held >= self._stated
+
+    def _packets(self, container: InputContainer) -> None:
         """Go over all packets of all streams; nothing is decoded."""
-        last, held = -1, 0
+        bases = {stream.index: float(stream.time_base or 0) for stream in container.streams}
+        step_s = float(1 / self._stream.average_rate) if self._stream.average_rate else 0.0
+        self.shown, places = 0, []
         for packet in container.demux():
             if packet.size == 0:
                 continue
-            base, at = packet.time_base, packet.pts if packet.pts is not None else packet.dts
-            if base is not None and at is not None:
-                length_s = float(packet.duration * base) if packet.duration else self._step_s
-                self._end_s = max(self._end_s, float(at * base) + length_s)
-            if packet.stream is self._stream:
+            index = packet.stream_index
+            at = packet.pts if packet.pts is not None else packet.dts
+            if at is not None:
+                length = packet.duration or 0
+                self._end_s = max(self._end_s, (at + length) * bases[index] + (0.0 if length else step_s))
+            if index == self._stream.index:
                 self.shown += not packet.is_discard
                 if packet.dts is not None:
-                    held += max(0, packet.dts - last - 1)  # an AVI counts its chunks, empty or not
-                    last = packet.dts
-        if self._demuxer == "avi":
-            self._stated = max(0, self._stated - max(held, _empty_chunks(self._path)))
+                    places.append(packet.dts)
+        self._held = _gaps(places)
 
     def declared(self, decoded: int, rate_hz: float | None) -> int:
         """How many frames there should be, once `decoded` were found; 0 where nothing is known."""
@@ -84,6 +101,11 @@ class Counting:
         if rate_hz and short_s > SHORT * self._stated_s:
             stated = max(stated, there + round(short_s * rate_hz))
         return max(stated, there) if stated or self.failed else 0
+
+
+def _gaps(places: list[int]) -> int:
+    """How many places are left out of an ascending list: an AVI numbers its chunks, empty or not."""
+    return sum(max(0, at - before - 1) for before, at in pairwise([-1, *places]))
 
 
 def refuse_without_table(path: Path, demuxer: str) -> None:
