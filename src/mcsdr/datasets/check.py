@@ -271,7 +271,7 @@ def _of_same_bytes(entries: Sequence[Entry], facts: Mapping[str, ClipFacts]) -> 
 
 def _of_all(facts: Mapping[str, ClipFacts], root: Path) -> Iterator[Finding]:
     """That not one of the clips is there, in one sentence: the folder is not where the table was made."""
-    gone = [name for name, fact in facts.items() if any(fault.code == MissingFile.code for fault in fact.faults)]
+    gone = sorted(name for name, fact in facts.items() if any(f.code == MissingFile.code for f in fact.faults))
     if len(gone) < 2 or len(gone) < len(facts):
         return
     wanted = Path(gone[0])
