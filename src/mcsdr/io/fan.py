@@ -45,8 +45,9 @@ class Fan(NamedTuple):
         """What the fan holds of a picture [H, W]."""
         y, x = np.ogrid[: shape[0], : shape[1]]
         right, down, margin = x - self.apex_x, y - self.apex_y, 0.25 * self.span
-        held: Mask = (np.abs(right) <= self.slope * down + margin) & (np.hypot(right, down) <= self.radius + margin)
-        return held & (y >= self.top)
+        held: Mask = (np.abs(right) <= self.slope * down + margin) & (y >= self.top)
+        held &= right**2 + down**2 <= (self.radius + margin) ** 2
+        return held
 
 
 def sector_shape(patch: Mask) -> Mask:

@@ -37,9 +37,13 @@ def bounding_box(mask: Mask) -> Box:
     return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
 
 
-def main_patch(mask: Mask) -> Mask:
-    """The true pixels of the largest patch, freed of thin structures, with the near field above it: bool [H, W]."""
-    return from_cells(_with_near_field(live_cells(mask)), mask.shape) & mask
+def main_patch(mask: Mask, labels: NDArray[np.intp] | None = None) -> Mask:
+    """The true pixels of the largest patch, freed of thin structures, with the near field above it: bool [H, W].
+
+    `labels` are the mask's `live_cells`, where these are known already.
+    """
+    labels = live_cells(mask) if labels is None else labels
+    return from_cells(_with_near_field(labels), mask.shape) & mask
 
 
 def live_cells(mask: Mask) -> NDArray[np.intp]:
