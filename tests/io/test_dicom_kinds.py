@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import jpeg_ls
 import numpy as np
 import pytest
 from generated_clips import Pictures, fan_loop, still_coded, ultrasound
@@ -144,6 +145,24 @@ def test_colour_in_jpeg_2000_and_jpeg_ls(save: Save, samples: Pictures) -> None:
         clip = read_clip(save(dataset))
         assert np.array_equal(clip.frames, wanted.frames)
         assert clip.notices == wanted.notices
+    for label in ("YBR_FULL", "RGB"):  # the samples tell
+        dataset = still_coded(samples[:16], "jpeg2000")
+        dataset.PhotometricInterpretation = label
+        wanted = read_clip(save(ultrasound(samples[:16], PhotometricInterpretation="YBR_FULL")))
+        assert np.array_equal(read_clip(save(dataset)).frames, wanted.frames)
+
+
+@pytest.mark.parametrize("interleave", [0, 1, 2])
+def test_jpeg_ls_in_every_order_of_its_samples(save: Save, samples: Pictures, interleave: int) -> None:
+    rgb = rgb_of(samples[:16])
+    coded = []
+    for picture in rgb:
+        arranged = np.ascontiguousarray(np.moveaxis(picture, -1, 0)) if interleave == 0 else picture
+        coded.append(bytes(jpeg_ls.encode_array(arranged, interleave_mode=interleave)))
+    dataset = still_coded(rgb[:1], "jpeg-ls")
+    dataset.NumberOfFrames = len(coded)
+    dataset.PixelData = encapsulate(coded)
+    assert np.array_equal(read_clip(save(dataset)).frames, read_clip(save(ultrasound(rgb))).frames)
 
 
 @pytest.mark.parametrize("codec", ["mpeg2video", "libx264", "libx265"])

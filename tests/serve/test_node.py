@@ -118,6 +118,25 @@ def test_the_node_takes_what_the_reader_reads(mailroom: Mailroom, syntax: str) -
     assert taken == set(SOP_CLASSES)
 
 
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SOPInstanceUID"])
+def test_an_identifier_that_is_missing_is_named(mailroom: Mailroom, clip: Path, keyword: str) -> None:
+    dataset = dcmread(clip)
+    delattr(dataset, keyword)
+    dataset.save_as(clip)
+    with pytest.raises(UnreadableFile, match=keyword.removesuffix("InstanceUID")):
+        mailroom.take_in(clip.read_bytes())
+
+
+def test_a_clip_whose_header_miscounts_is_reported_on(mailroom: Mailroom, clip: Path) -> None:
+    dataset = dcmread(clip)
+    dataset.NumberOfFrames = 1
+    dataset.save_as(clip)
+    mailroom.take_in(clip.read_bytes())
+    (study,) = mailroom.complete()
+    (report,) = mailroom.report(study)
+    assert read_back(dcmread(report))["median"] is not None
+
+
 def wait_for(what: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not what():

@@ -59,6 +59,7 @@ from mcsdr.study import Notice
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
 JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 BY_PYDICOM = {"jpeg-ls": JPEGLSLossless, "jpeg2000": JPEG2000Lossless, "rle": RLELossless}
+SMALL = 4096  # pixels that are decoded in any case: pictures of a few are decoded in blocks
 AGAIN = "Export the clip again as JPEG baseline, RLE or uncompressed DICOM, or as AVI."
 
 Picture = NDArray[np.uint8]
@@ -142,7 +143,7 @@ class Pictures:
         self.height, self.width = self._size(file, source)
         head = source.head
         if head is None or head.kind == "jpeg":
-            self._jpeg = _Jpeg(2 * self.height * self.width)
+            self._jpeg = _Jpeg(max(SMALL, 2 * self.height * self.width))
             self._stored = self._by_ffmpeg
         else:
             self._stored = self._by_pydicom
