@@ -79,7 +79,12 @@ def _halves(patch: Mask) -> list[Mask]:
     box = bounding_box(patch)
     inner = patch[box.slices]
     upper = inner[: max(1, len(inner) // 3)]
-    gaps = [_widest_gap(row) for row in np.logical_or.accumulate(upper, axis=0)]
+    covered = np.logical_or.accumulate(upper, axis=0)
+    first, last = covered.argmax(axis=1), covered.shape[1] - covered[:, ::-1].argmax(axis=1)
+    dark = last - first - covered.sum(axis=1)
+    if (dark >= TIPS_APART * inner.shape[1]).mean() < TIPS_DEEP:
+        return []  # nearly always: there is no room for a gap
+    gaps = [_widest_gap(row) for row in covered]
     wide = [gap for gap in gaps if gap[1] - gap[0] >= TIPS_APART * inner.shape[1]]
     if len(wide) < TIPS_DEEP * len(upper):
         return []

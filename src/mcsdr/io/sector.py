@@ -33,7 +33,7 @@ ALREADY_CUT = 0.6  # screens are not square, so a square picture without drawing
 DRAWN = (48, 0.002)  # grey level of drawings, and the share of a picture that they cover at least
 SAMPLE = 32  # frames looked at
 BAND = 128  # rows that are looked at together, so that they stay in the processor's cache
-SIDE = 640  # pixels; a longer picture is looked at more coarsely
+SIDE = 480  # pixels; a longer picture is looked at more coarsely
 
 
 class Sector(NamedTuple):
@@ -178,7 +178,8 @@ class _Coarse(NamedTuple):
             seen = main_patch(self._not_drawn(self.sample[part].mean(axis=0, dtype=np.float32) > BRIGHT, box))
         if seen.sum() < SMALLEST * seen.size:
             return None
-        return self.full(sector_shape(seen))[: box.bottom - box.top, : box.right - box.left]
+        top, left = box.top % self.step, box.left % self.step  # the first coarse pixel may begin before the box
+        return self.full(sector_shape(seen))[top:, left:][: box.bottom - box.top, : box.right - box.left]
 
     def live(self, box: Box) -> Mask:
         """What flickers in a box of the picture."""
