@@ -26,6 +26,7 @@ from mcsdr.errors import McsdrError
 from mcsdr.files import sha256_of
 from mcsdr.gates import Abstention
 from mcsdr.io import no_clip, read_study, survey
+from mcsdr.io.pace import pace_notices
 from mcsdr.model import Model, VideoTokens
 from mcsdr.posterior import Posterior
 from mcsdr.protocol import ViewedFrames
@@ -278,6 +279,8 @@ def encode(
 ) -> Encoded:
     """Encode the clips of one study, by all their beats where they are longer than one window."""
     started = time.perf_counter()
+    doubts = tuple(notice for clip in study.clips for notice in pace_notices(clip))
+    study = replace(study, notices=study.notices + doubts)
     video, starts_s = _encode(study, model)
     seconds = {"read": read_seconds, "encode": time.perf_counter() - started}
     return Encoded(path, study, video, tuple(starts_s), seconds, input_sha256)

@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from generated_clips import fan_loop, screen_loop, write_video
 
-from mcsdr.io import cutting, read_clip
+from mcsdr.io import read_clip, streaming
 from mcsdr.io.recording import FrameStack
 from mcsdr.io.video import Video
 
 
 @pytest.mark.parametrize("name", ["clip.avi", "clip.mp4", "clip.mkv"])
-def test_two_passes_give_the_clip_that_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_keeping_only_the_sector_gives_the_same_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     path = write_video(tmp_path / name, screen_loop(80), codec="mjpeg" if name.endswith("avi") else "libx264")
     whole = read_clip(path)
-    monkeypatch.setattr(cutting, "WHOLE_BYTES", 1)
+    monkeypatch.setattr(streaming, "WHOLE_BYTES", 1)
     cut = read_clip(path)
     assert np.array_equal(cut.frames, whole.frames)
     assert np.array_equal(cut.frame_times_s, whole.frame_times_s)
@@ -42,7 +44,7 @@ def test_a_sector_that_grows_after_the_first_second_is_read_in_a_second_pass(
         decode(video, stack)
 
     monkeypatch.setattr(Video, "decode", told)
-    monkeypatch.setattr(cutting, "WHOLE_BYTES", 1)
+    monkeypatch.setattr(streaming, "WHOLE_BYTES", 1)
     cut = read_clip(path)
     assert passes == ["StreamingStack", "SectorStack"]
     assert np.array_equal(cut.frames, whole.frames)
@@ -52,7 +54,7 @@ def test_a_sector_that_grows_after_the_first_second_is_read_in_a_second_pass(
 def test_the_memory_is_a_few_times_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     large = screen_loop(20).repeat(2, axis=1).repeat(2, axis=2)
     path = write_video(tmp_path / "clip.avi", np.tile(large, (8, 1, 1, 1)))
-    monkeypatch.setattr(cutting, "WHOLE_BYTES", 1)
+    monkeypatch.setattr(streaming, "WHOLE_BYTES", 1)
     tracemalloc.start()
     try:
         clip = read_clip(path)

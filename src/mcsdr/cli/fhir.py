@@ -31,7 +31,7 @@ def fhir(result: Path, source: Path | None = None, /, *, out: Path | None = None
 
     records = read_records(result)
     if source is not None:
-        from mcsdr.io.dicom_file import one_error, open_dicom
+        from mcsdr.io.dicom import one_error, open_dicom
 
         record, header = record_of(records, source), open_dicom(source)
         try:

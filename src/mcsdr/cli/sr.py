@@ -24,7 +24,7 @@ def sr(result: Path, source: Path, out: Path, /) -> None:
     from mcsdr.files import write_atomically
     from mcsdr.interop.record import read_records, record_of
     from mcsdr.interop.structured_report import structured_report, to_bytes
-    from mcsdr.io.dicom_file import one_error, open_dicom
+    from mcsdr.io.dicom import one_error, open_dicom
 
     record = record_of(read_records(result), source)
     header = open_dicom(source)

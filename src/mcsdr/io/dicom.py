@@ -9,13 +9,15 @@ message: texts of the parser's own errors, which may quote the file, are dropped
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from mcsdr.errors import SingleFrame, UnreadableFile, UnsupportedFormat
+from mcsdr.errors import McsdrError, SingleFrame, UnreadableFile, UnsupportedFormat
 from mcsdr.io.cutting import SectorStack
-from mcsdr.io.dicom_file import DicomFile, open_dicom, opened
+from mcsdr.io.dicom_file import DicomFile, one_error, opened
 from mcsdr.io.dicom_frames import count_notices, declared_frames
 from mcsdr.io.dicom_header import integer, text
 from mcsdr.io.dicom_patient import heart_rate, r_wave_times, read_attributes
@@ -24,7 +26,7 @@ from mcsdr.io.dicom_regions import pixel_aspect, refuse_by_region, tissue_region
 from mcsdr.io.dicom_timing import frame_times
 from mcsdr.io.recording import Recording
 
-__all__ = ["SOP_CLASSES", "open_dicom", "read_attributes", "read_dicom"]
+__all__ = ["SOP_CLASSES", "one_error", "open_dicom", "read_attributes", "read_dicom"]
 
 MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.3.1", "1.2.840.10008.5.1.4.1.1.3")
 STILL = ("1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.6")
@@ -73,6 +75,23 @@ def read_dicom(path: Path, *, frame_rate_hz: float | None = None) -> Recording:
             look=look,
             colour_declared=integer(dataset, "UltrasoundColorDataPresent") == 1,
         )
+
+
+def open_dicom(path: Path) -> Dataset:
+    """The header of any DICOM file, without its pixels; values are decoded when they are asked for.
+
+    Number of Frames is what the file holds, where that can be told, and not what the header says.
+
+    Raises:
+        MissingFile, UnreadableFile: as for `opened`.
+    """
+    with opened(path) as file:
+        held = 0
+        with contextlib.suppress(McsdrError):
+            held = frames_of(file).count
+        if held > 1:
+            file.dataset.NumberOfFrames = held
+        return file.dataset
 
 
 def _refuse_by_header(file: DicomFile) -> None:

@@ -47,7 +47,8 @@ class StoredPixels:
         start, length: of the bytes that are there, delimiters included.
         fragments: offset and length of each, the offset table not among them; None where they are not encapsulated.
         cut_short: whether the file ends before they do.
-        big_endian: of words of 16 bits.
+        big_endian: whether words of 16 bits are.
+        words: whether bytes too are stored in such words (OW).
     """
 
     file: BinaryIO
@@ -56,6 +57,7 @@ class StoredPixels:
     fragments: tuple[tuple[int, int], ...] | None
     cut_short: bool
     big_endian: bool = False
+    words: bool = False
 
     def read(self, offset: int, length: int) -> bytes:
         """Some bytes, by their place in the file."""
@@ -123,16 +125,6 @@ def opened(path: Path) -> Iterator[DicomFile]:
         if file.seek(0, io.SEEK_END) > MAX_FILE:
             raise UnreadableFile(f"it is larger than {MAX_FILE >> 30} GiB", path=path)
         yield _parse(cast(BinaryIO, _Bounded(file)), path)
-
-
-def open_dicom(path: Path) -> Dataset:
-    """The header of any DICOM file, without its pixels; values are decoded when they are asked for.
-
-    Raises:
-        MissingFile, UnreadableFile: as for `opened`.
-    """
-    with opened(path) as file:
-        return file.dataset
 
 
 @contextmanager
@@ -211,7 +203,8 @@ def _stored_pixels(file: BinaryIO, implicit: bool, little: bool) -> StoredPixels
         fragments, cut_short = _fragments(file, start, stop)
         return StoredPixels(file, start, stop - start, fragments, cut_short)
     there = min(length, end - start)
-    return StoredPixels(file, start, there, None, there < length, big_endian=not little)
+    words = explicit and head[4:6] == b"OW"
+    return StoredPixels(file, start, there, None, there < length, big_endian=not little, words=words)
 
 
 def _fragments(file: BinaryIO, start: int, end: int) -> tuple[tuple[tuple[int, int], ...], bool]:

@@ -60,12 +60,22 @@ class NativeFrames:
     def stored(self, index: int) -> Samples:
         """The samples of a frame, [H, W] or [H, W, 3], as wide as they are stored."""
         size = _frame_bytes(self.height, self.width, self.order, self.allocated)
-        content = self.pixels.read(self.pixels.start + index * size, size)
-        kind = "u1" if self.allocated == 8 else ">u2" if self.pixels.big_endian else "<u2"
-        values = np.frombuffer(content, dtype=kind)
+        values = self._values(index * size, size)
         if self.bits < self.allocated:  # bits above those stored once held overlays
             values = values & values.dtype.type((1 << self.bits) - 1)
         return _arranged(values, self.height, self.width, self.order)
+
+    def _values(self, start: int, size: int) -> Samples:
+        """Some bytes of the pixels as numbers."""
+        pixels = self.pixels
+        if self.allocated == 8 and pixels.big_endian and pixels.words:  # two bytes of a word are the other way round
+            first = start // 2 * 2
+            pairs = np.frombuffer(
+                pixels.read(pixels.start + first, (start + size + 1) // 2 * 2 - first), dtype=np.uint8
+            )
+            return pairs.reshape(-1, 2)[:, ::-1].reshape(-1)[start - first :][:size]
+        kind = "u1" if self.allocated == 8 else ">u2" if pixels.big_endian else "<u2"
+        return np.frombuffer(pixels.read(pixels.start + start, size), dtype=kind)
 
 
 def native_frames(file: DicomFile, model: str) -> NativeFrames:

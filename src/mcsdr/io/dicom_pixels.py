@@ -51,6 +51,7 @@ from mcsdr.io.dicom_frames import CodedFrames, coded_frames, declared_frames
 from mcsdr.io.dicom_header import integer, text
 from mcsdr.io.dicom_native import NativeFrames, eight_bits, full_range, native_frames, palette
 from mcsdr.io.dicom_video import VIDEO_SYNTAXES, VideoFrames
+from mcsdr.io.planes import plane
 from mcsdr.io.recording import FrameStack
 from mcsdr.io.square import MAX_SIDE
 from mcsdr.study import Notice
@@ -58,6 +59,7 @@ from mcsdr.study import Notice
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
 JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 BY_PYDICOM = {"jpeg-ls": JPEGLSLossless, "jpeg2000": JPEG2000Lossless, "rle": RLELossless}
+SMALL = 4096  # pixels that are decoded in any case: pictures of a few are decoded in blocks
 AGAIN = "Export the clip again as JPEG baseline, RLE or uncompressed DICOM, or as AVI."
 
 Picture = NDArray[np.uint8]
@@ -141,7 +143,7 @@ class Pictures:
         self.height, self.width = self._size(file, source)
         head = source.head
         if head is None or head.kind == "jpeg":
-            self._jpeg = _Jpeg(2 * self.height * self.width)
+            self._jpeg = _Jpeg(max(SMALL, 2 * self.height * self.width))
             self._stored = self._by_ffmpeg
         else:
             self._stored = self._by_pydicom
@@ -185,17 +187,17 @@ class Pictures:
         return self._shown(self.source.stored(index), self.source.bits, None)
 
     def _by_ffmpeg(self, index: int) -> Shown | None:
-        head, data = self._coded(index)
-        if head is None or head.kind != "jpeg":
-            return None
-        frame = self._jpeg.decode(data)
-        if frame is None or (frame.height, frame.width) != (self.height, self.width):
+        assert isinstance(self.source, CodedFrames)
+        data = self.source.coded(index)
+        head = self.source.head or stream_head(data)  # the pictures of a file are alike
+        frame = self._jpeg.decode(data) if data else None  # no bytes at all would end the decoder's stream
+        if head is None or frame is None or (frame.height, frame.width) != (self.height, self.width):
             return None
         if head.components == 3 and head.bits == 8 and frame.format.name.startswith("yuv"):
             if self._colour is None:
                 self._judge(lambda: self._jpeg.samples(frame), head.colour)
             if self._colour == "YBR":
-                return Shown(_plane(frame), lambda: self._jpeg.rgb(frame))
+                return Shown(plane(frame), lambda: self._jpeg.rgb(frame))
         return self._shown(self._jpeg.samples(frame), head.bits, head.colour)
 
     def _by_pydicom(self, index: int) -> Shown | None:
@@ -306,19 +308,11 @@ class _Jpeg:
         name = frame.format.name
         if name.startswith("yuv"):
             whole = frame.reformat(format="yuvj444p") if "444" not in name else frame
-            return np.stack([_plane(whole, place) for place in range(3)], axis=-1)
+            return np.stack([plane(whole, place) for place in range(3)], axis=-1)
         if name.startswith("gray"):
             grey: Samples = frame.to_ndarray()  # type: ignore[assignment]
             return grey
         return self.rgb(frame)  # gbrp, bgr24: the same samples in another order
-
-
-def _plane(frame: VideoFrame, index: int = 0) -> Picture:
-    """One plane of 8 bits, [H, W], without a copy where it can be."""
-    plane = frame.planes[index]
-    stored: Picture = np.frombuffer(memoryview(plane), dtype=np.uint8)
-    rows = stored[: plane.height * plane.line_size].reshape(plane.height, plane.line_size)
-    return rows[: frame.height, : frame.width]
 
 
 def missing_frames(frames: Frames, stack: FrameStack, file: DicomFile) -> tuple[Notice, ...]:

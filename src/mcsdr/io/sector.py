@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcsdr.io.fan import sector_shape
-from mcsdr.io.loops import separate_loops
-from mcsdr.io.patches import Box, Mask, bounding_box, from_cells, main_patch
+from mcsdr.io.loops import LOOP_FLICKER, separate_loops
+from mcsdr.io.patches import Box, Mask, bounding_box, from_cells, live_cells, main_patch
 from mcsdr.study import Crop
 
 FLICKER = (0.7, 2.5)  # bounds of τ, grey levels
@@ -33,7 +33,7 @@ ALREADY_CUT = 0.6  # screens are not square, so a square picture without drawing
 DRAWN = (48, 0.002)  # grey level of drawings, and the share of a picture that they cover at least
 SAMPLE = 32  # frames looked at
 BAND = 128  # rows that are looked at together, so that they stay in the processor's cache
-SIDE = 640  # pixels; a longer picture is looked at more coarsely
+SIDE = 480  # pixels; a longer picture is looked at more coarsely
 
 
 class Sector(NamedTuple):
@@ -66,13 +66,16 @@ def find_sector(frames: NDArray[np.uint8], *, regions: Sequence[Box] = (), overl
     limit = fitting_region(regions, height, width)
     box = limit or Box(0, 0, height, width)
     coarse = _look(frames, overlay)
-    inside = coarse.shape(box)
+    live = coarse.live(Box(0, 0, height, width))
+    labels = live_cells(live)
+    inside = coarse.shape(box) if limit else coarse.shape(box, live, labels)
     mask = np.zeros((height, width), dtype=bool)
     mask[box.slices] = True if inside is None else inside
     top, left, bottom, right = bounding_box(mask)
     share = min((bottom - top) / height, (right - left) / width)
     whole = Crop(0, 0, height, width, "whole")
-    others = coarse.others(mask)
+    panels = [] if limit is None else _beside(limit, regions, height, width)
+    others = coarse.others(mask, live, labels) or coarse.moving_in(panels, mask)
     if height == width and share >= ALREADY_CUT and not others and not _anything_drawn(frames[0], mask):
         return Sector(whole, np.ones_like(mask), inside is not None)
     cut = Crop(top, left, bottom - top, right - left, "regions" if limit else "picture")
@@ -92,14 +95,23 @@ def fitting_region(regions: Sequence[Box], height: int, width: int) -> Box | Non
 
     Files that were scaled down keep the region of the original size; such a region reaches past the picture.
     """
-    fitting = [
+    fitting = [box for box in regions if _fits(box, height, width)]
+    return max(fitting, key=lambda box: (box.bottom - box.top) * (box.right - box.left), default=None)
+
+
+def _fits(box: Box, height: int, width: int) -> bool:
+    high, wide = box.bottom - box.top, box.right - box.left
+    return min(box) >= 0 and 0.25 * height <= high <= height - box.top and 0.2 * width <= wide <= width - box.left
+
+
+def _beside(limit: Box, regions: Sequence[Box], height: int, width: int) -> list[Box]:
+    """The other regions that could hold a sector and do not overlap the one where it is sought."""
+    return [
         box
         for box in regions
-        if min(box) >= 0
-        and 0.25 * height <= box.bottom - box.top <= height - box.top
-        and 0.2 * width <= box.right - box.left <= width - box.left
+        if _fits(box, height, width)
+        and (box.bottom <= limit.top or box.top >= limit.bottom or box.right <= limit.left or box.left >= limit.right)
     ]
-    return max(fitting, key=lambda box: (box.bottom - box.top) * (box.right - box.left), default=None)
 
 
 def flicker(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -121,12 +133,17 @@ def _variation(frames: NDArray[np.uint8]) -> NDArray[np.uint32]:
     of the time that sorting every pixel's values takes.
     """
     x, tenth = list(np.array(frames)), len(frames) // 10
+    spare = np.empty_like(x[0])
     for first in range(tenth):
         last = len(x) - 1 - first
         for i in range(first, last):  # the highest rises to `last`
-            x[i], x[i + 1] = np.minimum(x[i], x[i + 1]), np.maximum(x[i], x[i + 1])
+            np.minimum(x[i], x[i + 1], out=spare)
+            np.maximum(x[i], x[i + 1], out=x[i + 1])
+            x[i], spare = spare, x[i]
         for i in range(last - 1, first, -1):  # the lowest sinks to `first`
-            x[i - 1], x[i] = np.minimum(x[i - 1], x[i]), np.maximum(x[i - 1], x[i])
+            np.minimum(x[i - 1], x[i], out=spare)
+            np.maximum(x[i - 1], x[i], out=x[i])
+            x[i - 1], spare = spare, x[i - 1]
     total, squares = (np.zeros(frames.shape[1:], dtype=np.uint32) for _ in range(2))
     for value in x[tenth : len(x) - tenth]:
         total += value
@@ -140,59 +157,78 @@ def _anything_drawn(frame: NDArray[np.uint8], sector: Mask) -> bool:
 
 
 class _Coarse(NamedTuple):
-    """What is seen on a sample of frames, at every `step`-th pixel: mean grey level, σ, and what is drawn over it."""
+    """What is seen on a sample of frames, at every `step`-th pixel: these pixels, σ, and what is drawn over them."""
 
-    mean: NDArray[np.float32]
+    sample: NDArray[np.uint8]
     deviation: NDArray[np.float32]
     overlay: Mask | None
     step: int
     size: tuple[int, int]
 
-    def shape(self, box: Box) -> Mask | None:
+    def shape(self, box: Box, live: Mask | None = None, labels: NDArray[np.intp] | None = None) -> Mask | None:
         """The sector's shape in a box of the picture: of what flickers, else of what is bright.
 
-        None where neither is large enough for a sector.
+        `live` and its `live_cells` are given where they are known already. None where neither is large enough for a
+        sector.
         """
-        step = self.step
-        part = slice(box.top // step, -(-box.bottom // step)), slice(box.left // step, -(-box.right // step))
-        for live in (self.live(part), self.mean[part] > BRIGHT):
-            if self.overlay is not None:
-                live = live & ~self.overlay[part]
-            seen = main_patch(live)
-            if seen.sum() >= SMALLEST * seen.size:
-                return self.full(sector_shape(seen))[: box.bottom - box.top, : box.right - box.left]
-        return None
+        live = self.live(box) if live is None else live
+        seen = main_patch(live, labels)
+        if seen.sum() < SMALLEST * seen.size:
+            part = (slice(None), *self._part(box))
+            seen = main_patch(self._not_drawn(self.sample[part].mean(axis=0, dtype=np.float32) > BRIGHT, box))
+        if seen.sum() < SMALLEST * seen.size:
+            return None
+        top, left = box.top % self.step, box.left % self.step  # the first coarse pixel may begin before the box
+        return self.full(sector_shape(seen))[top:, left:][: box.bottom - box.top, : box.right - box.left]
 
-    def live(self, part: tuple[slice, slice]) -> Mask:
-        """What flickers in a part of the picture."""
-        deviation = self.deviation[part]
-        live: Mask = deviation > np.clip(2.0 * np.percentile(deviation, 10), *FLICKER)
-        return live
+    def live(self, box: Box) -> Mask:
+        """What flickers in a box of the picture."""
+        deviation = self.deviation[self._part(box)]
+        return self._not_drawn(deviation > np.clip(2.0 * np.percentile(deviation, 10), *FLICKER), box)
 
-    def others(self, sector: Mask) -> tuple[Mask, ...]:
+    def others(self, sector: Mask, live: Mask, labels: NDArray[np.intp]) -> tuple[Mask, ...]:
         """The shapes of the loops that the screen shows beside a sector: bool [H, W] each."""
-        live = self.live((slice(None), slice(None)))
-        if self.overlay is not None:
-            live = live & ~self.overlay
-        loops = separate_loops(live)
+        loops = [from_cells(loop, live.shape) & live for loop in separate_loops(labels)]
+        flickers = [float(np.median(self.deviation[loop])) for loop in loops]
+        loops = [loop for loop, sd in zip(loops, flickers, strict=True) if sd >= LOOP_FLICKER * flickers[0]]
         if len(loops) < 2:
             return ()
-        shapes = [self.full(sector_shape(from_cells(loop, live.shape) & live)) for loop in loops]
+        shapes = [self.full(sector_shape(loop)) for loop in loops]
         own = int(np.argmax([(shape & sector).sum() for shape in shapes]))
         return (*shapes[:own], *shapes[own + 1 :])
 
+    def moving_in(self, panels: Sequence[Box], sector: Mask) -> tuple[Mask, ...]:
+        """The shapes of what moves in other boxes of the picture about as much as the sector: bool [H, W] each."""
+        own = float(np.median(self.deviation[sector[:: self.step, :: self.step]])) if panels else 0.0
+        shapes = []
+        for box in panels:
+            part = self._part(box)
+            seen = np.zeros(self.deviation.shape, dtype=bool)
+            seen[part] = main_patch(self.live(box))
+            if seen.sum() >= SMALLEST * seen[part].size and np.median(self.deviation[seen]) >= LOOP_FLICKER * own:
+                shapes.append(self.full(sector_shape(seen)))
+        return tuple(shapes)
+
     def full(self, mask: Mask) -> Mask:
         """A coarse mask in the picture's own pixels."""
+        if self.step == 1:
+            return mask
         return np.repeat(np.repeat(mask, self.step, axis=0), self.step, axis=1)[: self.size[0], : self.size[1]]
+
+    def _part(self, box: Box) -> tuple[slice, slice]:
+        step = self.step
+        return slice(box.top // step, -(-box.bottom // step)), slice(box.left // step, -(-box.right // step))
+
+    def _not_drawn(self, mask: Mask, box: Box) -> Mask:
+        return mask if self.overlay is None else mask & ~self.overlay[self._part(box)]
 
 
 def _look(frames: NDArray[np.uint8], overlay: Mask | None) -> _Coarse:
     height, width = frames.shape[1:]
     step = -(-max(height, width) // SIDE)
-    sample = frames[sample_indices(len(frames)), ::step, ::step]
+    sample = (frames if len(frames) <= SAMPLE else frames[sample_indices(len(frames))])[:, ::step, ::step]
     coarse_overlay = None if overlay is None else overlay[::step, ::step]
-    mean = sample.mean(axis=0, dtype=np.float32)
-    return _Coarse(mean, flicker(sample), coarse_overlay, step, (height, width))
+    return _Coarse(sample, flicker(sample), coarse_overlay, step, (height, width))
 
 
 def sample_indices(count: int) -> NDArray[np.intp]:

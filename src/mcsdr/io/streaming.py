@@ -21,6 +21,7 @@ from mcsdr.io.patches import Box
 from mcsdr.io.sector import sample_indices
 from mcsdr.io.square import squared
 
+WHOLE_BYTES = 1 << 28  # of whole pictures; of a video that has more only the sector is kept
 FIRST = 48  # frames that give the provisional box
 MARGIN = 0.03  # of the picture's sides, on each side of it
 

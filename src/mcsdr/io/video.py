@@ -27,6 +27,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from mcsdr.errors import McsdrError, NoFrameTime, UnreadableFile, UnsupportedFormat
+from mcsdr.io import streaming as streams
 from mcsdr.io.counting import Counting, refuse_without_table
 from mcsdr.io.cutting import SectorStack
 from mcsdr.io.orientation import UPRIGHT, Orientation, orientation_of
@@ -79,7 +80,7 @@ def _decoded(video: Video) -> SectorStack:
     """The frames of a video; of one whose pictures are too many to be kept whole, in one pass where that will do."""
     shape = (video.path, video.count, video.height, video.width)
     stack = SectorStack(*shape, aspect=video.aspect)
-    if stack.is_large:
+    if video.count * video.height * video.width > streams.WHOLE_BYTES:
         streaming = StreamingStack(*shape, aspect=video.aspect)
         video.decode(streaming)
         if streaming.holds_the_sector():
