@@ -15,7 +15,7 @@ from mcsdr.io.video import Video
 
 
 @pytest.mark.parametrize("name", ["clip.avi", "clip.mp4", "clip.mkv"])
-def test_keeping_only_the_sector_gives_the_same_clip(
+def test_keeping_the_sector_alone_gives_the_same_clip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     path = write_video(tmp_path / name, screen_loop(80), codec="mjpeg" if name.endswith("avi") else "libx264")
