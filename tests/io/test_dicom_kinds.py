@@ -12,7 +12,7 @@ from generated_clips import Pictures, fan_loop, still_coded, ultrasound
 from PIL import Image
 from public_loop import COUNT, HEIGHT, REAL, WIDTH, Save, alike, changed, plain, rgb_of, same
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRBigEndian, RLELossless
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 from streams import video_stream
 
 import mcsdr
@@ -177,12 +177,30 @@ def test_video_streams(save: Save, clean: Clip, samples: Pictures, codec: str) -
     alike(clip, clean, 6.0, slack=8)  # blocks of the codec blur the rim
 
 
-@pytest.mark.parametrize("label", ["1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.1", None])
-def test_an_untrue_transfer_syntax_deceives_nobody(save: Save, clean: Clip, label: str | None) -> None:
-    content = save(changed()).read_bytes()
-    path = save(changed())
-    old, new = b"1.2.840.10008.1.2.4.50", (label or "").encode()
-    path.write_bytes(content.replace(old, new.ljust(len(old), b"\0")))
+@pytest.mark.parametrize("label", ["", ".1", ".2", ".1.99", ".4.70", ".4.90", ".4.102", "9.9", None])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_an_untrue_transfer_syntax_deceives_nobody(
+    save: Save, clean: Clip, samples: Pictures, label: str | None, compressed: bool
+) -> None:
+    path = save(changed() if compressed else plain(samples, "YBR_FULL"))
+    content = path.read_bytes()
+    at = content.index(b"1.2.840.10008.1.2.", content.index(b"\x02\x00\x10\x00"))
+    room = int.from_bytes(content[at - 2 : at], "little")
+    named = (b"" if label is None else b"1.2.840.10008.1.2" + label.encode())[:room].ljust(room, b"\0")
+    path.write_bytes(content[:at] + named + content[at + room :])
+    same(read_clip(path), clean)
+
+
+def test_implicit_elements_that_are_called_explicit(save: Save, clean: Clip, samples: Pictures) -> None:
+    dataset = plain(samples, "YBR_FULL")
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    path = save(dataset)
+    content = path.read_bytes()
+    at = content.index(b"1.2.840.10008.1.2\0", content.index(b"\x02\x00\x10\x00"))
+    group = content.index(b"\x02\x00\x00\x00UL") + 8
+    longer = int.from_bytes(content[group : group + 4], "little") + 2
+    content = content[:group] + longer.to_bytes(4, "little") + content[group + 4 :]
+    path.write_bytes(content[: at - 2] + b"\x14\x001.2.840.10008.1.2.1\0" + content[at + 18 :])
     same(read_clip(path), clean)
 
 

@@ -10,6 +10,7 @@ as cut short. Pixels stay in the file until a frame of them is asked for.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import warnings
@@ -18,9 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
@@ -141,58 +141,48 @@ def one_error(path: Path) -> Iterator[None]:
 
 
 def _parse(file: BinaryIO, path: Path) -> DicomFile:
-    inflated = _inflated(file, path)
-    if inflated is None:
-        file.seek(0)
-        dataset: Dataset = dcmread(file, stop_before_pixels=True, force=True)
-    else:
-        file, meta = inflated
-        dataset = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >= 0x7FE00010)
-        dataset.file_meta = meta
-    if not hasattr(dataset, "file_meta"):
-        dataset.file_meta = FileMetaDataset()
-    implicit, little = cast(tuple[bool, bool], _encoding(dataset))
-    return DicomFile(path, dataset, _stored_pixels(file, implicit, little))
+    file.seek(PREAMBLE if file.read(PREAMBLE)[128:] == b"DICM" else 0)
+    meta = FileMetaDataset(read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2))
+    if text(meta, "TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        file = _inflated(file, path)
+    begins = file.tell()
+    little = file.read(2)[:1] != b"\0"  # of groups below 256, as the first is
+    file.seek(begins)
+    # Whether elements carry their representations the parser finds out by itself, whatever it is told.
+    dataset: Dataset = read_dataset(file, False, little, stop_when=lambda tag, vr, length: tag >= 0x7FE00010)
+    dataset.file_meta = meta
+    return DicomFile(path, dataset, _stored_pixels(file, little))
 
 
-def _encoding(dataset: Any) -> tuple[bool | None, bool | None]:
-    implicit, little = getattr(dataset, "original_encoding", (False, True))
-    return bool(implicit), little is not False
+def _inflated(file: BinaryIO, path: Path) -> BinaryIO:
+    """The data set of a deflated file from here on, or the file itself where it is not deflated, whatever it says.
 
-
-def _inflated(file: BinaryIO, path: Path) -> tuple[BinaryIO, FileMetaDataset] | None:
-    """The data set of a deflated file, and its group 2; None where it is not deflated, whatever it says.
-
-    It is inflated piece by piece, and refused when it grows beyond the limit.
+    It is inflated piece by piece, and refused when it grows beyond the limit. What is damaged on the way is inflated as
+    far as it goes.
     """
-    start = PREAMBLE if file.read(PREAMBLE)[128:] == b"DICM" else 0
-    file.seek(start)
-    meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
-    if text(meta, "TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return None
+    begins = file.tell()
     inflater, content = zlib.decompressobj(-zlib.MAX_WBITS), io.BytesIO()
     rest = file.read(MAX_INFLATED)
-    while rest and not inflater.eof:
-        try:
+    with contextlib.suppress(zlib.error):
+        while rest and not inflater.eof:
             content.write(inflater.decompress(rest, 1 << 20))
-        except zlib.error:
-            if content.tell():
-                break  # damaged on the way: what came before is there
-            return None
-        rest = inflater.unconsumed_tail
-        if content.tell() > MAX_INFLATED:
-            raise UnreadableFile(f"it inflates to more than {MAX_INFLATED >> 20} MiB", path=path)
+            rest = inflater.unconsumed_tail
+            if content.tell() > MAX_INFLATED:
+                raise UnreadableFile(f"it inflates to more than {MAX_INFLATED >> 20} MiB", path=path)
     content.seek(0)
-    return content, FileMetaDataset(meta)
+    if begins_as_dicom(content.getvalue()[:PREAMBLE]):
+        return content
+    file.seek(begins)
+    return file
 
 
-def _stored_pixels(file: BinaryIO, implicit: bool, little: bool) -> StoredPixels | None:
+def _stored_pixels(file: BinaryIO, little: bool) -> StoredPixels | None:
     """Where the pixels are, from the place of their tag on; None where the file ends before it."""
     order = "<" if little else ">"
     head = file.read(12)
     if len(head) < 8 or struct.unpack(f"{order}HH", head[:4]) != PIXEL_DATA:
         return None
-    explicit = not implicit and head[4:6].isalpha() and head[4:6].isupper()
+    explicit = head[4:6] in (b"OB", b"OW", b"UN") and head[6:8] == b"\0\0"
     length = struct.unpack(f"{order}L", head[8:12] if explicit else head[4:8])[0]
     start = file.tell() - len(head) + (12 if explicit else 8)
     end = file.seek(0, io.SEEK_END)
