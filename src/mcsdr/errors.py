@@ -9,6 +9,7 @@
     │   └── InvalidAttributes   age, sex, weight or height out of range
     ├── RefusedClip         readable, but ejection fraction must not be estimated from it
     │   ├── NotBMode            colour Doppler, M-mode, spectral Doppler
+    │   ├── SeveralLoops        several moving pictures on one screen
     │   ├── SingleFrame         a still image
     │   ├── ClipTooShort        under half a second
     │   └── NoFrameTime         nothing says how fast the heart moves
@@ -97,7 +98,7 @@ class UnsupportedFormat(InputError):
     """The file is readable, but not in a format this package reads."""
 
     code = "unsupported-format"
-    next_step = "Give an AVI, MP4, MOV, NIfTI, MHD or multi-frame ultrasound DICOM file."
+    next_step = "Give an video (AVI, MP4, MOV, MKV, …), multi-frame ultrasound DICOM, NIfTI, MetaImage or NRRD file."
 
 
 class MismatchedSource(InputError):
@@ -125,6 +126,13 @@ class NotBMode(RefusedClip):
 
     code = "not-b-mode"
     next_step = "Choose a grey-scale (B-mode) apical four-chamber clip of the same study."
+
+
+class SeveralLoops(RefusedClip):
+    """Bi-plane, dual, quad or stress screen: several moving pictures, and nothing says which of them to read."""
+
+    code = "several-loops"
+    next_step = "Export the apical four-chamber loop alone, or cut the video to its part of the screen."
 
 
 class SingleFrame(RefusedClip):

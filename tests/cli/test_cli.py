@@ -45,6 +45,21 @@ def test_predict_json_csv_and_report(folder: Path) -> None:
     assert "Research use only" in page
 
 
+def test_what_is_passed_over_is_counted(folder: Path) -> None:
+    exam = folder / "exam"
+    exam.mkdir()
+    (folder / "clip.avi").rename(exam / "clip")
+    (exam / "notes.txt").write_text("apical")
+    (exam / "report.pdf").write_bytes(b"%PDF")
+    arguments = ("predict", exam, "--model", folder / "model", "--answer-anyway")
+    record, last = json.loads(mcsdr(*arguments, "--json").stdout)
+    assert record["median"] is not None
+    assert last == {"summary": {"inputs": 1, "passed_over": {"text or table": 1, "PDF document": 1}}}
+    assert "Passed over, as no clips: PDF document 1, text or table 1." in mcsdr(*arguments).stdout
+    shown = mcsdr("batch", exam, folder / "out.csv", "--model", folder / "model").stdout
+    assert "2 passed over, as no clips: PDF document 1, text or table 1" in shown
+
+
 def test_the_suffix_says_what_kind_of_report(folder: Path) -> None:
     inputs = (folder / "clip.avi", "--model", folder / "model")
     mcsdr("predict", *inputs, "--report", folder / "out.PDF")

@@ -26,7 +26,7 @@ from mcsdr.clips import (
 from mcsdr.clips.beats import MOST_BEATS, Beats, find_beats
 from mcsdr.errors import ClipTooShort
 from mcsdr.phantom.cohort import PhantomCohort
-from mcsdr.study import Clip
+from mcsdr.study import CLOCK_S, Clip, even_times
 
 SETTINGS = ClipSettings()
 
@@ -48,8 +48,9 @@ def test_sampled_frames_lie_on_the_grid(rate_hz: float, seconds: float) -> None:
 
     A clip shorter than a window is seen from end to end instead, at a rate near 25 Hz.
     """
-    times = np.arange(int(rate_hz * seconds)) / rate_hz
-    chosen = times[frame_indices(times, SETTINGS)]
+    read = np.arange(int(rate_hz * seconds)) / rate_hz
+    times, chosen = even_times(read), even_times(read)[frame_indices(read, SETTINGS)]
+    rate_hz = (len(times) - 1) / times[-1]  # of the grid that the times are laid on
     short = times[-1] + 0.5 / rate_hz < (SETTINGS.frames - 1) / SETTINGS.rate_hz - 1e-6
     at_hz = len(chosen) / (len(times) / rate_hz) if short else SETTINGS.rate_hz
     assert abs(at_hz / SETTINGS.rate_hz - 1) <= 1 / 7
@@ -57,11 +58,43 @@ def test_sampled_frames_lie_on_the_grid(rate_hz: float, seconds: float) -> None:
         assert max(chosen[0], times[-1] - chosen[-1]) <= 0.5 / at_hz + 0.5 / rate_hz
     ideal = chosen[0] + np.arange(len(chosen)) / at_hz
     assert np.abs(chosen - ideal).max() <= 1 / rate_hz + 1e-9
-    window = window_times(times)
+    window = window_times(read)
     assert len(window) % 4 == 0
     assert len(window) <= SETTINGS.frames
     assert len(window) >= min(SETTINGS.frames, (times[-1] * SETTINGS.rate_hz) // 4 * 4)
     assert len(chosen) >= (times[-1] * SETTINGS.rate_hz) - 4, "all of the clip is kept, not only its middle"
+
+
+@pytest.mark.parametrize("rate_hz", [25.0, 30.0, 40.0, 50.0, 60.0, 1000 / 33.333])
+@pytest.mark.parametrize("count", [30, 65, 75, 90, 150, 176])
+def test_where_a_clock_starts_and_how_it_counts_changes_no_frame(rate_hz: float, count: int) -> None:
+    """At these rates the grid's points often lie midway between two frames, where the last bit would decide."""
+    times = np.arange(count) / rate_hz
+    expected = frame_indices(times, SETTINGS).tolist()
+    same = {
+        "later": times + 1000.1,
+        "earlier": times - 0.04,
+        "float32 seconds": times.astype(np.float32).astype(np.float64),
+        "float32 milliseconds": (1000 * times).astype(np.float32).astype(np.float64) / 1000,
+        "whole milliseconds": np.round(1000 * times) / 1000,
+        "whole milliseconds, cut off": np.floor(1000 * times + 1e-6) / 1000 + 7,
+        "ticks of 90 kHz": np.round(90_000 * times) / 90_000,
+    }
+    if count <= 90:
+        same["33.33 for 33.333"] = times * 33.33 / 33.333
+    for name, other in same.items():
+        assert frame_indices(other, SETTINGS).tolist() == expected, name
+
+
+def test_even_times_are_laid_on_a_grid_and_others_kept() -> None:
+    at_30_hz = np.arange(90) / 30
+    assert np.array_equal(even_times(np.round(at_30_hz, 3) + 12), at_30_hz)
+    assert np.abs(even_times(np.arange(80) * 1001 / 30_000 + 1) - np.arange(80) * 1001 / 30_000).max() < CLOCK_S
+    uneven = np.cumsum(np.random.default_rng(0).uniform(0.02, 0.05, 50))
+    assert np.array_equal(even_times(uneven), uneven - uneven[0])
+    assert even_times(np.array([3.0, 3.5])).tolist() == [0, 0.5]
+    assert Clip(np.zeros((90, 2, 2), np.uint8), np.round(at_30_hz, 3)).frame_rate_hz == pytest.approx(30, abs=0.01)
+    assert np.abs(even_times(np.arange(200) / 47.3182) - np.arange(200) / 47.3182).max() < CLOCK_S
 
 
 def test_a_long_clip_is_read_in_its_middle() -> None:

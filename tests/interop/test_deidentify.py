@@ -14,7 +14,15 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, JPEG2000Lossless, RLELossless
 from tests.io.generated_clips import fan_loop, fan_mask, jpeg_ultrasound, region, screen_loop, ultrasound
 
-from mcsdr.errors import Identifiable, InvalidConfig, MissingFile, UnreadableFile, UnsupportedFormat
+from mcsdr.cli.deidentify import deidentify as deidentify_command
+from mcsdr.errors import (
+    Identifiable,
+    InvalidConfig,
+    MissingFile,
+    SeveralLoops,
+    UnreadableFile,
+    UnsupportedFormat,
+)
 from mcsdr.interop.deidentify import deidentified, deidentify
 from mcsdr.interop.traces import stand_in_pixels, traces
 from mcsdr.io import read_study
@@ -298,3 +306,56 @@ def test_what_cannot_be_copied_is_told(tmp_path: Path) -> None:
         deidentify(saved(planted(Modality="CT"), tmp_path), tmp_path / "copy.dcm")
     with pytest.raises(InvalidConfig):
         deidentify(tmp_path / "clip.dcm", tmp_path / "clip.dcm")
+
+
+def test_two_originals_with_one_identifier_become_two_copies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    originals, copies = tmp_path / "originals", tmp_path / "copies"
+    originals.mkdir()
+    uid = saved(planted(fan_loop(12)), originals, "a.dcm")
+    for name, seed in (("b.dcm", 1), ("c.dcm", 2)):
+        clip = planted(fan_loop(12, seed=seed))
+        clip.SOPInstanceUID = clip.file_meta.MediaStorageSOPInstanceUID = dcmread(uid).SOPInstanceUID
+        saved(clip, originals, name)
+    deidentify_command(originals, copies, salt=SALT)
+    told = capsys.readouterr()
+    written = [dcmread(path) for path in copies.iterdir()]
+    assert len(written) == len({copy.SOPInstanceUID for copy in written}) == 3
+    assert len({copy.PixelData for copy in written}) == 3
+    assert len({copy.StudyInstanceUID for copy in written}) == 1
+    assert told.out.count(" -> ") == 3
+    assert told.err.count("has the SOP Instance UID of an earlier file") == 2
+
+
+def test_the_copy_of_a_miscounted_clip_holds_all_its_frames(tmp_path: Path) -> None:
+    for said in (1, 15):
+        clip = planted(fan_loop(20))
+        clip.NumberOfFrames = said
+        assert copied(clip, tmp_path).NumberOfFrames == 20
+
+
+def test_the_copy_keeps_the_time_that_is_read_and_the_shape_of_pixels(tmp_path: Path) -> None:
+    tags = {"FrameTime": "40", "FrameTimeVector": [0.0, *[30.0] * 19], "FrameIncrementPointer": 0x00181065}
+    for more in (tags, {"FrameTime": None, "EffectiveDuration": "0.5"}, {"PixelAspectRatio": [3, 4]}):
+        copied(planted(fan_loop(20), **more), tmp_path)
+        before, after = (read_study(tmp_path / name).clips[0] for name in ("clip.dcm", "copy.dcm"))
+        assert after.frame_times_s == pytest.approx(before.frame_times_s)
+        assert np.abs(np.subtract(after.frames.shape, before.frames.shape)).max() <= 2
+
+
+def test_every_loop_of_a_screen_stays_in_the_copy(tmp_path: Path) -> None:
+    clip = planted(np.concatenate([fan_loop(12), fan_loop(12, seed=3)], axis=2))
+    del clip.SequenceOfUltrasoundRegions
+    copied(clip, tmp_path)
+    with pytest.raises(SeveralLoops):  # the copy is refused as the original is
+        read_study(tmp_path / "copy.dcm", frame_rate_hz=20)
+
+
+def test_a_clip_without_an_identifier_can_be_copied(tmp_path: Path) -> None:
+    clip = planted(fan_loop(12))
+    path = saved(clip, tmp_path)
+    del clip.SOPInstanceUID, clip.file_meta.MediaStorageSOPInstanceUID
+    clip.save_as(path, enforce_file_format=False)
+    deidentify(path, tmp_path / "copy.dcm", salt=SALT)
+    assert dcmread(tmp_path / "copy.dcm").SOPInstanceUID.startswith("2.25.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    generate_uid,
+)
+
+from mcsdr.io.finding import kind_of
+from mcsdr.io.recording import FrameStack
+from mcsdr.io.video import Video
 
 Pictures = NDArray[np.uint8]
 PLANTED_NAME, PLANTED_ID = "Planted^Name", "PLANTED-ID-4711"
@@ -88,6 +100,16 @@ def write_video(
     return path
 
 
+def decoded_video(path: Path) -> Pictures:
+    """The whole pictures of a video as they are shown, before the sector is cut out: uint8 [T, H, W]."""
+    kind = kind_of(path)
+    assert kind is not None
+    video = Video(path, kind.name)
+    stack = FrameStack(path, video.count, video.height, video.width)
+    video.decode(stack)
+    return stack.frames()
+
+
 def jpeg_frames(frames: Pictures) -> list[bytes]:
     """Each picture as a JPEG baseline image."""
     coded = []
@@ -129,6 +151,55 @@ def jpeg_ultrasound(frames: Pictures, **tags: Any) -> Dataset:
     model = "YBR_FULL_422" if frames.ndim == 4 else "MONOCHROME2"
     dataset = ultrasound(frames, JPEGBaseline8Bit, PhotometricInterpretation=model, **tags)
     dataset.PixelData = encapsulate(jpeg_frames(frames))
+    dataset["PixelData"].VR = "OB"
+    return dataset
+
+
+def lossless_jpeg(picture: Pictures) -> bytes:
+    """One grey picture [H, W] as lossless JPEG (process 14, first-order prediction), by T.81's Annex H.
+
+    Every difference is coded as its number of bits, in five bits of a code of equal lengths, and these bits.
+    """
+    height, width = picture.shape
+    values = picture.astype(np.int32)
+    predicted = np.empty_like(values)
+    predicted[0, 0], predicted[0, 1:] = 128, values[0, :-1]
+    predicted[1:, 0], predicted[1:, 1:] = values[:-1, 0], values[1:, :-1]
+    bits = []
+    for difference in (values - predicted).ravel().tolist():
+        size = abs(difference).bit_length()
+        bits.append(f"{size:05b}")
+        if size:
+            bits.append(f"{difference if difference > 0 else difference + (1 << size) - 1:0{size}b}")
+    stream = "".join(bits)
+    stream += "1" * (-len(stream) % 8)
+    scan = int(stream, 2).to_bytes(len(stream) // 8, "big").replace(b"\xff", b"\xff\0")
+    table = bytes([0, 0, 0, 0, 0, 17, *[0] * 11, *range(17)])
+    frame = bytes([8]) + height.to_bytes(2, "big") + width.to_bytes(2, "big") + bytes([1, 1, 0x11, 0])
+    parts = ((0xC4, table), (0xC3, frame), (0xDA, bytes([1, 1, 0, 1, 0, 0])))
+    head = b"".join(bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body for marker, body in parts)
+    return b"\xff\xd8" + head + scan + b"\xff\xd9"
+
+
+def still_coded(frames: Pictures, kind: str) -> Dataset:
+    """A loop whose frames are each coded as "jpeg-lossless", "jpeg-ls" or "jpeg2000", all without loss."""
+    coded = []
+    for picture in frames:
+        if kind == "jpeg-lossless":
+            coded.append(lossless_jpeg(picture))
+        elif kind == "jpeg-ls":
+            encoder: Any = av.CodecContext.create("jpegls", "w")
+            encoder.width, encoder.height = picture.shape[1], picture.shape[0]
+            encoder.pix_fmt, encoder.time_base = "rgb24" if picture.ndim == 3 else "gray", Fraction(1, 30)
+            frame = av.VideoFrame.from_ndarray(picture, format=encoder.pix_fmt)
+            coded.append(b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None))))
+        else:
+            buffer = io.BytesIO()
+            Image.fromarray(picture).save(buffer, "JPEG2000", irreversible=False, no_jp2=True, mct=0)
+            coded.append(buffer.getvalue())
+    syntax = {"jpeg-lossless": JPEGLosslessSV1, "jpeg-ls": JPEGLSLossless, "jpeg2000": JPEG2000Lossless}[kind]
+    dataset = ultrasound(frames, syntax)
+    dataset.PixelData = encapsulate(coded)
     dataset["PixelData"].VR = "OB"
     return dataset
 

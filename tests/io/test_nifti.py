@@ -23,7 +23,9 @@ from mcsdr.errors import (
     UnsupportedFormat,
 )
 from mcsdr.io import find_clips, read_clip, read_study
-from mcsdr.io.nifti import read_mhd, read_nifti, square_pixels
+from mcsdr.io.metaimage import read_metaimage
+from mcsdr.io.nifti import read_nifti
+from mcsdr.io.square import square_pixels
 
 
 def corner_loop(count: int = 12, height: int = 20, width: int = 30) -> NDArray[np.uint8]:
@@ -84,7 +86,7 @@ def test_a_file_is_known_by_its_content_and_found_in_a_folder(tmp_path: Path) ->
     (tmp_path / "c.nii").write_text("no volume")
     with pytest.raises(UnreadableFile, match="something else"):
         read_clip(tmp_path / "c.nii")
-    assert [path.name for path in find_clips(tmp_path)] == ["b.nii.gz", "c.nii"]
+    assert [path.name for path in find_clips(tmp_path)] == ["b.nii.gz", "c.nii", "whatever"]
 
 
 def test_what_may_be_asked_of_any_clip_may_be_asked_of_a_volume(tmp_path: Path) -> None:
@@ -252,10 +254,10 @@ def test_metaimage_has_the_same_axes_and_no_time(tmp_path: Path) -> None:
     path = tmp_path / "a.mhd"
     path.write_text(header())
     with pytest.raises(NoFrameTime):
-        read_mhd(path)
-    np.testing.assert_array_equal(read_mhd(path, frame_rate_hz=50).frames, corner_loop())
+        read_metaimage(path)
+    np.testing.assert_array_equal(read_metaimage(path, frame_rate_hz=50).frames, corner_loop())
     path.write_text(header(ElementSpacing="0.3 0.6 1"))
-    assert read_mhd(path, frame_rate_hz=50).frames.shape == (12, 40, 30)
+    assert read_metaimage(path, frame_rate_hz=50).frames.shape == (12, 40, 30)
     with pytest.raises(McsdrError, match=r"lasts 0\.24 s"):  # known by its content
         read_clip(path, frame_rate_hz=50)
 
@@ -263,13 +265,16 @@ def test_metaimage_has_the_same_axes_and_no_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"ElementType": "MET_FLOAT"}, UnsupportedFormat, "MET_FLOAT"),
+        ({"ElementType": "MET_FLOAT"}, UnreadableFile, "holds 7200 bytes, its header declares 28800"),
+        ({"ElementType": "MET_LONG_LONG"}, UnsupportedFormat, "MET_LONG_LONG"),
+        ({"BinaryData": "False"}, UnsupportedFormat, "BinaryData"),
         ({"NDims": "4", "DimSize": "30 20 12 2"}, UnsupportedFormat, "NDims = 4"),
-        ({"CompressedData": "True"}, UnsupportedFormat, "CompressedData"),
+        ({"CompressedData": "True"}, UnreadableFile, "compressed data"),
         ({"ElementNumberOfChannels": "3"}, UnsupportedFormat, "Channels"),
         ({"ElementDataFile": "../a.raw"}, UnsupportedFormat, "plain name"),
         ({"ElementDataFile": "/etc/hostname"}, UnsupportedFormat, "plain name"),
-        ({"ElementDataFile": "LOCAL"}, UnsupportedFormat, "plain name"),
+        ({"ElementDataFile": "LOCAL"}, UnreadableFile, "holds 0"),
+        ({"ElementDataFile": "LIST"}, UnsupportedFormat, "plain name"),
         ({"ElementDataFile": "b.raw"}, MissingFile, "b.raw"),
         ({"DimSize": "30 20 13"}, UnreadableFile, "declares 7800"),
         ({"DimSize": "30 20"}, UnreadableFile, "DimSize"),
@@ -285,4 +290,4 @@ def test_metaimage_headers_that_are_refused(
     path = tmp_path / "a.mhd"
     path.write_text(header(**changes))
     with pytest.raises(error, match=message):
-        read_mhd(path, frame_rate_hz=50)
+        read_metaimage(path, frame_rate_hz=50)

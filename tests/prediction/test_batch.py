@@ -131,7 +131,7 @@ def test_a_list_says_what_is_known(clips: Path, asked: Asked, tmp_path: Path, mo
         ("none.csv", None, MissingFile),
         ("clip.avi", b"RIFF", UnsupportedFormat),
         ("list.csv", b"path\na.avi\n", UnreadableFile),
-        ("list.csv", b"file\n\xff\xfe\n", UnreadableFile),
+        ("list.csv", b"file\n\x00\x01\x02\n", UnreadableFile),
         ("list.csv", b'file\n"a\n', UnreadableFile),
         ("list.csv", b"file\n", MissingFile),
     ],
@@ -142,6 +142,43 @@ def test_a_source_that_cannot_be_used(tmp_path: Path, name: str, content: bytes 
     with pytest.raises(kind) as caught:
         inputs_of(tmp_path / name)
     assert caught.value.next_step
+
+
+@pytest.mark.parametrize("shape", ["semicolon", "tab", "sep", "utf-16", "latin-1"])
+def test_a_list_from_a_spreadsheet(tmp_path: Path, shape: str) -> None:
+    text = "file,Age,sex\nA.AVI,63.5,F\nb ü.avi,70,M\n"
+    content = {
+        "semicolon": text.replace(",", ";").replace("63.5", "63,5").encode(),
+        "tab": text.replace(",", "\t").encode(),
+        "sep": b"sep=,\r\n" + text.encode(),
+        "utf-16": text.replace(",", "\t").encode("utf-16"),
+        "latin-1": text.encode("latin-1"),
+    }
+    (tmp_path / "a.avi").write_bytes(b"not a video")
+    (tmp_path / "list.csv").write_bytes(content[shape])
+    first, second = inputs_of(tmp_path / "list.csv")
+    assert first.path == tmp_path / "a.avi"
+    assert (first.file, second.file) == ("A.AVI", "b ü.avi")
+    assert first.known == (("age", "63.5"), ("sex", "F"))
+    (tmp_path / "list.csv").write_text("Datei;Alter\na.avi;63\n")
+    with pytest.raises(UnreadableFile, match="separated by semicolons its columns are 'Datei', 'Alter'"):
+        inputs_of(tmp_path / "list.csv")
+
+
+def test_what_is_passed_over_stands_beside_the_table(clips: Path, asked: Asked, tmp_path: Path) -> None:
+    (clips / "notes.txt").write_text("apical")
+    inputs, passed_over = batch.listed(clips)
+    assert passed_over == {"text or table": 1}
+    out = tmp_path / "out.csv"
+    run(inputs, out, asked, passed_over=passed_over)
+    beside = json.loads(out.with_name("out.csv.run.json").read_text())
+    assert beside["passed_over"] == {"text or table": 1}
+    run(inputs, out, asked)  # what is no clip changes no row
+    (clips / "Doe.pdf").write_bytes(b"%PDF")
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "x.pdf").write_bytes(b"%PDF")
+    with pytest.raises(MissingFile, match="holds no clip: PDF document 1"):
+        batch.listed(tmp_path / "none")
 
 
 # --- killed and gone on with -----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom.data import get_testdata_file
 
 from mcsdr.abstention.gates import of_posterior
@@ -50,6 +51,41 @@ def test_bad_inputs_cost_the_others_nothing(model: Model, clip_file: Path) -> No
         if isinstance(result, Failure):
             assert record["error"]["next_step"]
             assert record["error"]["path"] == record["file"]
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0])
+def test_where_a_clock_starts_and_its_unit_change_no_answer(model: Model, seconds: float) -> None:
+    """Equal pixels and equal times, R waves among them, however they are written."""
+    clip = PhantomCohort(3, 5102, sampling_hz=None, seconds=seconds)[2].clips[0]  # at 40 Hz: often midway at 25 Hz
+    waves = tuple(np.arange(0.2, seconds, 0.75).tolist())
+    times = clip.frame_times_s
+    written = {
+        "as it is": (times, waves),
+        "later": (times + 1e4, tuple(wave + 1e4 for wave in waves)),
+        "in float32 milliseconds": ((1000 * times).astype(np.float32).astype(float) / 1000, waves),
+        "in whole milliseconds": (np.round(times, 3), waves),
+    }
+    for known in (False, True):
+        answers = [
+            model(Study(clips=(replace(clip, frame_times_s=at, r_wave_times_s=r if known else ()),)), anyway=True)
+            for at, r in written.values()
+        ]
+        medians = [found.posterior.median for found in answers]
+        assert medians == pytest.approx([medians[0]] * len(medians), abs=1e-6)
+        assert len({len(found.beats) for found in answers}) == 1
+
+
+def test_a_folder_of_numbered_pictures_is_answered_as_a_clip(
+    model: Model, studies: list[Study], tmp_path: Path
+) -> None:
+    (tmp_path / "loop").mkdir()
+    for number, frame in enumerate(studies[0].clips[0].frames):
+        Image.fromarray(frame).save(tmp_path / "loop" / f"{number:03d}.png")
+    (result,) = predict([tmp_path], model, frame_rate_hz=25)
+    assert isinstance(result, Answer)
+    assert (result.path, result.input_sha256) == (str(tmp_path / "loop"), None)
+    (refused,) = predict([tmp_path], model)
+    assert refused.record()["error"]["code"] == "no-frame-time"
 
 
 def test_a_folder_gives_every_clip(model: Model, clip_file: Path) -> None:

@@ -68,6 +68,25 @@ def test_the_answer_is_that_of_the_command_line(client: TestClient, job: str, re
     assert without_times(record) == json.loads(json.dumps(without_times(direct.record())))
 
 
+def test_a_form_is_answered_as_its_file_is(client: TestClient, job: str, real_clip: Path) -> None:
+    """As `curl -F file=@exam.dcm` sends it."""
+    form = {"file": ("exam.dcm", real_clip.read_bytes(), "application/octet-stream")}
+    response = client.post("/api/v1/clips", params={"age": 63, "sex": "F"}, files=form)
+    assert response.status_code == 202, response.text
+    record = settled(client, response.json()["id"])["result"]
+    assert record["file"] == "exam.dcm"
+    assert record["median"] == client.get(f"/api/v1/jobs/{job}").json()["result"]["median"]
+
+
+@pytest.mark.parametrize(
+    "form", [{"files": {"a": ("a", b"1"), "b": ("b", b"2")}}, {"data": {"age": "63"}, "files": {"a": b"1"}}]
+)
+def test_a_form_with_more_than_a_file_is_told_how(client: TestClient, form: dict[str, Any]) -> None:
+    response = client.post("/api/v1/clips", **form)
+    assert response.status_code == 422
+    assert "curl -F file=@" in response.json()["error"]["next_step"]
+
+
 def test_attributes_change_the_answer_without_the_clip(client: TestClient, job: str, real_clip: Path) -> None:
     changed = client.patch(f"/api/v1/jobs/{job}", json={"age": 30, "sex": "M", "weight": 90, "height": 185}).json()
     direct = next(predict([real_clip], mcsdr.load(), age=30, sex="M", weight=90, height=185))

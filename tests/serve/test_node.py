@@ -15,12 +15,14 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import Comprehensive3DSRStorage, UltrasoundMultiFrameImageStorage
+from pynetdicom.sop_class import Comprehensive3DSRStorage, CTImageStorage, UltrasoundMultiFrameImageStorage
 from starlette.testclient import TestClient
 
 import mcsdr
 from mcsdr.errors import InvalidConfig, UnreadableFile, UnsupportedFormat
 from mcsdr.interop.structured_report import read_back
+from mcsdr.io.dicom import SOP_CLASSES
+from mcsdr.io.dicom_pixels import transfer_syntaxes
 from mcsdr.serve import create_app
 from mcsdr.serve.archive import CStore, NotTaken, Stow, archive_of, backoff_s
 from mcsdr.serve.mailroom import Mailroom
@@ -100,6 +102,39 @@ def store(path: Path, port: int, title: str = "MCSDR") -> int:
     association.release()
     code: int = status.Status
     return code
+
+
+@pytest.mark.parametrize("syntax", [str(syntax) for syntax in transfer_syntaxes()])
+def test_the_node_takes_what_the_reader_reads(mailroom: Mailroom, syntax: str) -> None:
+    node = Node(mailroom, host="127.0.0.1", port=0)
+    entity = AE(ae_title="SCANNER")
+    for kind in SOP_CLASSES:
+        entity.add_requested_context(kind, syntax)
+    entity.add_requested_context(CTImageStorage, syntax)
+    association = entity.associate("127.0.0.1", node.port, ae_title="MCSDR")
+    taken = {str(context.abstract_syntax) for context in association.accepted_contexts}
+    association.release()
+    node.close()
+    assert taken == set(SOP_CLASSES)
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SOPInstanceUID"])
+def test_an_identifier_that_is_missing_is_named(mailroom: Mailroom, clip: Path, keyword: str) -> None:
+    dataset = dcmread(clip)
+    delattr(dataset, keyword)
+    dataset.save_as(clip)
+    with pytest.raises(UnreadableFile, match=keyword.removesuffix("InstanceUID")):
+        mailroom.take_in(clip.read_bytes())
+
+
+def test_a_clip_whose_header_miscounts_is_reported_on(mailroom: Mailroom, clip: Path) -> None:
+    dataset = dcmread(clip)
+    dataset.NumberOfFrames = 1
+    dataset.save_as(clip)
+    mailroom.take_in(clip.read_bytes())
+    (study,) = mailroom.complete()
+    (report,) = mailroom.report(study)
+    assert read_back(dcmread(report))["median"] is not None
 
 
 def wait_for(what: Callable[[], object], seconds: float = 60.0) -> None:

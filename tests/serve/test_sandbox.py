@@ -51,7 +51,7 @@ def test_the_child_reads_what_we_read(reader: Reader, real_clip: Path) -> None:
 def test_typed_errors_come_through(reader: Reader, tmp_path: Path) -> None:
     other = tmp_path / "words.txt"
     other.write_text("words, no pictures")
-    with pytest.raises(UnsupportedFormat, match="neither a video"):
+    with pytest.raises(UnsupportedFormat, match="text or table"):
         reader.read(other, {})
     from pydicom.data import get_testdata_file
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -41,8 +42,8 @@ def batch(
     q0.975, the probabilities P(EF<=30) to P(EF<54), beats, beat_spread, abstained and error (codes), reason,
     next_step, notices, input_sha256, model, model_sha256, version, seed, disclaimer. What a row lacks is empty.
 
-    OUT.run.json beside the table says what it depends on. With another model, other settings or another list of inputs
-    the command refuses to go on.
+    OUT.run.json beside the table says what it depends on, and what of the folder was passed over as no clip. With
+    another model, other settings or another list of inputs the command refuses to go on.
 
     Parameters
     ----------
@@ -66,26 +67,29 @@ def batch(
     """
     from mcsdr.cli.progress import bar
     from mcsdr.diffusion.sampler import preset
-    from mcsdr.prediction.batch import Asked, inputs_of, run
+    from mcsdr.prediction.batch import Asked, listed, run
 
     if out.exists() and source.exists() and out.samefile(source):
         raise InvalidConfig("the table would be written over the list.", path=out, next_step="Name another table.")
-    inputs = inputs_of(source)
+    inputs, passed_over = listed(source)
     asked = Asked(str(model), preset(sampler, seed) if sampler else None, threshold, answer_anyway, folders)
     with bar("clips", len(inputs)) as said:
-        tally = run(inputs, out, asked, workers=workers, restart=restart, said=said)
-    _print(tally, out)
+        tally = run(inputs, out, asked, workers=workers, restart=restart, said=said, passed_over=passed_over)
+    _print(tally, out, passed_over)
     if tally.failed:
         sys.exit(1)
 
 
-def _print(tally: Tally, out: Path) -> None:
+def _print(tally: Tally, out: Path, passed_over: Counter[str]) -> None:
     """What became of the inputs, each kind with its codes."""
     from mcsdr import DISCLAIMER
+    from mcsdr.io import in_words
 
     print(f"{tally.rows} rows in {out.name}: {tally.answered} answered")
     for line in others(tally):
         print(line)
+    if passed_over:
+        print(f"{passed_over.total():>6} passed over, as no clips: {in_words(passed_over)}")
     print(DISCLAIMER)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 
@@ -25,7 +26,7 @@ def deidentify(clips: Path, out: Path, /, *, salt: str | None = None) -> None:
     from mcsdr.errors import InvalidConfig, McsdrError
     from mcsdr.interop.deidentify import deidentified, new_salt
     from mcsdr.interop.deidentify import deidentify as write_copy
-    from mcsdr.io import find_clips
+    from mcsdr.io import in_words, survey
 
     secret = salt or new_salt()
     if not clips.is_dir():
@@ -34,14 +35,23 @@ def deidentify(clips: Path, out: Path, /, *, salt: str | None = None) -> None:
         return
     if out.resolve().is_relative_to(clips.resolve()):
         raise InvalidConfig("the copies would lie among the originals", path=out, next_step="Choose another folder.")
-    failed = 0
-    for file in find_clips(clips):
+    failed, made = 0, Counter[str]()
+    found = survey(clips)
+    for file in found.clips:
         try:
             copy = deidentified(file, salt=secret)
+            made[copy.uid] += 1
+            if made[copy.uid] > 1:  # two originals, one SOP Instance UID: two copies, and each has one of its own
+                copy = deidentified(file, salt=secret, instance=made[copy.uid])
+                print(
+                    f"mcsdr: {file} has the SOP Instance UID of an earlier file; its copy has its own.", file=sys.stderr
+                )
             copy.write(out / f"{copy.uid}.dcm")
             print(f"{file} -> {copy.uid}.dcm")
         except McsdrError as error:
             failed += 1
             print(f"mcsdr: {error}", file=sys.stderr)
+    if found.passed_over:
+        print(f"Passed over, as no clips: {in_words(found.passed_over)}.", file=sys.stderr)
     if failed:
         sys.exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    paths: Annotated[list[Path], Parameter(help="Clips (AVI, MP4, MOV, DICOM) or folders of them.")],
+    paths: Annotated[list[Path], Parameter(help="Clips (DICOM, video, volumes: docs/formats.md) or folders of them.")],
     /,
     *,
     age: float | None = None,
@@ -72,7 +73,8 @@ def predict(
     answer_anyway
         Give the posterior also where the model abstains; it is marked.
     json_
-        Print a list of objects instead of the summary.
+        Print a list of objects instead of the summary. Where files of a folder were passed over, as no clips, its last
+        object is {"summary": {"inputs": N, "passed_over": {KIND: COUNT}}}.
     csv_
         Write one row per input.
     report
@@ -82,6 +84,7 @@ def predict(
     """
     from mcsdr.cli.timing import Stopwatch
     from mcsdr.diffusion.sampler import preset
+    from mcsdr.io import in_words
     from mcsdr.model import load
     from mcsdr.prediction import predict as answers
     from mcsdr.report import printable
@@ -92,7 +95,8 @@ def predict(
     watch.lap("import")
     estimator = load(model)
     watch.lap("load model")
-    files = list(_each(paths))
+    passed_over: Counter[str] = Counter()
+    files = list(_each(paths, passed_over))
     answered = answers(
         files,
         estimator,
@@ -111,12 +115,17 @@ def predict(
     if csv_ is not None:
         _write_table(csv_, lines)
     if json_:
-        json.dump([line.record for line in lines], sys.stdout, indent=2)
+        records = [line.record for line in lines]
+        if passed_over:
+            records.append({"summary": {"inputs": len(lines), "passed_over": dict(passed_over.most_common())}})
+        json.dump(records, sys.stdout, indent=2)
         print()
     else:
         values = zip(ATTRIBUTES, (age, sex, weight, height), strict=True)
         given = [name for name, value in values if value is not None]
         _print(kept, lines, threshold=threshold, given=given, read=estimator.statistics.names)
+        if passed_over:
+            print(f"Passed over, as no clips: {in_words(passed_over)}.")
     for what, file in (("report", report), ("table", csv_)):
         if file is not None:
             print(f"The {what} is in {printable(str(file))}.", file=sys.stderr if json_ else sys.stdout)
@@ -126,16 +135,22 @@ def predict(
         sys.exit(1)
 
 
-def _each(paths: Sequence[Path]) -> Iterator[Path]:
-    """Every clip of the files and folders; what holds none stays, so that it fails in its place."""
-    from mcsdr.io import find_clips
+def _each(paths: Sequence[Path], passed_over: Counter[str]) -> Iterator[Path]:
+    """Every clip of the files and folders; what holds none stays, so that it fails in its place.
+
+    What of a folder is no clip is counted by kind.
+    """
+    from mcsdr.io import survey
 
     for path in paths:
         try:
-            found = find_clips(path)
+            found = survey(path)
         except McsdrError:
-            found = []
-        yield from found or [path]
+            yield path
+            continue
+        if found.clips:
+            passed_over.update(found.passed_over)
+        yield from found.clips or [path]
 
 
 def _worked_through(

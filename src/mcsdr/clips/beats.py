@@ -44,6 +44,7 @@ CELLS = 14  # a side of the coarse picture
 SMOOTH_S = 0.05  # SD of the smoothing over time, against speckle
 DRIFT_S = 0.6  # SD of the running mean that is taken off, against drift
 FIRST = 0.8  # the first peak this near to the highest is the period: its multiples are as high
+SUPPOSED = (1.0, 1 / 3, 0.5, 2.0, 3.0)  # of the frame rate stated, where that may be wrong
 LONGEST = 0.75  # of the clip: longer lags are seen too few times
 LEAST_CONFIDENCE = 0.15  # noise reaches 0.1
 NEAR_HINT = 0.25  # a known heart rate is right to within this share
@@ -125,7 +126,7 @@ def find_beats(
         return nothing
     x, brightness = _coarse(frames, rate_hz)
     period, confidence = (
-        (float(np.median(np.diff(known))) * rate_hz, 1.0) if len(known) else _period(x, rate_hz, heart_rate_bpm)
+        (float(np.median(np.diff(known))) * rate_hz, 1.0) if len(known) else _period(x, rate_hz, near(heart_rate_bpm))
     )
     if confidence < LEAST_CONFIDENCE:
         return nothing
@@ -133,6 +134,36 @@ def find_beats(
     starts = np.rint(known * rate_hz).astype(int) if len(known) else None
     beats = _beats(volume, period, starts)
     return Beats(period / rate_hz, confidence, tuple(beats), len(frames), rate_hz)
+
+
+def picture_rate(frames: Frames, rate_hz: float) -> tuple[float, float]:
+    """Beats per minute that the pictures alone show, whatever the rate that is stated; and the confidence.
+
+    The period is sought as if the frames had been taken at a third to three times the rate, each with its own smoothing
+    over time; the shortest counts of those whose r is near the highest, since multiples of a period are as high.
+
+    Arguments:
+        frames: uint8 [T, H, W], at a constant rate.
+        rate_hz: frames per second, as stated; beats are found in frames, so that they are wrong where it is.
+
+    Returns:
+        (NaN, 0) where there is no rhythm.
+    """
+    if len(frames) < 4:
+        return math.nan, 0.0
+    found = [_period(_coarse(frames, rate_hz * factor)[0], rate_hz * factor, RATES) for factor in SUPPOSED]
+    best = max(confidence for _, confidence in found)
+    if best == 0.0:
+        return math.nan, 0.0
+    period, confidence = min(one for one in found if one[1] >= FIRST * best)
+    return 60.0 * rate_hz / period, confidence
+
+
+def rate_confidence(frames: Frames, rate_hz: float, heart_rate_bpm: float) -> float:
+    """How well the pictures agree with a heart rate, at the frame rate stated: r at the peak near it, 0 without one."""
+    if len(frames) < 4:
+        return 0.0
+    return _period(_coarse(frames, rate_hz)[0], rate_hz, near(heart_rate_bpm))[1]
 
 
 def _plausible_r_waves(r_waves_s: Sequence[float]) -> Array:
@@ -172,12 +203,17 @@ def _smooth(x: Array, sd: float) -> Array:
     return smooth
 
 
-def _period(x: Array, rate_hz: float, heart_rate_bpm: float | None) -> tuple[float, float]:
+def near(heart_rate_bpm: float | None) -> tuple[float, float]:
+    """The slowest and the fastest rate to look for, where the machine's is known and where it is not."""
+    if not heart_rate_bpm:
+        return RATES
+    return heart_rate_bpm / (1 + NEAR_HINT), heart_rate_bpm * (1 + NEAR_HINT)
+
+
+def _period(x: Array, rate_hz: float, rates: tuple[float, float]) -> tuple[float, float]:
     """The period in frames, and r there; (NaN, 0) where there is no peak."""
     count = len(x)
-    slow, fast = RATES
-    if heart_rate_bpm:
-        slow, fast = (heart_rate_bpm / (1 + NEAR_HINT), heart_rate_bpm * (1 + NEAR_HINT))
+    slow, fast = rates
     longest = min(count - 2, int(LONGEST * count))
     first, last = max(1, math.floor(60 / fast * rate_hz)), min(longest, math.ceil(60 / slow * rate_hz))
     if last < first:

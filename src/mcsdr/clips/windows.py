@@ -28,7 +28,7 @@ from torch import Tensor
 
 from mcsdr.clips.beats import MOST_BEATS, Beats, find_beats
 from mcsdr.errors import ClipTooShort
-from mcsdr.study import Clip
+from mcsdr.study import Clip, even_times
 
 SHORTEST_FRAMES = 12  # of a window at `rate_hz`
 SHORTEST_WHOLE = 5  # of a clip that is interpolated
@@ -69,7 +69,11 @@ def store(clip: Clip, settings: ClipSettings) -> Frames:
 
 
 def frame_indices(times_s: NDArray[np.float64], settings: ClipSettings) -> NDArray[np.int64]:
-    """Which frames lie nearest to a grid of `rate_hz` over the clip, int [S]; its central window is centred in time."""
+    """Which frames lie nearest to a grid of `rate_hz` over the clip, int [S]; its central window is centred in time.
+
+    Where the clock starts, its unit and its rounding do not matter, see `study.even_times`.
+    """
+    times_s = even_times(times_s)
     span, step = float(times_s[-1] - times_s[0]), float(np.median(np.diff(times_s)))
     # The grid may reach half a frame beyond the last one, where that frame is still the nearest.
     count = math.floor((span + step / 2 + 1e-6) * settings.rate_hz) + 1
@@ -94,9 +98,11 @@ def window_length(stored: int, settings: ClipSettings) -> int:
 
 def beats_of(clip: Clip, stored: Frames, settings: ClipSettings) -> Beats:
     """The beats of a stored clip ("seconds"), with what its file says of the rhythm."""
-    first_s = float(clip.frame_times_s[frame_indices(clip.frame_times_s, settings)[0]])
+    times_s = even_times(clip.frame_times_s)
+    first_s = float(clip.frame_times_s[0] + times_s[frame_indices(clip.frame_times_s, settings)[0]])
     r_waves_s = tuple(time - first_s for time in clip.r_wave_times_s)
-    rate_hz = settings.rate_hz if len(stored) >= settings.frames else len(stored) / clip.duration_s
+    duration_s = float(times_s[-1] + np.median(np.diff(times_s)))
+    rate_hz = settings.rate_hz if len(stored) >= settings.frames else len(stored) / duration_s
     return find_beats(stored, rate_hz, heart_rate_bpm=clip.heart_rate_bpm, r_waves_s=r_waves_s)
 
 

@@ -32,8 +32,10 @@ from mcsdr.clips import SHORTEST_WHOLE
 from mcsdr.datasets.entries import ClipEntry, Entry, FolderCohort
 from mcsdr.datasets.table import Row, studies, wanted_views, with_truth
 from mcsdr.errors import ClipTooShort, InvalidCohort, InvalidConfig, MissingFile
-from mcsdr.io.nifti import read_mhd, read_nifti
+from mcsdr.io.metaimage import read_metaimage
+from mcsdr.io.nifti import read_nifti
 from mcsdr.io.recording import plausible_rate
+from mcsdr.io.tables import read_text
 from mcsdr.study import QUALITIES, Clip, Crop, Notice, View
 
 NAMES = {View.A2C: "2CH", View.A4C: "4CH"}
@@ -103,7 +105,7 @@ class Camus(FolderCohort):
         rate = clip.frame_rate_hz if plausible_rate(clip.frame_rate_hz) else None
         if not clip.path.is_file():
             raise MissingFile("there is no such file", path=clip.path)
-        reader = read_mhd if clip.path.suffix == ".mhd" else read_nifti
+        reader = read_metaimage if clip.path.suffix == ".mhd" else read_nifti
         recording = reader(clip.path, frame_rate_hz=rate or ASSUMED_HZ)
         frames = recording.frames
         if len(frames) < SHORTEST_WHOLE:
@@ -143,7 +145,7 @@ def _splits(root: Path, fold: int | None) -> dict[str, list[str]]:
         named = LIST_NAME.fullmatch(path.name)
         if named and (named["fold"] == "" if fold is None else named["fold"] == str(fold)):
             split = LISTS[named["split"].lower()]
-            for name in PATIENT.findall(path.read_text(encoding="utf-8", errors="replace")):
+            for name in PATIENT.findall(read_text(path)):
                 if split not in splits[name.lower()]:
                     splits[name.lower()].append(split)
     return dict(splits)
@@ -197,7 +199,7 @@ def _info(path: Path) -> dict[str, str]:
     """Key and value of each line of an Info file; empty where there is none."""
     if not path.is_file():
         return {}
-    pairs = (line.partition(":") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    pairs = (line.partition(":") for line in read_text(path).splitlines())
     return {key.strip(): value.strip() for key, colon, value in pairs if colon}
 
 

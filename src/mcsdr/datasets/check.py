@@ -23,9 +23,9 @@ from mcsdr.datasets.clip_facts import ClipFacts, Journal, key_of, look_for, read
 from mcsdr.datasets.entries import ClipEntry, Entry, Fault, FolderCohort, patients_in_two_splits, row_faults
 from mcsdr.datasets.published import Figures, Published, measured, published
 from mcsdr.datasets.table import beside
-from mcsdr.errors import PatientInTwoSplits, RefusedClip, UnsupportedFormat
+from mcsdr.errors import MissingFile, PatientInTwoSplits, RefusedClip, UnsupportedFormat
 from mcsdr.files import write_atomically, write_table
-from mcsdr.io import DICOM_SUFFIXES, VIDEO_SUFFIXES
+from mcsdr.io.formats import suffixes_of
 
 LEAKAGE = ("patient-in-two-splits", "same-clip-in-two-splits")
 NOT_A_LOOP = (UnsupportedFormat.code, *(kind.code for kind in RefusedClip.__subclasses__()))
@@ -137,7 +137,7 @@ def check_cohort(
     sound = [entry for entry in cohort.entries if not any(fault.severity == "bad" for fault in _of_table(entry))]
     in_files = {name: (f.frames, f.frame_rate_hz) for name, f in facts.items() if f.frames and f.frame_rate_hz}
     return Findings(
-        rows=(*(finding for _, _, finding in found), *_of_folder(cohort.entries)),
+        rows=(*_of_all(facts, cohort.root), *(finding for _, _, finding in found), *_of_folder(cohort.entries)),
         statistics=measured(cohort.entries, sound, in_files),
         published=about,
         leaking=leaking,
@@ -269,10 +269,24 @@ def _of_same_bytes(entries: Sequence[Entry], facts: Mapping[str, ClipFacts]) -> 
                 yield _found(at, entry, place, Fault("same-bytes", text, "doubt"))
 
 
+def _of_all(facts: Mapping[str, ClipFacts], root: Path) -> Iterator[Finding]:
+    """That not one of the clips is there, in one sentence: the folder is not where the table was made."""
+    gone = sorted(name for name, fact in facts.items() if any(f.code == MissingFile.code for f in fact.faults))
+    if len(gone) < 2 or len(gone) < len(facts):
+        return
+    wanted = Path(gone[0])
+    held = Counter(file.suffix.lower() or "no suffix" for file in root.iterdir()) if root.is_dir() else Counter[str]()
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in held.most_common(NAMED)) or "nothing"
+    folder = "" if wanted.parent.is_dir() else ", and there is no such folder"
+    text = f"not one of the {len(gone)} files that the table names is there, {wanted.name} say, which should lie in "
+    text += f"{wanted.parent.name}/{folder}; {root.name}/ holds {kinds}"
+    yield Finding("", "", "", "no-file-found", "bad", text)
+
+
 def _of_folder(entries: Sequence[Entry]) -> Iterator[Finding]:
     """Clips that lie beside those of the table but that no row names, in one finding."""
     named = {clip.path for entry in entries for clip in entry.clips}
-    suffixes = {path.suffix.lower() for path in named}.intersection(VIDEO_SUFFIXES + DICOM_SUFFIXES)
+    suffixes = {path.suffix.lower() for path in named}.intersection(suffixes_of("video", "dicom"))
     folders = sorted({path.parent for path in named if path.suffix.lower() in suffixes})
     beside = (file for folder in folders if folder.is_dir() for file in folder.iterdir())
     extra = sorted(

@@ -23,10 +23,20 @@ import mcsdr
 from mcsdr.datasets.entries import ClipEntry, Fault, FolderCohort
 from mcsdr.errors import McsdrError, MissingFile, UnreadableFile, UnwritableFile
 from mcsdr.files import sha256_of
+from mcsdr.io.pace import pace_notices
 from mcsdr.study import Clip
 
 # What a reader may say of a clip that casts doubt on the file; its other notices speak of how to use it.
-DOUBTS = ("frames-missing", "frame-time-disagrees", "frame-times-uneven", "sector-not-found")
+DOUBTS = (
+    "frames-missing",
+    "frame-count-untrue",
+    "frame-rate-doubtful",
+    "frame-time-disagrees",
+    "frame-times-uneven",
+    "frame-times-mended",
+    "sector-not-found",
+    "spacing-implausible",
+)
 
 Key = tuple[object, ...]
 
@@ -144,7 +154,8 @@ def look_for(cohort: FolderCohort, clip: ClipEntry) -> ClipFacts:
 
 
 def _of_pictures(loop: Clip) -> Iterator[Fault]:
-    yield from (Fault(notice.code, notice.text, "doubt") for notice in loop.notices if notice.code in DOUBTS)
+    notices = (*loop.notices, *pace_notices(loop))
+    yield from (Fault(notice.code, notice.text, "doubt") for notice in notices if notice.code in DOUBTS)
     pictures = loop.frames
     if pictures.dtype.kind == "f" and not np.isfinite(pictures).all():
         yield Fault("pixels-not-finite", "pixels are NaN or infinite")

@@ -2,7 +2,8 @@
 
 Further columns are read where they are there, whatever their case: Split (train, val, test), PatientID, StudyID, View
 (A4C, A2C, PSAX), FPS (frames per second, goes before the file's own), ESV and EDV (mL), Age (years), Sex, Weight (kg),
-Height (cm). FileName is a path relative to the table. Rows of one StudyID are one study with several clips; without it
+Height (cm). FileName is a path relative to the table, whatever its case; where no such file is there, it is looked for
+by its name beside the table and in Videos/. Rows of one StudyID are one study with several clips; without it
 every row is a study. Without PatientID every study is a patient of its own, and leakage cannot be seen.
 
     FileName,EF,Split,PatientID,View,Age
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mcsdr.datasets.entries import ClipEntry, Entry, FolderCohort
-from mcsdr.datasets.table import Row, columns, read_table, studies, view_of, wanted_views
+from mcsdr.datasets.table import Row, Shelf, columns, read_table, studies, view_of, wanted_views
 from mcsdr.errors import InvalidCohort
 from mcsdr.study import View
 
@@ -43,7 +44,8 @@ class ClipTable(FolderCohort):
         self, root: str | Path, split: str | None = None, *, views: Sequence[View | str] | None = None
     ) -> None:
         table = _table(Path(root))
-        entries = [_entry(row, table.parent) for row in read_table(table, REQUIRED, any_case=True)]
+        shelf = Shelf(table.parent, table.parent / "Videos")
+        entries = [_entry(row, table.parent, shelf) for row in read_table(table, REQUIRED, any_case=True)]
         wanted = None if views is None else wanted_views(views)
         if wanted is not None:
             entries = [entry for entry in entries if not entry.clips or entry.clips[0].view in wanted]
@@ -74,12 +76,13 @@ def _table(root: Path) -> Path:
     return tables[0]
 
 
-def _entry(row: Row, folder: Path) -> Entry:
+def _entry(row: Row, folder: Path, shelf: Shelf) -> Entry:
     path = row.path(folder, "filename", nested=True)
     study = row.text("studyid") or row.text("filename")
     clips: tuple[ClipEntry, ...] = ()
     if path is not None:
-        clips = (ClipEntry(row.text("filename"), path, view_of(row.text("view")), row.number("fps", "frame-rate")),)
+        found = shelf.find(path)
+        clips = (ClipEntry(row.text("filename"), found, view_of(row.text("view")), row.number("fps", "frame-rate")),)
     return Entry(
         study_id=study,
         patient_id=row.text("patientid") or study,

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcsdr.datasets.entries import ClipEntry, Entry, FolderCohort
-from mcsdr.datasets.table import Row, by_clip, columns, first_folder, read_table, stem
+from mcsdr.datasets.table import Row, Shelf, by_clip, columns, first_folder, read_table, stem
 from mcsdr.datasets.tracings import with_marks
 from mcsdr.study import View
 
@@ -39,7 +39,8 @@ class EchoNetDynamic(FolderCohort):
         folder = _folder(Path(root))
         rows = read_table(folder / "FileList.csv", REQUIRED)
         people = by_clip(folder / "Attributes.csv")
-        entries = [_entry(row, people.get(stem(row.text("FileName"))), folder) for row in rows]
+        shelf = Shelf(folder)
+        entries = [_entry(row, people.get(stem(row.text("FileName"))), folder, shelf) for row in rows]
         super().__init__(root, with_marks(entries, folder / "VolumeTracings.csv"), split)
 
     @staticmethod
@@ -52,12 +53,12 @@ def _folder(root: Path) -> Path:
     return first_folder(root, ("EchoNet-Dynamic",), "FileList.csv")
 
 
-def _entry(row: Row, person: Row | None, folder: Path) -> Entry:
+def _entry(row: Row, person: Row | None, folder: Path, shelf: Shelf) -> Entry:
     name = stem(row.text("FileName"))
     path = row.path(folder / "Videos", "FileName", ".avi")
     # The table's rate is the machine's; a converted file may carry any other.
     rate, frames = row.number("FPS", "frame-rate"), row.integer("NumberOfFrames", "frames")
-    clips = (ClipEntry(row.text("FileName"), path, View.A4C, rate, frames),) if path else ()
+    clips = (ClipEntry(row.text("FileName"), shelf.find(path), View.A4C, rate, frames),) if path else ()
     person = person or Row({}, "")
     return Entry(
         study_id=name,

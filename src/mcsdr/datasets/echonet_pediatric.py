@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcsdr.datasets.entries import ClipEntry, Entry, FolderCohort
-from mcsdr.datasets.table import Row, columns, first_folder, read_table, stem, studies, wanted_views, with_truth
+from mcsdr.datasets.table import Row, Shelf, columns, first_folder, read_table, stem, studies, wanted_views, with_truth
 from mcsdr.datasets.tracings import with_marks
 from mcsdr.errors import InvalidCohort, InvalidConfig
 from mcsdr.study import View
@@ -66,7 +66,8 @@ class EchoNetPediatric(FolderCohort):
         clips: list[Entry] = []
         for view, at in _view_folders(folder, wanted_views(views)).items():
             rows = read_table(at / "FileList.csv", REQUIRED, name=f"{at.name}/FileList.csv")
-            clips += with_marks((_entry(row, at, view, fold) for row in rows), at / "VolumeTracings.csv")
+            shelf = Shelf(at)
+            clips += with_marks((_entry(row, at, view, fold, shelf) for row in rows), at / "VolumeTracings.csv")
         clips = with_truth(clips, Path(root))
         super().__init__(root, studies(clips if pair else map(_alone, clips)), split)
 
@@ -107,7 +108,7 @@ def split_of(fold_of_clip: int, fold: int | None) -> str:
     return {test: "test", val: "val"}.get(fold_of_clip, "train")
 
 
-def _entry(row: Row, folder: Path, view: View, fold: int | None) -> Entry:
+def _entry(row: Row, folder: Path, view: View, fold: int | None, shelf: Shelf) -> Entry:
     """One clip as a study by the name of its accession; those of one accession are joined later."""
     name = stem(row.text("FileName"))
     patient, _, rest = name.partition("-")
@@ -119,7 +120,7 @@ def _entry(row: Row, folder: Path, view: View, fold: int | None) -> Entry:
         study_id=f"{patient}-{accession}" if accession else name,
         patient_id=patient,
         split=_split(row, fold),
-        clips=(ClipEntry(row.text("FileName"), path, view),) if path else (),
+        clips=(ClipEntry(row.text("FileName"), shelf.find(path), view),) if path else (),
         ef_percent=row.number("EF", "ef"),
         attributes=row.attributes(),
         faults=tuple(row.faults),  # of all cells read above

@@ -110,7 +110,7 @@ class FolderCohort(Cohort):
         entries: one per study, after the choice of split.
 
     Raises:
-        InvalidCohort: no study in this split.
+        InvalidCohort: no study in this split, or every EF is a fraction.
         PatientInTwoSplits: a patient's studies stand in two splits, whichever of them was asked for.
     """
 
@@ -119,6 +119,7 @@ class FolderCohort(Cohort):
     def __init__(self, root: str | Path, entries: Iterable[Entry], split: str | None = None) -> None:
         self.root = Path(root)
         everything = with_duplicates(list(entries))
+        refuse_fractions(everything, self.root)
         if _REFUSE.get():
             refuse_leakage(everything, self.root)
         self.entries = [entry for entry in everything if split is None or entry.split == split]
@@ -210,6 +211,14 @@ def refuse_leakage(entries: Iterable[Entry], root: Path) -> None:
         names = ", ".join(f"{p} ({' and '.join(sorted(s))})" for p, s in sorted(leaking.items())[:5])
         more = f" and {len(leaking) - 5} more" if len(leaking) > 5 else ""
         raise PatientInTwoSplits(f"one patient stands in two splits: {names}{more}.", path=root)
+
+
+def refuse_fractions(entries: Iterable[Entry], root: Path) -> None:
+    """Raise InvalidCohort where all EF lie between 0 and 1: 0.55 for 55 %."""
+    efs = [entry.ef_percent for entry in entries if entry.ef_percent is not None and math.isfinite(entry.ef_percent)]
+    if efs and min(efs) >= 0 and 0 < max(efs) <= 1:
+        cause = f"all {len(efs)} EF lie between {min(efs):g} and {max(efs):g}: they are fractions, not per cent."
+        raise InvalidCohort(cause, path=root, next_step="Multiply the table's EF by 100, so that 0.55 becomes 55.")
 
 
 def _ef_fault(entry: Entry) -> Fault | None:

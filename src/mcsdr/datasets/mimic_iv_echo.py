@@ -34,6 +34,7 @@ from mcsdr.study import Clip, Notice
 RECORDS, STUDIES, REPORTS = "echo-record-list", "echo-study-list", "structured-measurement"
 COLUMNS = ("subject_id", "study_id", "acquisition_datetime", "dicom_filepath")
 EF_NAMES, UPPER = ("lvef", "biplane_lvef", "lvef_3d"), "lvef_upper"
+DOWNLOADED = ("physionet.org/files/mimic-iv-echo/*", "files/mimic-iv-echo/*", "mimic-iv-echo/*", "mimic-iv-echo*")
 NEAREST = timedelta(days=2)
 WIDEST = 20.0  # points between lvef and lvef_upper; a wider range is a slip
 
@@ -52,7 +53,7 @@ class MimicIvEcho(FolderCohort):
     """The labelled studies of one split or of all, read from disk when asked for.
 
     Arguments:
-        root: the folder that holds echo-record-list.csv.
+        root: the folder that holds echo-record-list.csv, or one above it that a downloader made.
         split: "train", "val" or "test"; all where None.
 
     Attributes:
@@ -66,7 +67,8 @@ class MimicIvEcho(FolderCohort):
     layout = "echo-record-list.csv, structured-measurement.csv.gz and files/"
 
     def __init__(self, root: str | Path, split: str | None = None) -> None:
-        folder = Path(root)
+        folder = _folder(Path(root))
+        files = next((at for at in (folder, *_downloaded(folder)) if (at / "files").is_dir()), folder)
         rows: dict[str, list[Row]] = defaultdict(list)
         table = _table(folder, RECORDS)
         for line, cells in picked(table, COLUMNS):
@@ -81,13 +83,13 @@ class MimicIvEcho(FolderCohort):
             for study, group in rows.items()
         }
         self.unlabelled = sum(report is None for report in found.values())
-        entries = [_entry(study, rows[study], report, folder) for study, report in found.items() if report]
+        entries = [_entry(study, rows[study], report, files) for study, report in found.items() if report]
         super().__init__(folder, entries, split)
 
     @staticmethod
     def fits(root: Path) -> bool:
         """Whether a folder is laid out like this."""
-        return _table(root, RECORDS).is_file()
+        return _table(_folder(root), RECORDS).is_file()
 
     def read_clips(self, entry: Entry) -> tuple[tuple[Clip, ...], tuple[Notice, ...]]:
         """The grey-scale loops of a study, and how many files of which kind were left out.
@@ -115,6 +117,16 @@ def split_of(subject: str) -> str:
     """The split of a patient, from a hash of the name."""
     share = int.from_bytes(hashlib.sha256(f"mimic-iv-echo {subject}".encode()).digest()[:8]) / 2**64
     return "train" if share < 0.8 else "val" if share < 0.9 else "test"
+
+
+def _folder(root: Path) -> Path:
+    """The folder that holds the tables: the root, or where `wget -r` put them below it."""
+    return next((at for at in (root, *_downloaded(root)) if _table(at, RECORDS).is_file()), root)
+
+
+def _downloaded(root: Path) -> list[Path]:
+    """The folders below a root that a downloader may have made, such as physionet.org/files/mimic-iv-echo/1.0."""
+    return [at for pattern in DOWNLOADED for at in sorted(root.glob(pattern)) if at.is_dir()]
 
 
 def _table(folder: Path, name: str) -> Path:

@@ -7,10 +7,8 @@ text that somebody else wrote, so it never leads out of the data set's folder.
 
 from __future__ import annotations
 
-import csv
-import gzip
+import os
 import statistics
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from mcsdr.datasets.entries import SPLITS, ClipEntry, Entry, Fault
-from mcsdr.errors import InvalidCohort, InvalidConfig
+from mcsdr.errors import InputError, InvalidCohort, InvalidConfig, MissingFile, UnreadableFile
+from mcsdr.io.tables import described, table_lines
 from mcsdr.study import SEXES, View
 
 BLANK = ("", "nan", "na", "n/a", "none", "null")
@@ -147,7 +146,7 @@ def wanted_views(views: Iterable[View | str]) -> tuple[View, ...]:
 def records(
     path: Path, required: Sequence[str] = (), *, any_case: bool = False
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells by column of each row that is not blank; a table may be gzipped.
+    """Line number and cells by column of each row that is not blank, see `io.tables`.
 
     Arguments:
         required: columns that must be there.
@@ -168,29 +167,19 @@ def _header(
     names = [name.strip().lower() if any_case else name.strip() for name in cells]
     missing = [name for name in required if name not in names]
     if missing:
-        raise InvalidCohort(f"the table lacks the column {', '.join(missing)}.", path=path)
+        cause = f"the table lacks the column {', '.join(missing)}; {described(path)}."
+        raise InvalidCohort(cause, path=path, next_step="Name the column so, or point at the table that holds it.")
     return names
 
 
 def _lines(path: Path, holding: str = "") -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of the header and of every row that holds a text."""
-    if not path.is_file():
-        raise InvalidCohort("no such table.", path=path)
-    opened = gzip.open if path.suffix == ".gz" else open
-    number = 0
-
-    def kept(file: Iterable[str]) -> Iterator[str]:
-        nonlocal number
-        for number, line in enumerate(file, start=1):
-            if number == 1 or holding in line:
-                yield line
-
     try:
-        with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
-            for cells in csv.reader(kept(file)):
-                yield number, cells
-    except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError) as error:
-        raise InvalidCohort(f"the table cannot be read ({type(error).__name__}).", path=path) from None
+        yield from table_lines(path, holding)
+    except MissingFile:
+        raise InvalidCohort("no such table.", path=path) from None
+    except UnreadableFile as error:
+        raise InvalidCohort(f"the table cannot be read: {error.cause}.", path=path, next_step=error.next_step) from None
 
 
 def read_table(path: Path, required: Sequence[str] = (), *, name: str = "", any_case: bool = False) -> list[Row]:
@@ -207,10 +196,40 @@ def by_clip(path: Path) -> dict[str, Row]:
 def columns(path: Path) -> tuple[str, ...]:
     """The lower-case names of a table's columns; none where it cannot be read."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return tuple(name.strip().lower() for name in next(csv.reader(file), []))
-    except (OSError, csv.Error, UnicodeDecodeError):
+        return tuple(name.strip().lower() for name in next(table_lines(path), (0, []))[1])
+    except InputError:
         return ()
+
+
+class Shelf:
+    """Finds the files that a table names: in the folder where they should lie, else in others, whatever their case.
+
+    Each folder is listed once, since a data set has thousands of files.
+    """
+
+    def __init__(self, *folders: Path) -> None:
+        self._folders = folders
+        self._listed: dict[Path, dict[str, str]] = {}
+
+    def find(self, path: Path) -> Path:
+        """The file of this name, or the same path where there is none."""
+        wanted = path.name.lower()
+        for folder in (path.parent, *self._folders):
+            names = self._names(folder)
+            if path.name in names.values():
+                return folder / path.name
+            if wanted in names:
+                return folder / names[wanted]
+        return path
+
+    def _names(self, folder: Path) -> dict[str, str]:
+        """The names of a folder's files by their lower case."""
+        if folder not in self._listed:
+            try:
+                self._listed[folder] = {name.lower(): name for name in sorted(os.listdir(folder))}
+            except (OSError, ValueError):
+                self._listed[folder] = {}
+        return self._listed[folder]
 
 
 def first_folder(root: Path, below: Iterable[str], holds: str) -> Path:

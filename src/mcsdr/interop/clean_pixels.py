@@ -1,7 +1,7 @@
 """Pictures of an ultrasound DICOM with everything outside the ultrasound sector black (PS3.15, Clean Pixel Data).
 
-    keep = ⋃ over regions R of  sector in R, else R itself       where the header names 2-D tissue regions
-         = sector in the whole picture                            where it names none
+    keep = ⋃ over regions R of  sectors in R, else R itself      where the header names 2-D tissue regions
+         = sectors in the whole picture                           where it names none
          = the whole picture                                      where there is no sector, and nothing is burnt in
 
 Names stand in the banner around the picture, and sometimes in a corner of a region: so the sector is sought in regions
@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
-from mcsdr.errors import Identifiable, UnreadableFile
-from mcsdr.io.dicom import tissue_regions
-from mcsdr.io.dicom_pixels import decode_frames
+from mcsdr.errors import Identifiable
+from mcsdr.io.dicom_file import DicomFile
+from mcsdr.io.dicom_header import text
+from mcsdr.io.dicom_pixels import frames_of, missing_frames
+from mcsdr.io.dicom_regions import tissue_regions
 from mcsdr.io.patches import Box, Mask
 from mcsdr.io.recording import FrameStack
 from mcsdr.io.sector import find_sector
@@ -42,28 +43,28 @@ class _Screens(FrameStack):
         self.shown.append(luma if rgb is None else rgb())
 
 
-def clean_pictures(dataset: Dataset, path: Path) -> Pictures:
-    """The frames of a data set, blanked outside of what shows tissue: uint8 [T, H, W], or [T, H, W, 3] in RGB.
+def clean_pictures(file: DicomFile) -> tuple[Pictures, list[int]]:
+    """The frames of a file, blanked outside of what shows tissue.
+
+    Returns:
+        uint8 [T, H, W], or [T, H, W, 3] in RGB; and the place in the file of each.
 
     Raises:
         UnreadableFile, UnsupportedFormat: the pixels do not decode, or more than a twentieth of the frames is missing.
         Identifiable: nothing says where text may stand in the picture.
     """
-    if "PixelData" not in dataset:
-        raise UnreadableFile("it holds no pixel data", path=path)
-    _clear_spare_bits(dataset)
-    declared = int(dataset.get("NumberOfFrames") or 1)
-    dataset.NumberOfFrames = declared  # a still does not say it
-    screens = _Screens(path, declared, int(dataset.Rows), int(dataset.Columns))
-    decode_frames(dataset, screens)
-    screens.missing()
+    frames = frames_of(file)
+    screens = _Screens(file.path, frames.count, frames.height, frames.width)
+    frames.decode(screens)
+    missing_frames(frames, screens, file)
     shown, luma = screens.shown, screens.frames()
     if len({picture.ndim for picture in shown}) > 1:
         shown = [picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2) for picture in shown]
-    keep = kept(luma, tissue_regions(dataset), str(dataset.get("BurnedInAnnotation") or "") == "NO", path)
+    regions = tissue_regions(file.dataset, frames.height, frames.width)
+    keep = kept(luma, regions, text(file.dataset, "BurnedInAnnotation") == "NO", file.path)
     pictures = np.stack(shown)
     pictures[:, ~keep] = 0
-    return pictures
+    return pictures, screens.indices
 
 
 def kept(luma: Pictures, regions: tuple[Box, ...], nothing_burnt_in: bool, path: Path) -> Mask:
@@ -91,7 +92,7 @@ def _tells(box: Box, height: int, width: int) -> bool:
 
 
 def _sector(luma: Pictures) -> Mask | None:
-    """The sector's own shape, None where there is none.
+    """The shapes of all sectors that the picture shows, None where there is none.
 
     `find_sector` takes a square picture with little drawn outside of the sector as it is; a black column keeps it from
     that, because the little may be a name.
@@ -99,14 +100,5 @@ def _sector(luma: Pictures) -> Mask | None:
     if min(luma.shape[1:]) < 2:
         return None
     sector = find_sector(np.pad(luma, ((0, 0), (0, 0), (0, 1 + (luma.shape[1] == luma.shape[2] + 1)))))
-    return sector.mask[:, : luma.shape[2]] if sector.found else None
-
-
-def _clear_spare_bits(dataset: Dataset) -> None:
-    """Bits above those stored once held overlays; they go before anything is made of them."""
-    stored, allocated = int(dataset.get("BitsStored") or 0), int(dataset.get("BitsAllocated") or 0)
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated or not 0 < stored < allocated or allocated not in (8, 16):
-        return
-    kind = "<u2" if allocated == 16 else "u1"
-    content = dataset.PixelData[: len(dataset.PixelData) // np.dtype(kind).itemsize * np.dtype(kind).itemsize]
-    dataset.PixelData = (np.frombuffer(content, dtype=kind) & ((1 << stored) - 1)).astype(kind).tobytes()
+    shapes = np.logical_or.reduce([sector.mask, *sector.others])
+    return shapes[:, : luma.shape[2]] if sector.found else None

@@ -23,28 +23,29 @@ import secrets
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydicom import dcmread, dcmwrite
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage, UltrasoundMultiFrameImageStorage
 
 from mcsdr import __version__
-from mcsdr.errors import Identifiable, InvalidConfig, UnsupportedFormat
-from mcsdr.files import write_atomically
+from mcsdr.errors import Identifiable, InvalidConfig, NoFrameTime, UnsupportedFormat
+from mcsdr.files import sha256_of, write_atomically
 from mcsdr.interop import codes
 from mcsdr.interop.clean_pixels import Pictures, clean_pictures
 from mcsdr.interop.content_tree import coded, concept
 from mcsdr.interop.traces import SHORTEST, stand_in_pixels, traces
-from mcsdr.io.dicom import one_error, open_dicom
+from mcsdr.io.dicom_file import DicomFile, opened
+from mcsdr.io.dicom_header import numbers, text
+from mcsdr.io.dicom_timing import frame_times
 from mcsdr.study import View
 
 OLDEST_YEARS = 90  # HIPAA: ages above 89 are one class
 NUMBERS = (
     "CineRate",
     "RecommendedDisplayFrameRate",
-    "FrameTime",
     "HeartRate",
     "RWaveTimeVector",
     "FrameDelay",
@@ -57,7 +58,10 @@ NUMBERS = (
     "InstanceNumber",
     "SeriesNumber",
     "UltrasoundColorDataPresent",
+    "PixelAspectRatio",
+    "PixelSpacing",
 )
+TIMES = ("FrameTime", "FrameTimeVector", "ActualFrameDuration")  # of which the copy has what was read of them
 OF_REGIONS = (
     "RegionSpatialFormat",
     "RegionDataType",
@@ -130,41 +134,54 @@ def deidentify(path: str | Path, out: str | Path, *, salt: str | None = None) ->
     return copy.uid
 
 
-def deidentified(path: str | Path, *, salt: str | None = None) -> Copy:
+def deidentified(path: str | Path, *, salt: str | None = None, instance: int = 1) -> Copy:
     """A de-identified copy of one ultrasound DICOM file, still or loop, grey or colour.
 
     Arguments:
         path: the original; it is only read.
         salt: a secret; the same salt maps the same identifiers to the same new ones. A new one unless given.
+        instance: 2 for the second original that goes by one SOP Instance UID, and so on; each copy has its own.
 
     Raises:
         MissingFile, UnreadableFile, UnsupportedFormat: it cannot be read, or is no ultrasound picture.
         Identifiable: text may stand in the picture, or something of the original was found in the copy.
     """
     path, salt = Path(path), salt or new_salt()
-    original = open_dicom(path)
-    with one_error(path):
-        if original.get("Modality") != "US":
+    with opened(path) as file:
+        original = file.dataset
+        if text(original, "Modality") != "US":
             step = "Give an ultrasound image or clip."
             raise UnsupportedFormat("it is no ultrasound picture", path=path, next_step=step)
-        told = traces(original, known={*NUMBERS, *OF_REGIONS, "PatientAge", "PatientSex"})
+        told = traces(original, known={*NUMBERS, *TIMES, *OF_REGIONS, "PatientAge", "PatientSex"})
+        own_uid = original.SOPInstanceUID = _own_uid(file)
         copy = _header(original, salt)
-        _put_pixels(copy, clean_pictures(original, path), original)
-        file = io.BytesIO()
-        dcmwrite(file, copy, enforce_file_format=True)
-        _check_clean(file.getvalue(), told, path)
-    return Copy(str(copy.SOPInstanceUID), file.getvalue())
+        if instance > 1:
+            copy.SOPInstanceUID = _new_uid(f"{own_uid} {instance}", salt)
+        pictures, places = clean_pictures(file)
+        _put_pixels(copy, pictures, file)
+        if len(pictures) > 1:
+            _put_frame_times(original, copy, places, path)
+        content = io.BytesIO()
+        dcmwrite(content, copy, enforce_file_format=True)
+        _check_clean(content.getvalue(), told, path)
+    return Copy(str(copy.SOPInstanceUID), content.getvalue())
+
+
+def _own_uid(file: DicomFile) -> str:
+    """What tells an original from others: its SOP Instance UID, or where it has none a number made of its bytes."""
+    uid = text(file.dataset, "SOPInstanceUID") or text(file.dataset.file_meta, "MediaStorageSOPInstanceUID")
+    return uid or _new_uid(sha256_of(file.path) or str(file.path), "")
 
 
 def _header(original: Dataset, salt: str) -> Dataset:
-    """Everything but the picture."""
+    """Everything but the picture and its times."""
     copy = Dataset()
     copy.Modality, copy.ImageType = "US", ["DERIVED", "PRIMARY"]
     for keyword in EMPTY:
         setattr(copy, keyword, "")
     for keyword in UIDS:
-        if original.get(keyword) or keyword != "FrameOfReferenceUID":
-            setattr(copy, keyword, _new_uid(str(original.get(keyword) or f"{keyword} {original.SOPInstanceUID}"), salt))
+        if text(original, keyword) or keyword != "FrameOfReferenceUID":
+            setattr(copy, keyword, _new_uid(text(original, keyword) or f"{keyword} {original.SOPInstanceUID}", salt))
     identity = [str(original.get(keyword) or "") for keyword in ("PatientID", "IssuerOfPatientID")]
     copy.PatientID = _keyed("|".join(identity), salt)[:16] if any(identity) else ""
     copy.PatientSex = original.get("PatientSex") if original.get("PatientSex") in SEXES else ""
@@ -195,39 +212,35 @@ def _region(item: Dataset) -> Dataset:
 
 def _copy_numbers(source: Dataset, target: Dataset, keywords: tuple[str, ...]) -> None:
     for keyword in keywords:
-        element = source.get_item(keyword)
-        if element is not None and source.get(keyword) not in (None, ""):
-            numbers = _numbers(source[keyword].value, source[keyword].VR)
-            if numbers:
-                setattr(target, keyword, numbers if len(numbers) > 1 else numbers[0])
+        found = numbers(source, keyword)
+        if found and all(math.isfinite(value) for value in found):
+            written = [_written(value, dictionary_VR(keyword)) for value in found]
+            setattr(target, keyword, written if len(written) > 1 else written[0])
 
 
-def _numbers(value: Any, vr: str) -> list[Any]:
-    """The numbers of a value, written anew; none where one of them is no number."""
-    values = value if isinstance(value, list | tuple) or hasattr(value, "append") else [value]
-    try:
-        numbers = [float(number) for number in values]
-    except (TypeError, ValueError):
-        return []
-    if not all(math.isfinite(number) for number in numbers):
-        return []
+def _written(number: float, vr: str) -> float | int:
+    """A number as its kind of element holds it; a decimal string is short."""
     if vr in INTEGER_VRS:
-        return [int(number) for number in numbers]
-    return [float(f"{number:.10g}") for number in numbers] if vr == "DS" else numbers  # a decimal string is short
+        return int(number)
+    return float(f"{number:.10g}") if vr == "DS" else number
 
 
-def _put_frame_times(original: Dataset, copy: Dataset, count: int) -> None:
-    """The frame time vector where it fits the frames, and the pointer that a loop needs to what says its time."""
-    vector = _numbers(original.get("FrameTimeVector"), "DS")
-    if len(vector) == count > 1:
-        copy.FrameTimeVector = vector
-    rate = float(copy.get("CineRate") or copy.get("RecommendedDisplayFrameRate") or 0)
-    if "FrameTime" not in copy and "FrameTimeVector" not in copy and rate > 0:
-        copy.FrameTime = float(f"{1000 / rate:.10g}")
-    for keyword in ("FrameTime", "FrameTimeVector"):
-        if keyword in copy:
-            copy.FrameIncrementPointer = copy[keyword].tag
-            return
+def _put_frame_times(original: Dataset, copy: Dataset, places: list[int], path: Path) -> None:
+    """What was read of the original's times, of the frames that are copied, and the pointer to it.
+
+    A Frame Time where they are even and the original has no vector, else a vector; so the copy is read as the original.
+    """
+    try:
+        times, _ = frame_times(original, places[-1] + 1, None, path)
+    except NoFrameTime:
+        return
+    steps_ms = 1000.0 * np.diff(times[places])
+    if numbers(original, "FrameTimeVector") or np.ptp(steps_ms) > 1e-6:
+        copy.FrameTimeVector = [_written(step, "DS") for step in (0.0, *steps_ms.tolist())]
+        copy.FrameIncrementPointer = copy["FrameTimeVector"].tag
+    else:
+        copy.FrameTime = _written(float(steps_ms[0]), "DS")
+        copy.FrameIncrementPointer = copy["FrameTime"].tag
 
 
 def _put_view(original: Dataset, copy: Dataset) -> None:
@@ -246,7 +259,7 @@ def _age(text: str) -> str:
     return f"{OLDEST_YEARS:03d}Y" if years >= OLDEST_YEARS else match[0]
 
 
-def _put_pixels(copy: Dataset, pictures: Pictures, original: Dataset) -> None:
+def _put_pixels(copy: Dataset, pictures: Pictures, file: DicomFile) -> None:
     """The pictures, uncompressed, and what describes them; many make a loop, one a still."""
     count, height, width = pictures.shape[:3]
     colour = pictures.ndim == 4
@@ -259,8 +272,7 @@ def _put_pixels(copy: Dataset, pictures: Pictures, original: Dataset) -> None:
     copy.HighBit, copy.PixelRepresentation = 7, 0
     if count > 1:
         copy.NumberOfFrames = count
-        _put_frame_times(original, copy, count)
-    lossy = str(original.get("LossyImageCompression") or "") == "01" or _was_lossy(original)
+    lossy = text(file.dataset, "LossyImageCompression") == "01" or _was_lossy(file)
     copy.LossyImageCompression = "01" if lossy else "00"
     content = np.ascontiguousarray(pictures).tobytes()
     copy.PixelData = content + b"\0" * (len(content) % 2)
@@ -272,10 +284,9 @@ def _put_pixels(copy: Dataset, pictures: Pictures, original: Dataset) -> None:
     copy.file_meta.MediaStorageSOPInstanceUID = copy.SOPInstanceUID
 
 
-def _was_lossy(original: Dataset) -> bool:
-    return "lossless" not in original.file_meta.TransferSyntaxUID.name.lower() and (
-        original.file_meta.TransferSyntaxUID.is_encapsulated
-    )
+def _was_lossy(file: DicomFile) -> bool:
+    compressed = file.pixels is not None and file.pixels.fragments is not None
+    return compressed and "lossless" not in file.syntax.name.lower()
 
 
 def _new_uid(uid: str, salt: str) -> str:

@@ -4,14 +4,13 @@
     study.clips[0].frames            # uint8 [T, H, W], the sector, everything else 0
     study.clips[0].frame_times_s     # seconds
 
-A file is recognised by what it holds, never by its name alone: DICOM, AVI, MP4 and its relatives, NIfTI, MetaImage. To
-add a format, write one reader that returns a `Recording` and name it in `_record`.
+A file is recognised by what it holds, never by its name: formats.py lists all kinds, and what reads them. To add a
+format, write one reader that returns a `Recording` and name it there.
 """
 
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,17 +24,14 @@ from mcsdr.errors import (
     UnsupportedFormat,
 )
 from mcsdr.files import sha256_of
+from mcsdr.io.finding import Found, find_clips, in_words, kind_of, no_clip, survey
+from mcsdr.io.formats import Format, named_as
 from mcsdr.study import Attributes, Clip, Study, View
 
 if TYPE_CHECKING:
     from mcsdr.io.recording import Recording
 
-__all__ = ["find_clips", "read_clip", "read_study"]
-
-VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".m4v")
-DICOM_SUFFIXES = (".dcm", ".dicom")
-VOLUME_SUFFIXES = (".nii", ".nii.gz", ".mhd")
-HEAD = 4096  # bytes that tell a format
+__all__ = ["Found", "find_clips", "in_words", "no_clip", "read_clip", "read_study", "survey"]
 
 
 def read_study(
@@ -51,8 +47,8 @@ def read_study(
     """Read one clip, or several of one examination, and what is known of the patient.
 
     Arguments:
-        path: an AVI, MP4, MOV, multi-frame ultrasound DICOM, NIfTI or MetaImage (.mhd) file; or several files, which
-            become the clips of one study.
+        path: a clip of any format that docs/formats.md lists as read, or a folder of numbered pictures; or several
+            files, which become the clips of one study.
         age: years; sex: "F" or "M" in any usual spelling; weight: kg; height: cm. Each goes before what a DICOM file
             says.
         frame_rate_hz: frames per second, goes before what the file says.
@@ -121,95 +117,33 @@ def read_clip(path: str | Path, *, frame_rate_hz: float | None = None, view: Vie
     return _clip(_record(Path(path), frame_rate_hz), clip_view)
 
 
-def find_clips(path: str | Path) -> list[Path]:
-    """The files that may be clips: a file gives itself, a folder every candidate below it, sorted.
-
-    Candidates are files with a video's, DICOM's or volume's suffix, and files without a suffix that begin as DICOM
-    does; hidden files and DICOMDIR are passed over. Nothing is decoded.
-
-    Raises:
-        MissingFile: no such file or folder.
-    """
-    root = Path(path)
-    if not root.exists():
-        raise MissingFile("there is no such file or folder", path=root)
-    if root.is_file():
-        return [root]
-    return sorted(file for file in root.rglob("*") if _is_candidate(file))
-
-
-def _is_candidate(file: Path) -> bool:
-    if file.name.startswith(".") or file.name.upper() == "DICOMDIR" or not file.is_file():
-        return False
-    suffix = file.suffix.lower()
-    if file.name.lower().endswith(VIDEO_SUFFIXES + DICOM_SUFFIXES + VOLUME_SUFFIXES):
-        return True
-    # Files are often named by their UID, whose last number looks like a suffix.
-    return (not suffix or suffix[1:].isdigit()) and _format(_head(file)) == "dicom"
-
-
 def _record(path: Path, frame_rate_hz: float | None) -> Recording:
-    """Decode a file with the reader for what it holds."""
+    """Decode a file, or a folder of numbered pictures, with the reader for what it holds."""
     if not path.exists():
         raise MissingFile("there is no such file", path=path)
+    if path.is_dir():
+        from mcsdr.io.pictures import read_folder
+
+        return read_folder(path, frame_rate_hz=frame_rate_hz)
     if not path.is_file():
-        raise UnsupportedFormat("it is not a file", path=path, next_step="Give the clips of the folder one by one.")
-    match _format(_head(path)):
-        case "dicom":
-            from mcsdr.io.dicom import read_dicom  # imported late: pydicom and PyAV are slow to import
-
-            return read_dicom(path, frame_rate_hz=frame_rate_hz)
-        case "avi" | "mov" as demuxer:
-            from mcsdr.io.video import read_video
-
-            return read_video(path, demuxer, frame_rate_hz=frame_rate_hz)
-        case "nifti" | "mhd" as volume:
-            from mcsdr.io import nifti
-
-            reader = nifti.read_nifti if volume == "nifti" else nifti.read_mhd
-            return reader(path, frame_rate_hz=frame_rate_hz)
-        case _:
-            raise _unrecognised(path)
+        raise UnsupportedFormat("it is no file that can be read twice", path=path, next_step="Copy it into a file.")
+    kind = kind_of(path)
+    if kind is None or not kind.reader:
+        raise _refusal(kind, path)
+    recording: Recording = kind.load()(path, frame_rate_hz=frame_rate_hz)
+    return recording
 
 
-def _format(head: bytes) -> str | None:
-    """What a file's first bytes say that it is: "dicom", "avi", "mov" (MP4 included), "nifti", "mhd" or None."""
-    if head[128:132] == b"DICM":
-        return "dicom"
-    if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"AVIX"):
-        return "avi"
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return "mov"
-    inflated = _inflated(head) if head[:2] == b"\x1f\x8b" else head
-    if inflated[344:348] in (b"n+1\0", b"ni1\0") or inflated[4:8] in (b"n+2\0", b"ni2\0"):
-        return "nifti"
-    if b"NDims" in head and b"DimSize" in head and b"\0" not in head:
-        return "mhd"
-    return None
-
-
-def _inflated(head: bytes) -> bytes:
-    """The first bytes of a gzip file, as many as tell a format."""
-    try:
-        return zlib.decompressobj(wbits=31).decompress(head, 352)
-    except zlib.error:
-        return b""
-
-
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(HEAD)
-    except OSError as error:
-        raise UnreadableFile(f"it cannot be opened ({type(error).__name__})", path=path) from None
-
-
-def _unrecognised(path: Path) -> InputError:
+def _refusal(kind: Format | None, path: Path) -> InputError:
+    """Why a file that no reader takes is not read."""
     if path.stat().st_size == 0:
         return UnreadableFile("it is empty", path=path)
-    if path.name.lower().endswith(VIDEO_SUFFIXES + DICOM_SUFFIXES + VOLUME_SUFFIXES):
-        return UnreadableFile(f"its name ends in {path.suffix}, but it holds something else", path=path)
-    return UnsupportedFormat("it is neither a video nor DICOM, NIfTI or MetaImage", path=path)
+    if named_as(path.name) is not None:
+        held = "something else" if kind is None else f"something else: {kind.title}"
+        return UnreadableFile(f"its name ends in {path.suffix}, but it holds {held}", path=path)
+    if kind is not None:
+        return UnsupportedFormat(f"it is no clip but: {kind.title}", path=path, next_step=kind.next_step)
+    return UnsupportedFormat("it is of no kind that is known here", path=path)
 
 
 def _clip(recording: Recording, view: View) -> Clip:

@@ -45,8 +45,9 @@ class Fan(NamedTuple):
         """What the fan holds of a picture [H, W]."""
         y, x = np.ogrid[: shape[0], : shape[1]]
         right, down, margin = x - self.apex_x, y - self.apex_y, 0.25 * self.span
-        held: Mask = (np.abs(right) <= self.slope * down + margin) & (np.hypot(right, down) <= self.radius + margin)
-        return held & (y >= self.top)
+        held: Mask = (np.abs(right) <= self.slope * down + margin) & (y >= self.top)
+        held &= right**2 + down**2 <= (self.radius + margin) ** 2
+        return held
 
 
 def sector_shape(patch: Mask) -> Mask:
@@ -72,16 +73,17 @@ def fit_fan(patch: Mask) -> Fan | None:
     lowest = height - 1 - patch[::-1, columns].argmax(axis=0)
     span = _span(patch)
     slope, left, right, votes = 0.0, 0.0, 0.0, 2.0 * AGREEING * len(rows)
-    for s in np.tan(HALF_ANGLES):
-        b_left, count_left = _densest(first + s * rows, span)
-        b_right, count_right = _densest(last - s * rows, span)
-        if count_left + count_right > votes:
-            slope, left, right, votes = s, b_left, b_right, count_left + count_right
+    slopes = np.tan(HALF_ANGLES)
+    b_left, count_left = _densest(first + slopes[:, None] * rows, span)
+    b_right, count_right = _densest(last - slopes[:, None] * rows, span)
+    most = int((count_left + count_right).argmax())
+    if count_left[most] + count_right[most] > votes:
+        slope, left, right = float(slopes[most]), float(b_left[most]), float(b_right[most])
     if slope == 0.0:
         return None
     apex_x, apex_y = (left + right) / 2.0, (left - right) / (2.0 * slope)
     radii = np.hypot(columns - apex_x, lowest - apex_y)
-    radius, count = _densest(radii, span)
+    (radius,), (count,) = (found.tolist() for found in _densest(radii[None], span))
     if count < AGREEING * len(radii):
         radius = float(radii.max())
     return Fan(slope, apex_x, apex_y, radius, int(rows[0]), span)
@@ -92,12 +94,18 @@ def _span(mask: Mask) -> float:
     return max(2.0, AGREEMENT * float(min(mask.shape)))
 
 
-def _densest(values: Floats, span: float) -> tuple[float, int]:
-    """The interval of a given span that holds most values: its middle, and how many it holds."""
-    ordered = np.sort(values)
-    counts = np.searchsorted(ordered, ordered + span, side="right") - np.arange(len(ordered))
-    at = int(counts.argmax())
-    return float(ordered[at]) + 0.5 * span, int(counts[at])
+def _densest(values: Floats, span: float) -> tuple[Floats, NDArray[np.intp]]:
+    """For each row of values [S, P] the interval of a given span that holds most of them: its middle, and how many."""
+    ordered = np.sort(values, axis=1)
+    rows, width = len(ordered), ordered.shape[1]
+    # One search for all rows: each is set apart from the one before by more than they are long.
+    apart = (np.arange(rows) * (np.ptp(ordered) + 4.0 * span + 1.0))[:, None]
+    flat = (ordered + apart).reshape(-1)
+    reach = np.searchsorted(flat, flat + span, side="right").reshape(rows, width)
+    counts = reach - np.arange(rows * width).reshape(rows, width)
+    at = counts.argmax(axis=1)
+    middles: Floats = ordered[np.arange(rows), at] + 0.5 * span
+    return middles, counts[np.arange(rows), at]
 
 
 def convex_hull(mask: Mask) -> Mask:
@@ -117,13 +125,12 @@ def convex_hull(mask: Mask) -> Mask:
 def _convex_minorant(y: NDArray[np.intp], x: NDArray[np.intp], at: NDArray[np.intp]) -> NDArray[np.float64]:
     """The largest convex function below the points (y, x), evaluated at `at` (Andrew's monotone chain)."""
     chain: list[tuple[int, int]] = []
-    for point in zip(y.tolist(), x.tolist(), strict=True):
-        while len(chain) >= 2 and _turn(chain[-2], chain[-1], point) <= 0:
+    for row, column in zip(y.tolist(), x.tolist(), strict=True):
+        while len(chain) >= 2:
+            (row_a, column_a), (row_b, column_b) = chain[-2], chain[-1]
+            if (row_b - row_a) * (column - column_a) > (column_b - column_a) * (row - row_a):
+                break  # the chain turns the convex way
             chain.pop()
-        chain.append(point)
+        chain.append((row, column))
     corners = np.array(chain, dtype=np.float64)
     return np.interp(at, corners[:, 0], corners[:, 1])
-
-
-def _turn(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> int:
-    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

@@ -6,6 +6,7 @@ opening (erosion, then dilation, by 3 x 3 cells) removes whatever is thinner tha
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -37,13 +38,29 @@ def bounding_box(mask: Mask) -> Box:
     return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
 
 
-def main_patch(mask: Mask) -> Mask:
-    """The true pixels of the largest patch, freed of thin structures, with the near field above it: bool [H, W]."""
-    cell = max(1, int(min(mask.shape)) // CELLS)
-    body = _with_near_field(components(dilate(erode(_majority(mask, cell)))))
-    height, width = mask.shape
-    full: Mask = np.repeat(np.repeat(body, cell, axis=0), cell, axis=1)[:height, :width]
-    return full & mask
+def main_patch(mask: Mask, labels: NDArray[np.intp] | None = None) -> Mask:
+    """The true pixels of the largest patch, freed of thin structures, with the near field above it: bool [H, W].
+
+    `labels` are the mask's `live_cells`, where these are known already.
+    """
+    labels = live_cells(mask) if labels is None else labels
+    return from_cells(_with_near_field(labels), mask.shape) & mask
+
+
+def live_cells(mask: Mask) -> NDArray[np.intp]:
+    """Patches of a mask's cells, freed of thin structures: int [h, w], 0 outside, 1 the largest, then 2, …"""
+    return components(dilate(erode(_majority(mask, _cell(mask.shape)))))
+
+
+def from_cells(cells: Mask, shape: tuple[int, ...]) -> Mask:
+    """Cells as the pixels of a picture of a shape [H, W]."""
+    cell = _cell(shape)
+    full: Mask = np.repeat(np.repeat(cells, cell, axis=0), cell, axis=1)[: shape[0], : shape[1]]
+    return full
+
+
+def _cell(shape: tuple[int, ...]) -> int:
+    return max(1, int(min(shape)) // CELLS)
 
 
 def components(mask: Mask) -> NDArray[np.intp]:
@@ -51,10 +68,12 @@ def components(mask: Mask) -> NDArray[np.intp]:
     runs: list[tuple[int, int, int]] = []  # row, start, stop
     parent: list[int] = []
     above: list[int] = []
-    for row, line in enumerate(np.diff(mask, axis=1, prepend=False, append=False)):
-        edges = np.flatnonzero(line).tolist()
+    rows, columns = np.nonzero(np.diff(mask, axis=1, prepend=False, append=False))
+    of_row = np.searchsorted(rows, np.arange(len(mask) + 1)).tolist()
+    edges = columns.tolist()
+    for row, (first, last) in enumerate(pairwise(of_row)):
         here = []
-        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        for start, stop in zip(edges[first:last:2], edges[first + 1 : last : 2], strict=True):
             label = len(runs)
             runs.append((row, start, stop))
             parent.append(label)

@@ -8,27 +8,27 @@ short, colour flow) and every limit on size stands here, once for all formats.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.errors import ClipTooShort, NoFrameTime, NotBMode, SingleFrame, UnreadableFile
-from mcsdr.io.colour import COLOUR_FRAMES, DOPPLER_SHARE, colour_stride, flow_pixels, flow_share
-from mcsdr.io.patches import Box, Mask
-from mcsdr.io.sector import cut_sector, find_sector
+from mcsdr.errors import ClipTooShort, NoFrameTime, NotBMode, SeveralLoops, SingleFrame, UnreadableFile
+from mcsdr.io.colour import COLOUR_FRAMES, DECLARED_SHARE, DOPPLER_SHARE, colour_stride
+from mcsdr.io.looking import Look, look
+from mcsdr.io.patches import Box
+from mcsdr.io.sector import cut_sector
+from mcsdr.io.square import MAX_BYTES as MAX_BYTES
+from mcsdr.io.square import MAX_SIDE as MAX_SIDE
 from mcsdr.study import Clip, Notice, View
 
 FRAME_RATES = (5.0, 400.0)  # Hz; outside of these no echocardiograph records
 SHORTEST_S = 0.5
 BEAT_S = 1.0  # one beat at 60 per minute, where the heart rate is unknown
 MISSING_SHARE = 0.05  # of the declared frames; from here on a file counts as damaged
-MAX_SIDE = 4096  # pixels
 MAX_FRAMES = 20_000
-MAX_BYTES = 1 << 30  # of decoded luma
-OVERLAY_SHARE = 0.05  # of the picture: thin coloured drawings stay below, a colour box does not
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Recording:
         attribute_notices: what was wrong with the file's attributes, by the same names.
         notices: what the reader of a result must know of the clip.
         r_wave_times_s: when the ECG's R waves came, on the clock of `frame_times_s`.
+        look: where the sector lies, where it was found while the file was read; `frames` are then cut to it already.
+        colour_declared: whether the file says that it holds colour flow; the picture is then judged more strictly.
     """
 
     path: Path
@@ -58,6 +60,8 @@ class Recording:
     attribute_notices: Mapping[str, Notice] = field(default_factory=dict)
     notices: tuple[Notice, ...] = ()
     r_wave_times_s: tuple[float, ...] = ()
+    look: Look | None = None
+    colour_declared: bool = False
 
 
 class FrameStack:
@@ -85,6 +89,10 @@ class FrameStack:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def order(self) -> Sequence[int]:
+        """In which order a reader that can reach any frame should add them, by their places in the file."""
+        return range(self.declared)
 
     def add(
         self, luma: NDArray[np.uint8], rgb: Callable[[], NDArray[np.uint8]] | None, index: int | None = None
@@ -121,27 +129,38 @@ class FrameStack:
         """The colour samples so far: uint8 [N, h, w, 3]."""
         return np.stack(self._colour) if self._colour else np.zeros((0, 1, 1, 3), dtype=np.uint8)
 
-    def missing(self) -> tuple[Notice, ...]:
+    def missing(self, declared: int | None = None, *, cut_short: bool = False) -> tuple[Notice, ...]:
         """Compare the frames so far with those declared.
+
+        Arguments:
+            declared: where it is another number than the stack was made for.
+            cut_short: whether the file ends before its frames do; then what is there, from the first frame on, is used
+                where it is at least half of it.
 
         Raises:
             UnreadableFile: a twentieth or more is missing.
         """
-        lost = self.declared - len(self)
-        if self.declared == 0 or lost <= 0:
+        declared = self.declared if declared is None else declared
+        lost = declared - len(self)
+        if declared == 0 or (lost <= 0 and not cut_short):
             return ()
-        counts = f"the file declares {self.declared} frames and holds {len(self)} that can be decoded"
-        if lost > 1 and lost >= MISSING_SHARE * self.declared:
+        counts = f"the file declares {declared} frames and holds {len(self)} that can be decoded"
+        enough = declared - 2 * lost >= 0 if cut_short else lost <= 1 or lost < MISSING_SHARE * declared
+        if not enough:
             raise UnreadableFile(
                 f"{counts}; it was cut short or damaged",
                 path=self.path,
                 next_step="Export or copy the whole clip again from its source.",
             )
-        return (Notice("frames-missing", f"{counts[0].upper()}{counts[1:]}; the rest was used."),)
+        why = "; it was cut short, and what is there was used." if cut_short else "; the rest was used."
+        return (Notice("frames-missing", f"{counts[0].upper()}{counts[1:]}{why}"),)
 
-    def _check_count(self, count: int) -> None:
+    def _check_frames(self, count: int) -> None:
         if count > MAX_FRAMES:
             raise UnreadableFile(f"it holds {count} frames or more; at most {MAX_FRAMES} are read", path=self.path)
+
+    def _check_count(self, count: int) -> None:
+        self._check_frames(count)
         if count * self.height * self.width > MAX_BYTES:
             size = f"{count} frames of {self.width} x {self.height} pixels"
             raise UnreadableFile(
@@ -190,25 +209,29 @@ def to_clip(recording: Recording, view: View = View.UNKNOWN) -> Clip:
         SingleFrame: one frame only.
         ClipTooShort: under half a second.
         NotBMode: colour flow in the sector.
+        SeveralLoops: more than one moving picture on the screen.
     """
     frames = recording.frames
     notices = recording.notices + _duration_notices(recording)
-    stride = colour_stride(*frames.shape[1:])
-    sector = find_sector(frames, regions=recording.regions, overlay=_drawings(recording.colour, stride, frames.shape))
-    if len(recording.colour) and flow_share(recording.colour, sector.mask[::stride, ::stride]) > DOPPLER_SHARE:
+    seen = recording.look or look(frames, recording.colour, recording.regions)
+    sector = seen.sector
+    if seen.flow > (DECLARED_SHARE if recording.colour_declared else DOPPLER_SHARE):
         raise NotBMode("the picture shows colour flow (colour Doppler)", path=recording.path)
+    if sector.others:
+        count = 1 + len(sector.others)
+        raise SeveralLoops(f"its screen shows {count} moving pictures side by side", path=recording.path)
     if not sector.found:
         text = "No ultrasound sector was found in the picture; all of it was used."
         notices += (Notice("sector-not-found", text),)
     uncut = sector.crop.method == "whole"
     return Clip(
-        frames=cut_sector(frames, sector),
+        frames=cut_sector(frames, sector) if recording.look is None else frames,
         frame_times_s=recording.frame_times_s,
         view=view,
         heart_rate_bpm=recording.heart_rate_bpm,
         source=recording.path.name,
         crop=sector.crop,
-        overview=None if uncut else frames[0].copy(),
+        overview=None if uncut else seen.overview,
         notices=notices,
         r_wave_times_s=recording.r_wave_times_s,
     )
@@ -229,14 +252,3 @@ def _duration_notices(recording: Recording) -> tuple[Notice, ...]:
     why = f"one beat at {rate:g} per minute takes {beat:.2f} s" if rate else "the heart rate is not known"
     text = f"The clip lasts {duration:.2f} s and may hold less than one heartbeat ({why})."
     return (Notice("may-hold-less-than-one-beat", text),)
-
-
-def _drawings(colour: NDArray[np.uint8], stride: int, shape: tuple[int, ...]) -> Mask | None:
-    """Pixels [H, W] that a thin coloured drawing (an ECG trace) passes over; None where there is no such drawing."""
-    if not len(colour):
-        return None
-    passed = flow_pixels(colour).any(axis=0)
-    if not passed.any() or passed.mean() > OVERLAY_SHARE:
-        return None
-    full: Mask = np.repeat(np.repeat(passed, stride, axis=0), stride, axis=1)
-    return full[: shape[1], : shape[2]]

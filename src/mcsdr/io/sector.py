@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcsdr.io.fan import sector_shape
-from mcsdr.io.patches import Box, Mask, bounding_box, main_patch
+from mcsdr.io.loops import LOOP_FLICKER, separate_loops
+from mcsdr.io.patches import Box, Mask, bounding_box, from_cells, live_cells, main_patch
 from mcsdr.study import Crop
 
 FLICKER = (0.7, 2.5)  # bounds of τ, grey levels
@@ -31,18 +32,21 @@ WHOLE = 0.85  # a sector that reaches over this share of both sides needs no cut
 ALREADY_CUT = 0.6  # screens are not square, so a square picture without drawings was cut before: the same for it
 DRAWN = (48, 0.002)  # grey level of drawings, and the share of a picture that they cover at least
 SAMPLE = 32  # frames looked at
-SIDE = 640  # pixels; a longer picture is looked at more coarsely
+BAND = 128  # rows that are looked at together, so that they stay in the processor's cache
+SIDE = 480  # pixels; a longer picture is looked at more coarsely
 
 
 class Sector(NamedTuple):
     """Where the sector lies: its crop, and its mask over the whole picture (bool [H0, W0]).
 
-    `found` is False where neither movement nor brightness showed a sector; the mask is then the whole box.
+    `found` is False where neither movement nor brightness showed a sector; the mask is then the whole box. `others` are
+    the masks of further loops on the same screen.
     """
 
     crop: Crop
     mask: Mask
     found: bool
+    others: tuple[Mask, ...] = ()
 
 
 def find_sector(frames: NDArray[np.uint8], *, regions: Sequence[Box] = (), overlay: Mask | None = None) -> Sector:
@@ -61,16 +65,21 @@ def find_sector(frames: NDArray[np.uint8], *, regions: Sequence[Box] = (), overl
     height, width = frames.shape[1:]
     limit = fitting_region(regions, height, width)
     box = limit or Box(0, 0, height, width)
-    inside = _sector_mask(frames[(slice(None), *box.slices)], None if overlay is None else overlay[box.slices])
+    coarse = _look(frames, overlay)
+    live = coarse.live(Box(0, 0, height, width))
+    labels = live_cells(live)
+    inside = coarse.shape(box) if limit else coarse.shape(box, live, labels)
     mask = np.zeros((height, width), dtype=bool)
     mask[box.slices] = True if inside is None else inside
     top, left, bottom, right = bounding_box(mask)
     share = min((bottom - top) / height, (right - left) / width)
     whole = Crop(0, 0, height, width, "whole")
-    if height == width and share >= ALREADY_CUT and not _anything_drawn(frames[0], mask):
+    panels = [] if limit is None else _beside(limit, regions, height, width)
+    others = coarse.others(mask, live, labels) or coarse.moving_in(panels, mask)
+    if height == width and share >= ALREADY_CUT and not others and not _anything_drawn(frames[0], mask):
         return Sector(whole, np.ones_like(mask), inside is not None)
     cut = Crop(top, left, bottom - top, right - left, "regions" if limit else "picture")
-    return Sector(whole if share >= WHOLE else cut, mask, inside is not None)
+    return Sector(whole if share >= WHOLE and not others else cut, mask, inside is not None, others)
 
 
 def cut_sector(frames: NDArray[np.uint8], sector: Sector) -> NDArray[np.uint8]:
@@ -86,23 +95,60 @@ def fitting_region(regions: Sequence[Box], height: int, width: int) -> Box | Non
 
     Files that were scaled down keep the region of the original size; such a region reaches past the picture.
     """
-    fitting = [
-        box
-        for box in regions
-        if min(box) >= 0
-        and 0.25 * height <= box.bottom - box.top <= height - box.top
-        and 0.2 * width <= box.right - box.left <= width - box.left
-    ]
+    fitting = [box for box in regions if _fits(box, height, width)]
     return max(fitting, key=lambda box: (box.bottom - box.top) * (box.right - box.left), default=None)
 
 
+def _fits(box: Box, height: int, width: int) -> bool:
+    high, wide = box.bottom - box.top, box.right - box.left
+    return min(box) >= 0 and 0.25 * height <= high <= height - box.top and 0.2 * width <= wide <= width - box.left
+
+
+def _beside(limit: Box, regions: Sequence[Box], height: int, width: int) -> list[Box]:
+    """The other regions that could hold a sector and do not overlap the one where it is sought."""
+    return [
+        box
+        for box in regions
+        if _fits(box, height, width)
+        and (box.bottom <= limit.top or box.top >= limit.bottom or box.right <= limit.left or box.left >= limit.right)
+    ]
+
+
 def flicker(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """σ of each pixel: float [H, W] from uint8 [T, H, W]."""
-    ordered = np.sort(np.ascontiguousarray(np.moveaxis(frames, 0, -1)), axis=-1)
+    """σ of each pixel: float [H, W] from uint8 [T, H, W], T at most 256.
+
+    With n values left of a pixel, (n σ)² = n Σx² − (Σx)², in whole numbers.
+    """
+    bands = [_variation(frames[:, top : top + BAND]) for top in range(0, frames.shape[1], BAND)]
     tenth = len(frames) // 10
-    kept = ordered[..., tenth : len(frames) - tenth]
-    deviation: NDArray[np.float32] = kept.std(axis=-1, dtype=np.float32)
+    deviation: NDArray[np.float32] = np.sqrt(np.concatenate(bands), dtype=np.float32)
+    deviation /= len(frames) - 2 * tenth
     return deviation
+
+
+def _variation(frames: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """(n σ)² of each pixel, the lowest and highest tenth of its values left out.
+
+    These are taken off by as many rounds of a bubble sort along time, two passes over whole pictures each: a fraction
+    of the time that sorting every pixel's values takes.
+    """
+    x, tenth = list(np.array(frames)), len(frames) // 10
+    spare = np.empty_like(x[0])
+    for first in range(tenth):
+        last = len(x) - 1 - first
+        for i in range(first, last):  # the highest rises to `last`
+            np.minimum(x[i], x[i + 1], out=spare)
+            np.maximum(x[i], x[i + 1], out=x[i + 1])
+            x[i], spare = spare, x[i]
+        for i in range(last - 1, first, -1):  # the lowest sinks to `first`
+            np.minimum(x[i - 1], x[i], out=spare)
+            np.maximum(x[i - 1], x[i], out=x[i])
+            x[i - 1], spare = spare, x[i - 1]
+    total, squares = (np.zeros(frames.shape[1:], dtype=np.uint32) for _ in range(2))
+    for value in x[tenth : len(x) - tenth]:
+        total += value
+        squares += np.square(value, dtype=np.uint16)
+    return np.uint32(len(x) - 2 * tenth) * squares - total * total
 
 
 def _anything_drawn(frame: NDArray[np.uint8], sector: Mask) -> bool:
@@ -110,19 +156,81 @@ def _anything_drawn(frame: NDArray[np.uint8], sector: Mask) -> bool:
     return float(((frame > DRAWN[0]) & ~sector).mean()) > DRAWN[1]
 
 
-def _sector_mask(frames: NDArray[np.uint8], overlay: Mask | None) -> Mask | None:
-    """The shape of what flickers, else of what is bright; None where neither is large enough for a sector."""
+class _Coarse(NamedTuple):
+    """What is seen on a sample of frames, at every `step`-th pixel: these pixels, σ, and what is drawn over them."""
+
+    sample: NDArray[np.uint8]
+    deviation: NDArray[np.float32]
+    overlay: Mask | None
+    step: int
+    size: tuple[int, int]
+
+    def shape(self, box: Box, live: Mask | None = None, labels: NDArray[np.intp] | None = None) -> Mask | None:
+        """The sector's shape in a box of the picture: of what flickers, else of what is bright.
+
+        `live` and its `live_cells` are given where they are known already. None where neither is large enough for a
+        sector.
+        """
+        live = self.live(box) if live is None else live
+        seen = main_patch(live, labels)
+        if seen.sum() < SMALLEST * seen.size:
+            part = (slice(None), *self._part(box))
+            seen = main_patch(self._not_drawn(self.sample[part].mean(axis=0, dtype=np.float32) > BRIGHT, box))
+        if seen.sum() < SMALLEST * seen.size:
+            return None
+        top, left = box.top % self.step, box.left % self.step  # the first coarse pixel may begin before the box
+        return self.full(sector_shape(seen))[top:, left:][: box.bottom - box.top, : box.right - box.left]
+
+    def live(self, box: Box) -> Mask:
+        """What flickers in a box of the picture."""
+        deviation = self.deviation[self._part(box)]
+        return self._not_drawn(deviation > np.clip(2.0 * np.percentile(deviation, 10), *FLICKER), box)
+
+    def others(self, sector: Mask, live: Mask, labels: NDArray[np.intp]) -> tuple[Mask, ...]:
+        """The shapes of the loops that the screen shows beside a sector: bool [H, W] each."""
+        loops = [from_cells(loop, live.shape) & live for loop in separate_loops(labels)]
+        flickers = [float(np.median(self.deviation[loop])) for loop in loops]
+        loops = [loop for loop, sd in zip(loops, flickers, strict=True) if sd >= LOOP_FLICKER * flickers[0]]
+        if len(loops) < 2:
+            return ()
+        shapes = [self.full(sector_shape(loop)) for loop in loops]
+        own = int(np.argmax([(shape & sector).sum() for shape in shapes]))
+        return (*shapes[:own], *shapes[own + 1 :])
+
+    def moving_in(self, panels: Sequence[Box], sector: Mask) -> tuple[Mask, ...]:
+        """The shapes of what moves in other boxes of the picture about as much as the sector: bool [H, W] each."""
+        own = float(np.median(self.deviation[sector[:: self.step, :: self.step]])) if panels else 0.0
+        shapes = []
+        for box in panels:
+            part = self._part(box)
+            seen = np.zeros(self.deviation.shape, dtype=bool)
+            seen[part] = main_patch(self.live(box))
+            if seen.sum() >= SMALLEST * seen[part].size and np.median(self.deviation[seen]) >= LOOP_FLICKER * own:
+                shapes.append(self.full(sector_shape(seen)))
+        return tuple(shapes)
+
+    def full(self, mask: Mask) -> Mask:
+        """A coarse mask in the picture's own pixels."""
+        if self.step == 1:
+            return mask
+        return np.repeat(np.repeat(mask, self.step, axis=0), self.step, axis=1)[: self.size[0], : self.size[1]]
+
+    def _part(self, box: Box) -> tuple[slice, slice]:
+        step = self.step
+        return slice(box.top // step, -(-box.bottom // step)), slice(box.left // step, -(-box.right // step))
+
+    def _not_drawn(self, mask: Mask, box: Box) -> Mask:
+        return mask if self.overlay is None else mask & ~self.overlay[self._part(box)]
+
+
+def _look(frames: NDArray[np.uint8], overlay: Mask | None) -> _Coarse:
     height, width = frames.shape[1:]
     step = -(-max(height, width) // SIDE)
-    at = np.unique(np.linspace(0, len(frames) - 1, SAMPLE).round().astype(int))
-    sample = frames[at, ::step, ::step]
-    deviation = flicker(sample)
-    threshold = np.clip(2.0 * np.percentile(deviation, 10), *FLICKER)
-    for live in (deviation > threshold, sample.mean(axis=0, dtype=np.float32) > BRIGHT):
-        if overlay is not None:
-            live &= ~overlay[::step, ::step]
-        seen = main_patch(live)
-        if seen.sum() >= SMALLEST * seen.size:
-            shape = sector_shape(seen)
-            return np.repeat(np.repeat(shape, step, axis=0), step, axis=1)[:height, :width]
-    return None
+    sample = (frames if len(frames) <= SAMPLE else frames[sample_indices(len(frames))])[:, ::step, ::step]
+    coarse_overlay = None if overlay is None else overlay[::step, ::step]
+    return _Coarse(sample, flicker(sample), coarse_overlay, step, (height, width))
+
+
+def sample_indices(count: int) -> NDArray[np.intp]:
+    """The frames of a clip of `count` that its sector is sought on, evenly spread, ascending."""
+    return np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).round().astype(np.intp))

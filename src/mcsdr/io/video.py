@@ -1,18 +1,20 @@
-"""Reading AVI, MP4, MOV and M4V through PyAV.
+"""Reading video through PyAV: AVI, MP4 and MOV, Matroska, Windows Media, MPEG, Flash.
 
 The luma Y of a video is stored in the limited range 16…235 (H.264) or the full range 0…255 (MJPG), and files often do
 not say which. The frames therefore pass through the converter that knows the codec's rule, never as the raw Y plane:
-black is 0 and white is 255 from either.
+black is 0 and white is 255 from either. They are turned as the container says that they are shown (orientation.py),
+made square, and cut to the sector as they come (cutting.py).
 
-A container states how many frames it should hold; a cut file still states it, and decoders then stop early without an
-error. So the count declared is compared with the count decoded. Times come from the presentation time stamps where
-these ascend evenly, else from the average rate.
+How many frames there should be is counted in counting.py, and held against those decoded: a cut file still states its
+count, and decoders then stop early without an error. Times come from the presentation time stamps where these ascend
+evenly, else from the average rate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import av
@@ -25,6 +27,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from mcsdr.errors import McsdrError, NoFrameTime, UnreadableFile, UnsupportedFormat
+from mcsdr.io import streaming as streams
+from mcsdr.io.counting import Counting, refuse_without_table
+from mcsdr.io.cutting import SectorStack
+from mcsdr.io.orientation import UPRIGHT, Orientation, orientation_of
 from mcsdr.io.recording import (
     MAX_SIDE,
     FrameStack,
@@ -34,10 +40,12 @@ from mcsdr.io.recording import (
     rate_notices,
     uniform_times,
 )
-from mcsdr.study import Notice
+from mcsdr.io.streaming import StreamingStack
+from mcsdr.study import CLOCK_S, Notice, even_times
 
 GREY_FORMATS = ("gray", "gray8", "gray10le", "gray12le", "gray16le", "monob", "monow")
 LONGEST_GAP = 20.0  # median frame intervals; a longer gap means that the time stamps are not to be trusted
+COARSE_CLOCK_S = 0.01  # of files made from GIFs
 
 Times = NDArray[np.float64]
 
@@ -47,7 +55,7 @@ def read_video(path: Path, demuxer: str, *, frame_rate_hz: float | None = None) 
 
     Arguments:
         path: the file.
-        demuxer: "avi" or "mov", which its content was recognised as; no other parser is let near it.
+        demuxer: FFmpeg's name of what its content was recognised as; no other parser is let near it.
         frame_rate_hz: used instead of what the file says.
 
     Raises:
@@ -55,42 +63,136 @@ def read_video(path: Path, demuxer: str, *, frame_rate_hz: float | None = None) 
         UnsupportedFormat: no video in it, or a codec that cannot be decoded.
         NoFrameTime: its frame rate is missing or absurd, and none was given.
     """
-    with _one_error(path), av.open(str(path), format=demuxer, options={"max_pixels": str(MAX_SIDE**2)}) as container:
-        if not container.streams.video:
-            raise UnsupportedFormat("it holds no video", path=path)
-        stream = container.streams.video[0]
-        size = stream.codec_context
-        if size is None:  # so it is where the container names a codec that does not exist
-            raise UnsupportedFormat("its codec is not known", path=path)
-        stack = FrameStack(path, max(0, stream.frames), size.height, size.width)
-        stamps = _decode(container, stream, stack)
-        notices = stack.missing()
-        rate = None if stream.average_rate is None else float(stream.average_rate)
-    times, time_notices = frame_times(stamps, rate, frame_rate_hz, path)
-    return Recording(
-        path=path,
-        frames=stack.frames(),
-        frame_times_s=times,
-        colour=stack.colour(),
-        notices=notices + time_notices,
-    )
+    with _one_error(path):
+        refuse_without_table(path, demuxer)
+        video = Video(path, demuxer)
+        stack = _decoded(video)
+        notices = stack.missing(video.counting.declared(len(stack), video.rate_hz))
+        frames, look = stack.cut()
+    stamps = [video.stamps[index] for index in stack.indices]
+    times, time_notices = frame_times(stamps, video.rate_hz, frame_rate_hz, path)
+    if frame_rate_hz is None and CLOCK_S < video.clock_s <= COARSE_CLOCK_S:
+        times = even_times(times, video.clock_s)
+    return Recording(path, frames, times, stack.colour(), notices=notices + time_notices, look=look)
+
+
+def _decoded(video: Video) -> SectorStack:
+    """The frames of a video; of one whose pictures are too many to be kept whole, in one pass where that will do."""
+    shape = (video.path, video.count, video.height, video.width)
+    stack = SectorStack(*shape, aspect=video.aspect)
+    if video.count * video.height * video.width > streams.WHOLE_BYTES:
+        streaming = StreamingStack(*shape, aspect=video.aspect)
+        video.decode(streaming)
+        if streaming.holds_the_sector():
+            return streaming
+    video.decode(stack)
+    return stack
+
+
+read_avi, read_mov, read_matroska, read_asf, read_mpeg, read_mpegvideo, read_mpegts, read_flv = (
+    partial(read_video, demuxer=demuxer)
+    for demuxer in ("avi", "mov", "matroska", "asf", "mpeg", "mpegvideo", "mpegts", "flv")
+)
 
 
 class GreyConverter:
     """Turns decoded frames into luma, and into colour when asked; one converter is reused for all frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, orientation: Orientation = UPRIGHT) -> None:
         self._luma, self._rgb = VideoReformatter(), VideoReformatter()
+        self._orientation = orientation
 
     def add(self, frame: VideoFrame, stack: FrameStack, index: int | None = None) -> None:
         """Convert one frame and put it on the stack; `index` is its place in the file, where known."""
         colourless = frame.format.name in GREY_FORMATS
-        luma = _pixels(self._luma, frame, "gray")
-        stack.add(luma, None if colourless else lambda: _pixels(self._rgb, frame, "rgb24"), index)
+        luma = self._shown(self._luma, frame, "gray")
+        stack.add(luma, None if colourless else lambda: self._shown(self._rgb, frame, "rgb24"), index)
+
+    def _shown(self, converter: VideoReformatter, frame: VideoFrame, layout: str) -> NDArray[np.uint8]:
+        pixels = converter.reformat(frame, format=layout).to_ndarray().astype(np.uint8, copy=False)
+        return self._orientation.applied(pixels)
 
 
-def _pixels(converter: VideoReformatter, frame: VideoFrame, layout: str) -> NDArray[np.uint8]:
-    return converter.reformat(frame, format=layout).to_ndarray().astype(np.uint8, copy=False)
+class Video:
+    """The first video stream of a file, its frames counted and its first one looked at.
+
+    Attributes:
+        count: how many frames are to be shown.
+        height, width: of its pictures as they are shown, in pixels, which are `aspect` times as wide as high.
+        rate_hz: the stream's average rate.
+        clock_s: the step of its time stamps.
+        counting: what its container says of its frames.
+        stamps: the presentation time of each frame by its place, in seconds, once it is decoded.
+
+    Raises:
+        UnreadableFile: no frame can be decoded.
+        UnsupportedFormat: no video in it, or a codec that cannot be decoded.
+    """
+
+    def __init__(self, path: Path, demuxer: str) -> None:
+        self.path, self._demuxer = path, demuxer
+        with self._opened() as (container, stream):
+            self.rate_hz = None if stream.average_rate is None else float(stream.average_rate)
+            self.clock_s = float(stream.time_base or 0)
+            ratio = float(stream.sample_aspect_ratio or 1)
+            self.counting = Counting(path, stream, demuxer, container.duration)
+            self.counting.look(container)
+        self.count = self.counting.shown
+        self.stamps: dict[int, float | None] = {}
+        with self._opened() as (container, stream):
+            first = next(self._frames(container, stream), None)
+            if first is None:
+                raise UnreadableFile("no frame of it could be decoded", path=path)
+            self._orientation = orientation_of(first)
+            turned = self._orientation.transposed
+            self.height, self.width = (first.width, first.height) if turned else (first.height, first.width)
+        self.aspect = 1 / ratio if turned else ratio
+
+    def decode(self, stack: FrameStack) -> None:
+        """Decode every frame onto a stack; what cannot be decoded is left out, and counted as failed.
+
+        Where the pictures are too many to be kept whole, the file is gone over twice, see `SectorStack`.
+        """
+        if isinstance(stack, SectorStack) and stack.is_large:
+            sample = stack
+            self._pass(stack, sample.samples)
+            self._pass(stack, lambda index: not sample.samples(index))
+        else:
+            self._pass(stack, lambda index: True)
+
+    def _pass(self, stack: FrameStack, wanted: Callable[[int], bool]) -> None:
+        converter = GreyConverter(self._orientation)
+        self.counting.failed = 0
+        with self._opened() as (container, stream):
+            for index, frame in enumerate(self._frames(container, stream)):
+                self.stamps[index] = frame.time
+                if wanted(index):
+                    converter.add(frame, stack, index)
+
+    def _frames(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                self.counting.failed += 1
+                continue
+            for frame in frames:
+                if isinstance(frame, VideoFrame):
+                    if frame.is_corrupt:
+                        self.counting.failed += 1
+                    else:
+                        yield frame
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
+        limits = {"max_pixels": str(MAX_SIDE**2)}
+        with av.open(str(self.path), format=self._demuxer, options=limits) as container:
+            stream = container.streams.best("video")
+            if not isinstance(stream, VideoStream):
+                raise UnsupportedFormat("it holds no video", path=self.path)
+            if stream.codec_context is None:  # so it is where the container names a codec that does not exist
+                raise UnsupportedFormat("its codec is not known", path=self.path)
+            yield container, stream
 
 
 def frame_times(
@@ -125,22 +227,6 @@ def frame_times(
         return times - times[0], ()
     text = f"The frames' time stamps are not usable; the average rate of {found:.4g} Hz was used."
     return uniform_times(len(times), found), (Notice("frame-times-uneven", text),)
-
-
-def _decode(container: InputContainer, stream: VideoStream, stack: FrameStack) -> list[float | None]:
-    """Decode every frame onto the stack; a packet that cannot be decoded is left out, to be counted as missing."""
-    converter = GreyConverter()
-    stamps: list[float | None] = []
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.error.InvalidDataError:
-            continue
-        for frame in frames:
-            if isinstance(frame, VideoFrame) and not frame.is_corrupt:
-                converter.add(frame, stack)
-                stamps.append(frame.time)
-    return stamps
 
 
 @contextmanager

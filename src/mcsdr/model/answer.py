@@ -21,6 +21,7 @@ from mcsdr.clips.beats import Beats
 from mcsdr.clips.protocol import ViewedFrames
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import Abstained
+from mcsdr.io.pace import pace_notices
 from mcsdr.model.record import record_of, row_of
 from mcsdr.model.video_tokens import VideoTokens
 from mcsdr.posterior import Posterior
@@ -243,6 +244,8 @@ def encode(study: Study, model: Model) -> Encoded:
         ClipTooShort: a clip holds too few frames.
     """
     started = time.perf_counter()
+    doubts = tuple(notice for clip in study.clips for notice in pace_notices(clip))
+    study = replace(study, notices=study.notices + doubts)
     video, starts_s = _encode(study, model)
     return Encoded(study, video, tuple(starts_s), time.perf_counter() - started)
 

@@ -7,6 +7,7 @@ One bad file never costs another its answer. What an answer is, and when a model
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +16,9 @@ from typing import Any
 import mcsdr
 from mcsdr.abstention.gates import checked_threshold
 from mcsdr.diffusion.sampler import SamplerSettings
-from mcsdr.errors import McsdrError, MissingFile
+from mcsdr.errors import McsdrError
 from mcsdr.files import sha256_of
-from mcsdr.io import find_clips, read_study
+from mcsdr.io import no_clip, read_study, survey
 from mcsdr.model import Answer, Model, load
 from mcsdr.model.record import BELIEFS, row_of
 from mcsdr.study import Attributes, Study
@@ -66,6 +67,7 @@ def predict(
     sampler: SamplerSettings | None = None,
     threshold: float | None = None,
     anyway: bool = False,
+    passed_over: Counter[str] | None = None,
 ) -> Iterator[Answer | Failure]:
     """Answer every clip of the given files and folders, and every given study, one at a time, in order.
 
@@ -78,6 +80,7 @@ def predict(
         sampler: another way of sampling than the model's own.
         threshold: an EF in per cent; abstain where the posterior does not tell on which side of it EF lies.
         anyway: give the posterior also where the model abstains; it is marked.
+        passed_over: counts what of the folders is no clip, by kind.
 
     Raises:
         InvalidConfig: the threshold is no ejection fraction.
@@ -96,7 +99,7 @@ def predict(
     estimator = model if isinstance(model, Model) else load(model or mcsdr.DEFAULT_MODEL)
     how: dict[str, Any] = {"sampler": sampler, "threshold": threshold, "anyway": anyway}
     every = [inputs] if isinstance(inputs, str | Path | Study) else inputs
-    return _answers(every, estimator, known, frame_rate_hz, how)
+    return _answers(every, estimator, known, frame_rate_hz, how, Counter() if passed_over is None else passed_over)
 
 
 def _answers(
@@ -105,20 +108,21 @@ def _answers(
     known: dict[str, Any],
     frame_rate_hz: float | None,
     how: dict[str, Any],
+    passed_over: Counter[str],
 ) -> Iterator[Answer | Failure]:
     for given in inputs:
         if isinstance(given, Study):
             yield _answer_study(given, model, known, how)
             continue
         try:
-            files = find_clips(given)
-            if not files:
-                step = "Give a folder of AVI, MP4, MOV or DICOM files."
-                raise MissingFile("the folder holds no clip", path=given, next_step=step)
+            found = survey(given)
+            passed_over.update(found.passed_over)
+            if not found.clips:
+                raise no_clip(given, found)
         except McsdrError as error:
             yield Failure(str(given), error)
             continue
-        for file in files:
+        for file in found.clips:
             yield answer_file(file, model, frame_rate_hz=frame_rate_hz, **known, **how)
 
 

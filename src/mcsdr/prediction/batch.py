@@ -29,6 +29,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from mcsdr.abstention.gates import checked_threshold
+from mcsdr.datasets.table import Shelf
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import (
     ChangedRun,
@@ -43,7 +44,8 @@ from mcsdr.errors import (
 )
 from mcsdr.files import csv_bytes, write_atomically
 from mcsdr.files.workers import worker_pool
-from mcsdr.io import find_clips
+from mcsdr.io import no_clip, survey
+from mcsdr.io.tables import described, table_lines
 from mcsdr.model import Answer, Model, load
 from mcsdr.model.record import provenance
 from mcsdr.prediction.answers import Failure, answer_file
@@ -51,6 +53,8 @@ from mcsdr.prediction.rows import COLUMNS, cells_of, safe
 
 HEADER = ("row", "id", *COLUMNS)
 KNOWN = {"age": "age", "sex": "sex", "weight": "weight", "height": "height", "frame_rate": "frame_rate_hz"}
+PASSED_OVER = "passed_over"  # in OUT.csv.run.json; what is no clip changes no row
+TABLES = (".csv", ".tsv", ".txt")
 AHEAD = 2  # inputs that wait for each worker
 
 
@@ -114,6 +118,7 @@ def run(
     workers: int = 1,
     restart: bool = False,
     said: Callable[[int], None] | None = None,
+    passed_over: Mapping[str, int] | None = None,
 ) -> Tally:
     """Answer every input and append its row, from the first that has none.
 
@@ -123,6 +128,7 @@ def run(
         workers: processes that answer; the rows are the same and in the same order.
         restart: begin anew, over what an earlier run wrote.
         said: told how many rows there are, once at the start and after each.
+        passed_over: what else lay in the folder, by kind; it is kept in OUT.csv.run.json.
 
     Raises:
         ChangedRun: the table is of other inputs, another model or other settings, or of no batch.
@@ -132,7 +138,8 @@ def run(
     if workers < 1:
         raise InvalidConfig(f"the number of workers is {workers}.", next_step="Give at least one: --workers 1.")
     out, model = Path(out), load(asked.model)
-    tally = _begun(out, inputs, asked, _settings(model, inputs, asked), restart)
+    settings = _settings(model, inputs, asked) | {PASSED_OVER: dict(passed_over or {})}
+    tally = _begun(out, inputs, asked, settings, restart)
     told = said or (lambda rows: None)
     told(tally.rows)
     if tally.rows == len(inputs):
@@ -165,42 +172,51 @@ def _typed(out: Path) -> Iterator[None]:
 
 
 def inputs_of(source: str | Path) -> list[Input]:
-    """The inputs of a folder, as `find_clips` orders them, or of a CSV file with a column `file`, a row each.
+    """The inputs of a source, see `listed`."""
+    return listed(source)[0]
 
-    A CSV's paths are relative to its folder, or absolute; its optional columns are id, age, sex, weight, height and
-    frame_rate, any others are passed over.
+
+def listed(source: str | Path) -> tuple[list[Input], Counter[str]]:
+    """The inputs of a folder, in `find_clips`'s order, and what was passed over; or a table's, a row each.
+
+    A table has a column `file`; its paths are relative to its folder, or absolute. Its optional columns are id, age,
+    sex, weight, height and frame_rate, any others are passed over. `io.tables` says what tables are read.
 
     Raises:
         MissingFile, UnreadableFile, UnsupportedFormat: the source cannot be used; a missing clip is no such error.
     """
     source = Path(source)
     if source.is_dir():
-        inputs = [Input(path, path.relative_to(source).as_posix()) for path in find_clips(source)]
-        if not inputs:
-            raise MissingFile("the folder holds no clip", path=source, next_step="Give a folder of clips, or a CSV.")
-        return inputs
+        found = survey(source)
+        if not found.clips:
+            raise no_clip(source, found)
+        named = {path: path.relative_to(source).as_posix() for path in found.clips}
+        if source in named:  # a folder of numbered pictures
+            named[source] = source.resolve().name
+        return [Input(path, name) for path, name in named.items()], found.passed_over
     if not source.exists():
         raise MissingFile("there is no such file or folder", path=source)
-    if source.suffix.lower() != ".csv":
+    if source.suffix.lower() not in TABLES:
         step = "Give a folder of clips or a .csv file; `mcsdr predict` answers single clips."
         raise UnsupportedFormat("it is neither a folder nor a table", path=source, next_step=step)
-    try:
-        with source.open(newline="", encoding="utf-8-sig") as table:
-            return _inputs_of_rows(source, csv.DictReader(table, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        step = "Save it again as comma-separated text in UTF-8."
-        raise UnreadableFile(f"it is no readable table ({error})", path=source, next_step=step) from None
+    return _inputs_of_rows(source), Counter()
 
 
-def _inputs_of_rows(source: Path, rows: csv.DictReader[str]) -> list[Input]:
-    if "file" not in (rows.fieldnames or ()):
+def _inputs_of_rows(source: Path) -> list[Input]:
+    lines = table_lines(source, strict=True)
+    header = [name.strip().lower() for name in next(lines, (0, []))[1]]
+    if "file" not in header:
         step = "Give it a header with a column 'file', and one row for each clip."
-        raise UnreadableFile("it has no column 'file'", path=source, next_step=step)
+        raise UnreadableFile(f"it has no column 'file'; {described(source)}", path=source, next_step=step)
     inputs = []
-    for row in rows:
-        file = (row["file"] or "").strip()
-        known = tuple((name, text.strip()) for name in KNOWN if (text := row.get(name)) and text.strip())
-        inputs.append(Input(source.parent / file, file, (row.get("id") or "").strip(), known))
+    shelf = Shelf(source.parent)
+    for _, cells in lines:
+        if not cells:
+            continue
+        row = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
+        file = row.get("file", "")
+        known = tuple((name, row[name]) for name in KNOWN if row.get(name))
+        inputs.append(Input(shelf.find(source.parent / file), file, row.get("id", ""), known))
     if not inputs:
         raise MissingFile("the table has no row", path=source, next_step="Give one row for each clip.")
     return inputs
@@ -322,7 +338,8 @@ def _changes(beside: Path, settings: dict[str, Any]) -> str:
         before = None
     if not isinstance(before, dict):
         return f"{beside.name} cannot be read"
-    names = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+    compared = [name for name in {**before, **settings} if name != PASSED_OVER]
+    names = [name for name in compared if before.get(name) != settings.get(name)]
     return ", ".join("the list of inputs" if name == "inputs_sha256" else name for name in names)
 
 

@@ -1,6 +1,6 @@
 """The HTTP service: a clip in, a job; from the job progress, the answer, and every form of it.
 
-POST   /api/v1/clips?name=&age=&sex=…    the clip as the body             202 {"id", "state", …}
+POST   /api/v1/clips?name=&age=&sex=…    the clip as the body or a form   202 {"id", "state", …}
 GET    /api/v1/jobs/ID                   where it stands, and the answer   200
 GET    /api/v1/jobs/ID/events            the same as it changes            text/event-stream
 PATCH  /api/v1/jobs/ID                   other attributes or threshold     200, nothing is encoded again
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
 import mcsdr
@@ -191,21 +193,25 @@ def _add_clips(app: FastAPI) -> None:
 
     @app.post("/api/v1/clips", status_code=202)
     async def clips(request: Request, desk: DeskOf, said: Annotated[Upload, Query()]) -> dict[str, Any]:
-        """Put a clip, which is the request's body, into the line."""
+        """Put a clip, which is the request's body or the one file of a form in it, into the line."""
         with _told_when_full():
             upload = desk.place()
-            await _receive(request, upload)
+            sent_as = await _receive(request, upload)
+            name = said.name if "name" in said.model_fields_set else sent_as or said.name
             given = said.model_dump(include={"age", "sex", "weight", "height"}) | {"frame_rate_hz": said.frame_rate}
-            job = desk.submit(upload, said.name, given, threshold=said.threshold, anyway=said.anyway)
+            job = desk.submit(upload, name, given, threshold=said.threshold, anyway=said.anyway)
         return _standing(job)
 
 
-async def _receive(request: Request, upload: Path) -> None:
-    """Write the body beside nothing else; what breaks off leaves no file."""
+async def _receive(request: Request, upload: Path) -> str:
+    """Write the clip beside nothing else, and return the name that a form gives it; what breaks off leaves no file."""
     try:
+        if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+            return await _receive_form(request, upload)
         with upload.open("wb") as file:
             async for chunk in request.stream():
                 await asyncio.to_thread(file.write, chunk)
+        return ""
     except ClientDisconnect:
         upload.unlink(missing_ok=True)
         cause = "The upload broke off, or was larger than a clip may be."
@@ -213,6 +219,26 @@ async def _receive(request: Request, upload: Path) -> None:
     except BaseException:
         upload.unlink(missing_ok=True)
         raise
+
+
+async def _receive_form(request: Request, upload: Path) -> str:
+    """Write the one file of a form (`curl -F file=@clip.dcm`), and return its name.
+
+    Raises:
+        HTTPException: it holds no file, several, or anything else, which would be lost without a word.
+    """
+    async with request.form(max_files=2, max_fields=20) as form:
+        parts = form.multi_items()
+        if len(parts) != 1 or not isinstance(parts[0][1], UploadFile):
+            cause = "A form must hold one file and nothing else."
+            step = (
+                "Send curl -F file=@clip.dcm 'ADDRESS?age=63', what is known in the address; or the clip as the body."
+            )
+            raise HTTPException(422, {"code": "not-one-file", "cause": cause, "next_step": step})
+        sent = parts[0][1]
+        with upload.open("wb") as file:
+            await asyncio.to_thread(shutil.copyfileobj, sent.file, file, 1 << 20)
+        return (sent.filename or "")[-LONGEST_NAME:]
 
 
 @contextmanager

@@ -30,6 +30,8 @@ from pydicom.dataset import Dataset
 from mcsdr.errors import McsdrError, UnreadableFile
 from mcsdr.files import sha256_of, write_atomically
 from mcsdr.interop.structured_report import structured_report, to_bytes
+from mcsdr.io.dicom import open_dicom
+from mcsdr.io.dicom_header import text
 from mcsdr.model import Answer, Model
 from mcsdr.prediction import Failure
 from mcsdr.serve.sandbox import Reader
@@ -94,9 +96,11 @@ class Mailroom:
             header = dcmread(
                 BytesIO(content), stop_before_pixels=True, specific_tags=["StudyInstanceUID", "SOPInstanceUID"]
             )
-            study, instance = str(header.StudyInstanceUID), str(header.SOPInstanceUID)
+            study, instance = text(header, "StudyInstanceUID"), text(header, "SOPInstanceUID")
         except Exception as error:
             raise UnreadableFile(f"it is no DICOM instance of a study ({type(error).__name__})") from None
+        if not (study and instance):
+            raise UnreadableFile(f"its header has no {'SOP' if study else 'Study'} Instance UID")
         self.receive(content, study, instance)
         return instance
 
@@ -137,8 +141,8 @@ class Mailroom:
         for file in files:
             sha256 = sha256_of(file)
             try:
-                header = dcmread(file, stop_before_pixels=True)
-            except Exception:
+                header = open_dicom(file)
+            except McsdrError:
                 self.say(f"instance {file.name[:8]}: cannot be read as DICOM, no report")
                 continue
             try:

@@ -1,4 +1,4 @@
-"""The DICOM node: takes clips in by C-STORE.
+"""The DICOM node: takes clips in by C-STORE, in the classes and transfer syntaxes that the reader reads.
 
 peer ──C-STORE──> mailroom ──reports──> postman ──> archive
                     ^  on disk before the peer is told "success"
@@ -9,26 +9,15 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
 from mcsdr.errors import UnwritableFile
+from mcsdr.io.dicom import SOP_CLASSES
+from mcsdr.io.dicom_pixels import transfer_syntaxes
 from mcsdr.serve.mailroom import Mailroom
 
 SUCCESS, NO_ROOM, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xC210
-SYNTAXES = [  # that pixels may come in; the first that the peer offers is taken
-    "1.2.840.10008.1.2.1",
-    "1.2.840.10008.1.2",
-    "1.2.840.10008.1.2.4.50",
-    "1.2.840.10008.1.2.4.51",
-    "1.2.840.10008.1.2.4.57",
-    "1.2.840.10008.1.2.4.70",
-    "1.2.840.10008.1.2.4.90",
-    "1.2.840.10008.1.2.4.91",
-    "1.2.840.10008.1.2.4.102",
-    "1.2.840.10008.1.2.4.103",
-    "1.2.840.10008.1.2.5",
-]
 
 
 class Node:
@@ -50,8 +39,8 @@ class Node:
         entity.require_called_aet = True
         if callers:
             entity.require_calling_aet = callers
-        for context in AllStoragePresentationContexts:
-            entity.add_supported_context(context.abstract_syntax, SYNTAXES)
+        for kind in SOP_CLASSES:
+            entity.add_supported_context(kind, transfer_syntaxes())
         entity.add_supported_context(Verification)
         entity.maximum_pdu_size = 0
         self._server = entity.start_server((host, port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._stored)])

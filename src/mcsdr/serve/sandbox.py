@@ -288,7 +288,10 @@ def _header(path: Path) -> bytes:
 
 def _child() -> None:
     """Answer one request on standard input."""
-    from mcsdr.io import dicom, nifti, read_study, recording, video  # noqa: F401  warm before the file is known
+    from mcsdr.io import read_study
+    from mcsdr.io.formats import import_readers
+
+    import_readers()  # warm before the file is known
 
     request = json.loads(sys.stdin.buffer.readline() or b"null")
     if request is None:  # the server has gone

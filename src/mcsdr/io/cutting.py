@@ -1,0 +1,161 @@
+"""Keeping of every frame only its sector, so that a long clip of large pictures fits into memory.
+
+    sample frames --whole--> sector --> the other frames, each cut as it comes
+
+The sector is sought on a sample of at most 32 frames, evenly spread over the clip. A reader that can reach any frame
+decodes them in the `order` given, the sample first, and then holds at most the sample's whole pictures beside what is
+kept. One that meets the frames in their order of time either keeps them all whole until the last, or goes over the file
+twice: a first time for the frames that the stack `samples`, a second time for the others.
+
+    stack = SectorStack(path, count, height, width)
+    for index in stack.order():
+        stack.add(decoded(index), rgb, index)
+    frames, look = stack.cut()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcsdr.errors import UnreadableFile
+from mcsdr.io.colour import COLOUR_FRAMES, colour_stride
+from mcsdr.io.looking import Look, look
+from mcsdr.io.patches import Box
+from mcsdr.io.recording import MAX_BYTES, FrameStack
+from mcsdr.io.sector import sample_indices
+from mcsdr.io.square import squared, squared_size
+
+Pictures = NDArray[np.uint8]
+
+
+class SectorStack(FrameStack):
+    """Collects frames in any order, finds the sector on a sample of them, and keeps of all only that.
+
+    Arguments:
+        path: the file, for messages.
+        count: how many frames it holds; 0 where that is not known before they are decoded.
+        height, width: of its pictures as stored, in pixels.
+        aspect: width of a pixel over its height; pictures are made square as they are added.
+        regions: where the file says that the 2-D image lies, in pixels as stored.
+
+    Raises:
+        UnreadableFile: as for `FrameStack`; what is kept counts, not what is decoded.
+    """
+
+    def __init__(
+        self, path: Path, count: int, height: int, width: int, *, aspect: float = 1.0, regions: Sequence[Box] = ()
+    ) -> None:
+        super().__init__(path, count, height, width)
+        self.aspect = aspect
+        self._size = squared_size(height, width, aspect)
+        self._regions = [_scaled(box, self._size[0] / height, self._size[1] / width) for box in regions]
+        sample = sample_indices(count).tolist() if count else []
+        self._sample = dict.fromkeys(sample)
+        self._coloured = set(sample[:: max(1, len(sample) // COLOUR_FRAMES)][: COLOUR_FRAMES + 1])
+        self._stride = colour_stride(*self._size)
+        self._rank = {index: rank for rank, index in enumerate(sample)}
+        self._block = np.empty((len(sample), *self._size), dtype=np.uint8)  # of the sample, one piece of memory
+        self._whole: dict[int, Pictures] = {}
+        self._kept: Pictures | None = None
+        self._look: Look | None = None
+
+    def order(self) -> list[int]:
+        """Every index below the count: those of the sample first."""
+        return [*self._sample, *(index for index in range(self.declared) if index not in self._sample)]
+
+    def samples(self, index: int) -> bool:
+        """Whether the sector is sought on this frame; all are looked at where the count is not known."""
+        return not self.declared or index in self._sample
+
+    @property
+    def is_large(self) -> bool:
+        """Whether all pictures together are too many to be kept whole."""
+        return self.declared * self._size[0] * self._size[1] > MAX_BYTES
+
+    def add(
+        self, luma: NDArray[np.uint8], rgb: Callable[[], NDArray[np.uint8]] | None, index: int | None = None
+    ) -> None:
+        """Take one frame; arguments as for `FrameStack.add`. What is kept of it is a copy."""
+        if luma.shape != (self.height, self.width):
+            raise UnreadableFile("the size of its picture changes from frame to frame", path=self.path)
+        at = index if index is not None else (self.indices[-1] + 1 if self.indices else 0)
+        if rgb is not None and (at in self._coloured or (not self.declared and self._takes_colour())):
+            colour = squared(rgb()[None], self.aspect)[0]
+            self._colour.append(np.ascontiguousarray(colour[:: self._stride, :: self._stride]))
+        picture = squared(luma[None], self.aspect)[0]
+        self.indices.append(at)
+        if self._look is None:
+            self._check_bytes(len(self) * picture.size)
+            if at in self._rank:
+                self._block[self._rank[at]] = picture
+                self._whole[at] = self._block[self._rank[at]]
+            else:
+                self._whole[at] = np.array(picture)
+            if self._sample and len(self) == len(self._sample) and self._sample.keys() == self._whole.keys():
+                self._find()
+        else:
+            self._keep(picture, at)
+
+    def cut(self) -> tuple[Pictures, Look]:
+        """The frames in order of time, cut to the sector: uint8 [T, height, width]; and what was seen.
+
+        They are handed over, not kept. `indices` are ascending from then on.
+
+        Raises:
+            UnreadableFile: there is none.
+        """
+        if not self.indices:
+            raise UnreadableFile("no frame of it could be decoded", path=self.path)
+        if self._look is None:
+            self._find()
+        assert self._kept is not None
+        assert self._look is not None
+        self.indices = sorted(set(self.indices))
+        kept, self._kept = self._kept, None
+        whole = self.indices[-1] + 1 == len(self.indices)
+        return kept[: len(self.indices)] if whole else kept[self.indices], self._look
+
+    def _takes_colour(self) -> bool:
+        return len(self) % 4 == 0 and len(self._colour) <= COLOUR_FRAMES
+
+    def _find(self) -> None:
+        """Look at what is there, and cut it."""
+        places = sorted(self._whole)
+        looked_at = [places[i] for i in sample_indices(len(places))]
+        complete = self._sample and looked_at == list(self._sample)
+        sample = self._block if complete else np.stack([self._whole[place] for place in looked_at])
+        self._look = look(sample, self.colour(), self._regions)
+        crop = self._look.sector.crop
+        self._kept = np.empty((max(self.declared, places[-1] + 1), crop.height, crop.width), dtype=np.uint8)
+        self._check_bytes(self._kept.size)
+        rows, columns = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
+        self._box, self._mask = (rows, columns), np.uint8(255) * self._look.sector.mask[rows, columns]
+        for place in places:
+            self._keep(self._whole.pop(place), place)
+        self._block = self._block[:0]
+
+    def _keep(self, picture: Pictures, at: int) -> None:
+        assert self._kept is not None
+        if at >= len(self._kept):
+            self._check_bytes(2 * self._kept.size)
+            self._kept = np.concatenate([self._kept, np.empty_like(self._kept)])
+        np.bitwise_and(picture[self._box], self._mask, out=self._kept[at])
+
+    def _check_count(self, count: int) -> None:
+        self._check_frames(count)
+
+    def _check_bytes(self, size: int) -> None:
+        if size > MAX_BYTES:
+            raise UnreadableFile(
+                f"more than {MAX_BYTES >> 20} MiB of it would have to be kept when decoded",
+                path=self.path,
+                next_step="Export a shorter part of the clip, or a smaller picture.",
+            )
+
+
+def _scaled(box: Box, down: float, across: float) -> Box:
+    return Box(round(box.top * down), round(box.left * across), round(box.bottom * down), round(box.right * across))

@@ -1,0 +1,78 @@
+"""Loops on a screen are counted; a sector that a shadow, a band or the gain cuts in two is one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from generated_clips import Pictures, fan_loop, fan_mask
+
+from mcsdr.io.sector import find_sector, flicker
+
+
+def beside(*loops: Pictures) -> Pictures:
+    return np.concatenate(loops, axis=2)
+
+
+def test_one_loop_is_one(fan: Pictures) -> None:
+    assert find_sector(fan).others == ()
+
+
+@pytest.mark.parametrize("seen_from", [slice(None), slice(34, 286)])
+def test_two_loops_are_two_also_where_they_touch(fan: Pictures, seen_from: slice) -> None:
+    sector = find_sector(beside(fan[..., seen_from], fan_loop(seed=3)[..., seen_from]))
+    assert len(sector.others) == 1
+    assert not (sector.mask & sector.others[0]).all()
+
+
+def test_a_smaller_second_loop_counts(fan: Pictures) -> None:
+    small = np.zeros_like(fan)
+    small[:, 40:208, 48:272] = fan_loop(40, 168, 224, seed=4)
+    assert len(find_sector(beside(fan, small)).others) == 1
+
+
+def test_four_loops_are_four(fan: Pictures) -> None:
+    pair = beside(fan, fan_loop(seed=3))
+    assert len(find_sector(np.concatenate([pair, pair[:, :, ::-1]], axis=1)).others) == 3
+
+
+def test_what_stands_still_is_no_loop(fan: Pictures) -> None:
+    assert find_sector(beside(fan, np.repeat(fan[:1], len(fan), axis=0))).others == ()
+
+
+@pytest.mark.parametrize("angle", [-0.3, -0.1, 0.0, 0.2])
+@pytest.mark.parametrize("width", [0.1, 0.2, 0.3])
+def test_a_shadow_does_not_make_two_of_one(fan: Pictures, angle: float, width: float) -> None:
+    y, x = np.mgrid[:240, :320]
+    frames = fan.copy()
+    frames[:, np.abs(np.arctan2(x - 160, y - 12) - angle) < width / 2] = 0
+    assert find_sector(frames).others == ()
+
+
+@pytest.mark.parametrize("at", [70, 100, 130])
+def test_a_dark_band_does_not_make_two_of_one(fan: Pictures, at: int) -> None:
+    frames = fan.copy()
+    frames[:, at : at + 12] = 0
+    assert find_sector(frames).others == ()
+
+
+def test_dark_chambers_do_not_make_two_of_one() -> None:
+    frames = fan_loop()
+    y, x = np.mgrid[:240, :320]
+    frames[:, np.hypot(x - 160, 0.6 * (y - 160)) < 45] = 0
+    assert find_sector(frames).others == ()
+
+
+def test_a_trace_and_flickering_text_are_no_loops(fan: Pictures) -> None:
+    frames = fan.copy()
+    rng = np.random.default_rng(2)
+    frames[:, 214:236, 30:290] = rng.integers(0, 200, (len(frames), 22, 260))
+    frames[:, 10:200, :20] = rng.integers(0, 6, (len(frames), 190, 20))
+    frames[:, ~fan_mask()] = np.maximum(frames[:, ~fan_mask()], 1)
+    assert find_sector(frames).others == ()
+
+
+def test_flicker_leaves_out_a_tenth_at_either_end() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (32, 50, 40), dtype=np.uint8)
+    wanted = np.sort(frames, axis=0)[3:29].std(axis=0)
+    assert np.abs(flicker(frames) - wanted).max() < 1e-4
+    assert np.abs(flicker(frames[:7]) - frames[:7].std(axis=0)).max() < 1e-4
