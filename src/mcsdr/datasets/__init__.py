@@ -29,8 +29,8 @@ from mcsdr.phantom.cohort import SAMPLING_HZ, PhantomCohort
 from mcsdr.phantom.strangers import WithStrangers
 from mcsdr.study import Study, View
 
-Population = Literal["adult", "child", "camus"]
-Appearance = Literal["plain", "varied", "shifted-val", "shifted-test"]
+Population = Literal["adult", "child", "camus", "laboratory", "flat"]
+Appearance = Literal["plain", "varied", "varied-framed", "shifted-val", "shifted-test"]
 Ambiguity = Literal["control", "hidden-wall", "lateral-dropout", "arrhythmia", "foreshortening"]
 Kind = Literal["phantom", "echonet-dynamic", "echonet-pediatric", "camus", "mimic-iv-echo", "table"]
 
@@ -78,7 +78,7 @@ class CohortSpec(BaseModel):
         views: Sequence[View | str] | None = None,
         fold: int | None = None,
     ) -> CohortSpec:
-        """From the command line: "phantom:N:SEED", "phantom:N:SEED:child", "phantom:N:SEED:varied",
+        """From the command line: "phantom:N:SEED", "phantom:N:SEED:child", "phantom:N:SEED:varied[:flat]",
         "phantom:N:SEED:hidden-wall[:randomised]", any of them with ":SECONDSs" behind it, "KIND:PATH", or a path
         whose layout tells.
 
@@ -108,6 +108,8 @@ class CohortSpec(BaseModel):
                 given["population"] = population
             case [appearance] if appearance in get_args(Appearance):
                 given["appearance"] = appearance
+            case [appearance, population] if appearance in get_args(Appearance) and population in get_args(Population):
+                given |= {"appearance": appearance, "population": population}
             case [ambiguity, *how] if how in ([], ["randomised"]):
                 given |= {"ambiguity": ambiguity, "clean": not how}
             case _:
@@ -120,9 +122,8 @@ class CohortSpec(BaseModel):
         """One phrase for a table or a card."""
         views = f", {' and '.join(self.views)}" if self.views else ""
         if self.kind == "phantom":
-            people = "" if self.population == "adult" else f" ({self.population})"
-            if self.appearance != "plain":
-                people = f" ({self.appearance})"
+            words = [self.appearance] * (self.appearance != "plain") + [self.population] * (self.population != "adult")
+            people = f" ({', '.join(words)})" if words else ""
             if self.ambiguity:
                 people = f" ({self.ambiguity}, {'clean' if self.clean else 'randomised'} pictures)"
             strangers = f", {100 * self.strangers:g} % strangers" if self.strangers else ""
