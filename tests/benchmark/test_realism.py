@@ -13,15 +13,17 @@ import pytest
 from PIL import Image
 
 from mcsdr.benchmark import realism
+from mcsdr.benchmark.measure_table import NAMES, columns, read_measures
 from mcsdr.benchmark.picture_measures import MEASURES
 from mcsdr.benchmark.realism import Picture, contact_sheet, is_inside, place, tables
 from mcsdr.cli import app
 from mcsdr.errors import InvalidConfig, MissingFile
+from mcsdr.files import write_table
 
 
 def picture(value: float, caption: str = "one", **other: float) -> Picture:
     frames = np.full((4, 112, 112), 50, dtype=np.uint8)
-    return Picture(caption, frames, dict.fromkeys(MEASURES, value) | other)
+    return Picture(caption, frames, dict.fromkeys(NAMES, value) | other)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +50,12 @@ def test_what_all_phantoms_share_is_inside_only_where_equal() -> None:
 def test_tables_name_what_lies_outside() -> None:
     phantoms = [picture(float(value)) for value in range(101)]
     real = [picture(50.0), picture(50.0, tissue=300.0, cavity=math.nan)]
-    first, second, _ = tables(real, phantoms, "phantoms", {1: "an example"})
-    assert list(first.rows[0]) == ["real 1", f"{len(MEASURES)} of {len(MEASURES)}", "met", "none"]
-    assert list(first.rows[1]) == ["real 2", f"{len(MEASURES) - 2} of {len(MEASURES) - 1}", "not met", "tissue"]
+    first, second, third, last = tables(real, phantoms, "phantoms", {1: "an example"})
+    assert list(first.rows[0]) == ["real 1, picture", f"{len(MEASURES)} of {len(MEASURES)}", "met", "none"]
+    counted = f"{len(MEASURES) - 2} of {len(MEASURES) - 1}"
+    assert list(first.rows[1]) == ["real 2, picture", counted, "not met", "tissue"]
+    assert [row[0] for row in first.rows[2:]] == ["real 1, anatomy", "real 2, anatomy"]
+    assert [row[0] for row in [*second.rows, *third.rows]] == [row[0] for row in last.rows] == list(NAMES)
     row = dict(zip(second.header, second.rows[0], strict=True))
     assert (row["real 2"], row["2 %"], row["98 %"], row["place 2"], row["inside"]) == (300, 2, 98, "100", "yes, NO")
     assert "an example" in second.markdown()
@@ -98,3 +103,51 @@ def test_what_cannot_be_read_is_refused_before_anything_is_measured(
     with pytest.raises((InvalidConfig, MissingFile)):
         realism.run(tmp_path, say=pytest.fail, cohort=cohort, clips=[clip] if clip else [])
     assert not list(tmp_path.iterdir())
+
+
+def real_table(path: Path, n: int = 12, leave_out: str = "motion") -> list[str]:
+    """A made-up table of real measures with values that could be found again; those values."""
+    names = [name for name in MEASURES if name != leave_out]
+    values = 1000 + np.random.default_rng(3).random((n, len(names)))
+    cells = [[f"{value:.6f}" for value in row] for row in values]
+    write_table(path, names, cells)
+    return [cell for row in cells for cell in row]
+
+
+def test_the_two_sample_test_reports_nothing_of_the_table_but_aucs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = real_table(tmp_path / "SMITH.csv")
+    shape = (112, 112)
+    maps = {name: np.ones(shape) for name in ("mean", "within_clip_sd", "between_clips_sd")}
+    np.savez(tmp_path / "JONES.npz", **maps)
+    out = tmp_path / "out"
+    words = ["benchmark", "realism", "--cohort", "phantom:5:61", "--out", str(out)]
+    words += ["--real", str(tmp_path / "SMITH.csv"), f"--maps={tmp_path / 'JONES.npz'}"]
+    monkeypatch.setattr(sys, "argv", ["mcsdr", *words])
+    app(words, result_action="return_value")
+    written = (out / "realism.md").read_text() + (out / "realism.json").read_text()
+    assert "--real FILE --maps FILE" in written
+    assert not [secret for secret in ("SMITH", "JONES", *cells) if secret in written]
+    told = {table["title"]: table for table in json.loads((out / "realism.json").read_text())["tables"]}
+    assert told["Phantoms told from real clips"]["rows"][0][:3] == ["picture measures", len(MEASURES) - 1, 1.0]
+    alone = told["Each measure alone"]["rows"]
+    assert {row[0] for row in alone} == {name for name in MEASURES if name != "motion"}
+    assert all(row[1:] == [1.0, "NO"] for row in alone)
+    assert [row[0] for row in told["Mean maps"]["rows"]] == ["mean", "SD over time", "SD between clips"]
+    assert Image.open(out / "mean-maps.png").size == (3 * 452, 2 * 466)
+
+
+def test_phantoms_are_not_told_from_themselves() -> None:
+    studies = [picture(float(value)) for value in np.random.default_rng(0).random(60)]
+    real = columns(one.measures for one in studies)
+    first, second = realism.told_apart(studies, real, "phantoms")
+    assert first.rows[0][2] < 0.5, "who learnt from a twin takes it for the other"
+    assert {row[1] for row in second.rows} == {0.5}
+
+
+def test_a_table_of_measures_is_written_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["benchmark", "realism", "--write-measures", str(tmp_path / "m.csv"), "--clip", str(realism.example())]
+    app(words, result_action="return_value")
+    assert "1 clips, no names" in capsys.readouterr().out
+    assert len(read_measures(tmp_path / "m.csv")["tissue"]) == 1

@@ -1,9 +1,12 @@
 """Phantoms held against real pictures: where a real clip's measures fall among those of a cohort of phantoms.
 
 A model that learnt from phantoms alone can be trusted with real clips only where these lie within what it saw. For each
-measure of `picture_measures` the phantoms give a distribution, and a real clip a place in it:
+measure of `picture_measures` and `anatomy_measures` the phantoms give a distribution, and a real clip a place in it:
 
     place = 100 · (share below + ½ · share equal)        inside = 2nd percentile ≤ real value ≤ 98th
+
+Against a table of many real clips' measures the two-sample test says how surely phantoms are told from them
+(`two_samples`), and against their mean pictures how alike the two are (`mean_maps`).
 
 Real clips are read from files and are never kept; the contact sheet shows them, so it stays where the user puts it.
 """
@@ -11,7 +14,7 @@ Real clips are read from files and are never kept; the contact sheet shows them,
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mcsdr.benchmark.picture_measures import MEASURES, SETTINGS, measure, window
+from mcsdr.benchmark import mean_maps, two_samples
+from mcsdr.benchmark.measure_table import GROUPS, NAMES, Columns, columns, measure, read_measures
+from mcsdr.benchmark.picture_measures import SETTINGS, window
 from mcsdr.benchmark.record import Cell, Report, Say, Table, met
 from mcsdr.datasets import CohortSpec, fingerprint, open_cohort
 from mcsdr.errors import InvalidCohort, MissingFile
@@ -33,6 +38,7 @@ Array = NDArray[np.float64]
 COHORT = "phantom:200:61"
 EXAMPLE = "examples_ybr_color.dcm"  # an apical four-chamber clip that comes with pydicom
 LEVELS = (2, 25, 50, 75, 98)  # percentiles of the phantoms that are shown; the first and the last are the bar
+TITLES = {"picture": "Real pictures", "anatomy": "Anatomy"}
 SHEET_SEED = 5  # of the choice of phantoms to look at
 
 
@@ -46,35 +52,69 @@ class Picture:
 
 
 def run(
-    out: Path, *, say: Say, cohort: str = COHORT, clips: Sequence[Path] = (), shown: int = 20, first: int | None = None
+    out: Path,
+    *,
+    say: Say,
+    cohort: str = COHORT,
+    clips: Sequence[Path] = (),
+    real: Path | None = None,
+    maps: Path | None = None,
+    shown: int = 20,
+    first: int | None = None,
 ) -> Report:
     """Measure a cohort and real clips, and write the contact sheet.
 
     Arguments:
-        out: the folder of "contact-sheet.png".
+        out: the folder of "contact-sheet.png", and of "mean-maps.png" where maps are given.
         cohort: as in `CohortSpec.parse`; the first clip of each study is measured.
         clips: files of real clips; the one that comes with pydicom where none is given.
+        real: a table of real clips' measures for the two-sample test; only AUCs of it are reported.
+        maps: an npz file of real clips' mean pictures.
         shown: phantoms on the contact sheet, chosen at random.
         first: only so many of the cohort.
 
     Raises:
-        InvalidConfig, InvalidCohort, InputError, RefusedClip: the cohort or a clip cannot be read.
+        InvalidConfig, InvalidCohort, InputError, RefusedClip: the cohort, a clip, the table or maps cannot be read.
     """
+    sample = None if real is None else read_measures(real)
+    pictured = None if maps is None else mean_maps.read_maps(maps, (SETTINGS.size, SETTINGS.size))
     spec = CohortSpec.parse(cohort)
     studies = open_cohort(spec)
     files = list(clips) or [example()]
-    real = [_picture(f"real {number}", read_clip(file)) for number, file in enumerate(files, 1)]
+    shots = [_picture(f"real {number}", read_clip(file)) for number, file in enumerate(files, 1)]
     count = min(len(studies), first or len(studies))
     phantoms = _measured(studies, count, say)
     names = {number: "pydicom's " + EXAMPLE for number in [1] if not clips}
     settings: dict[str, Any] = {"cohort": spec.describe(), "studies": count, "fingerprint": fingerprint(spec, studies)}
-    settings |= {"clips": settings_of(real, names), "model input": SETTINGS.model_dump()}
+    settings |= {"clips": settings_of(shots, names), "model input": SETTINGS.model_dump()}
     rng = np.random.default_rng(SHEET_SEED)
     chosen = sorted(rng.choice(count, min(shown, count), replace=False).tolist())
-    write_atomically(out / "contact-sheet.png", contact_sheet([*real, *(phantoms[i] for i in chosen)]))
+    write_atomically(out / "contact-sheet.png", contact_sheet([*shots, *(phantoms[i] for i in chosen)]))
+    whom = spec.describe().replace("synthetic", "SYNTHETIC")
+    found = tables(shots, phantoms, whom, names)
+    if sample is not None:
+        found = [*told_apart(phantoms, sample, whom), *found]
+    if pictured is not None:
+        found = [compare_maps(phantoms, pictured, out), *found]
     # Real clips are patients', so the report as a whole is not synthetic.
-    among = spec.describe().replace("synthetic", "SYNTHETIC")
-    return Report("realism", tables(real, phantoms, among, names), settings, synthetic=False)
+    return Report("realism", found, settings, synthetic=False)
+
+
+def told_apart(phantoms: Sequence[Picture], real: Columns, cohort: str) -> list[Table]:
+    """The two-sample test by each group of measures that the table has, and by all."""
+    mine = columns(picture.measures for picture in phantoms)
+    groups = {f"{group} measures": [name for name in names if name in real] for group, names in GROUPS.items()}
+    found = {group: two_samples.separate(mine, real, names) for group, names in groups.items() if names}
+    if len(found) != 1:
+        found["all of them"] = two_samples.separate(mine, real, [n for names in groups.values() for n in names])
+    return two_samples.tables(found, cohort)
+
+
+def compare_maps(phantoms: Sequence[Picture], real: mean_maps.Maps, out: Path) -> Table:
+    """Mean pictures of both: how alike they are, and "mean-maps.png"."""
+    mine = mean_maps.mean_maps(picture.frames for picture in phantoms)
+    write_atomically(out / "mean-maps.png", mean_maps.side_by_side(mine, real))
+    return mean_maps.correlations(mine, real)
 
 
 def example() -> Path:
@@ -142,28 +182,45 @@ def is_inside(value: float, among: Array) -> bool | None:
 def tables(
     real: Sequence[Picture], phantoms: Sequence[Picture], cohort: str, names: Mapping[int, str] | None = None
 ) -> list[Table]:
-    """Every measure in a row, and how many of them lie inside."""
-    rows: list[list[Cell]] = []
-    verdicts: list[list[bool | None]] = []
-    for name in MEASURES:
-        among = np.array([picture.measures[name] for picture in phantoms])
-        values = [picture.measures[name] for picture in real]
-        inside = [is_inside(value, among) for value in values]
-        verdicts.append(inside)
-        finite = among[np.isfinite(among)]
-        spread = np.percentile(finite, LEVELS).tolist() if len(finite) else [None] * len(LEVELS)
-        places = [f"{place(value, among):.0f}" if np.isfinite(value) else "–" for value in values]
-        rows.append([name, *values, *spread, *places, _verdict(inside)])
-    numbers = range(1, len(real) + 1)
-    said = (names or {}).items()
+    """Every measure in a row, a table for each group of them, and how many lie inside."""
     about = [
         f"Among {len(phantoms)} of {cohort}. Place: percentile of the real clip among them. Inside: from "
         f"their {LEVELS[0]}nd to their {LEVELS[-1]}th percentile.",
-        *(f"Real {number}: {name}." for number, name in said),
+        *(f"Real {number}: {name}." for number, name in (names or {}).items()),
     ]
-    headings = [*(f"real {n}" for n in numbers), *(f"{q} %" for q in LEVELS), *(f"place {n}" for n in numbers)]
-    first = Table("Real pictures among phantoms", ["measure", *headings, "inside"], rows, about)
-    return [summary(verdicts), first, definitions()]
+    inside = {name: [is_inside(p.measures[name], among(phantoms, name)) for p in real] for name in NAMES}
+    places = [
+        Table(f"{TITLES[group]} among phantoms", _headings(len(real)), _rows(measures, real, phantoms, inside), about)
+        for group, measures in GROUPS.items()
+    ]
+    return [summary(inside, len(real)), *places, definitions()]
+
+
+def among(pictures: Sequence[Picture], name: str) -> Array:
+    """One measure of each picture."""
+    return np.array([picture.measures[name] for picture in pictures])
+
+
+def _headings(count: int) -> list[str]:
+    numbers = range(1, count + 1)
+    levels = [f"{q} %" for q in LEVELS]
+    return ["measure", *(f"real {n}" for n in numbers), *levels, *(f"place {n}" for n in numbers), "inside"]
+
+
+def _rows(
+    measures: Iterable[str],
+    real: Sequence[Picture],
+    phantoms: Sequence[Picture],
+    inside: Mapping[str, Sequence[bool | None]],
+) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
+    for name in measures:
+        theirs, values = among(phantoms, name), among(real, name).tolist()
+        finite = theirs[np.isfinite(theirs)]
+        spread = np.percentile(finite, LEVELS).tolist() if len(finite) else [None] * len(LEVELS)
+        places = [f"{place(value, theirs):.0f}" if np.isfinite(value) else "–" for value in values]
+        rows.append([name, *values, *spread, *places, _verdict(inside[name])])
+    return rows
 
 
 def _verdict(inside: Sequence[bool | None]) -> str:
@@ -171,21 +228,23 @@ def _verdict(inside: Sequence[bool | None]) -> str:
     return ", ".join(words[one] for one in inside)
 
 
-def summary(verdicts: Sequence[Sequence[bool | None]]) -> Table:
-    """For each real clip how many of its measures lie inside, and which do not."""
+def summary(inside: Mapping[str, Sequence[bool | None]], count: int) -> Table:
+    """For each real clip, and each group of measures, how many of these lie inside, and which do not."""
     rows: list[list[Cell]] = []
-    for number, column in enumerate(zip(*verdicts, strict=True), 1):
-        judged = [name for name, inside in zip(MEASURES, column, strict=True) if inside is not None]
-        outside = [name for name, inside in zip(MEASURES, column, strict=True) if inside is False]
-        share = f"{len(judged) - len(outside)} of {len(judged)}"
-        rows.append([f"real {number}", share, met(not outside), "; ".join(outside) or "none"])
+    for group, measures in GROUPS.items():
+        for number in range(count):
+            judged = [name for name in measures if inside[name][number] is not None]
+            outside = [name for name in judged if not inside[name][number]]
+            share = f"{len(judged) - len(outside)} of {len(judged)}"
+            rows.append([f"real {number + 1}, {group}", share, met(not outside), "; ".join(outside) or "none"])
     return Table("Figures to reach: every measure inside", ("clip", "inside", "target", "outside"), rows)
 
 
 def definitions() -> Table:
     """What each measure is."""
     notes = ["Of the window that the encoder sees: 112 × 112 pixels at 25 Hz; grey levels 0–255 before standardising."]
-    return Table("What is measured", ("measure", "unit"), [[name, unit] for name, unit in MEASURES.items()], notes)
+    rows = [[name, unit] for measures in GROUPS.values() for name, unit in measures.items()]
+    return Table("What is measured", ("measure", "unit"), rows, notes)
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
