@@ -25,7 +25,7 @@ from mcsdr.phantom.outline import Parameters, inside, ridge
 from mcsdr.phantom.structures import Place
 from mcsdr.study import View
 
-DRAGGED_MM = 25.0  # how far from the heart tissue still moves with it
+DRAGGED_MM = 45.0  # how far from the heart tissue still moves with it
 
 
 class Matter(NamedTuple):

@@ -56,7 +56,7 @@ def draw_over(frames: Frames, p: Mapping[str, Value], times_s: Array) -> Frames:
         for row in range(int(rng.integers(2, 8)), height - thick, max(4, round(height / rng.integers(8, 17)))):
             x[:, row : row + thick, left : left + 2 * thick] = _grey(p["ticks"])
     if p["probe_mark"]:
-        column = round(width * (0.595 if rng.random() < 0.75 or p["framing"] < 0.05 else 0.35))
+        column = round(width * (0.595 if rng.random() < 0.75 or p["probe_x"] > 0.03 else 0.35))
         x[:, 2 * thick : 5 * thick, column : column + 3 * thick] = _grey(p["probe_mark"])
     if p["flank_scale"]:
         _flank_scale(x, p, rng, thick)

@@ -54,17 +54,17 @@ def veil(p: Parameters, texture: Tensor, rows: int, beams: int) -> Tensor:
     return _log_normal(field, p["veil"])
 
 
-def streaks(p: Parameters, texture: Tensor, r_mm: Tensor, angle: Tensor) -> Tensor:
-    """The same of tissue that lies in layers across the beams, fixed to the probe: [B, R, BEAMS].
+def streaks(p: Parameters, texture: Tensor, depth_mm: Tensor, angle: Tensor) -> Tensor:
+    """The same of tissue that lies in layers across the beams, moving with it: [B, T, P].
 
     Arguments:
-        r_mm: range [B, R, 1].
-        angle: −1 to 1 [B, 1, BEAMS].
+        depth_mm: range at which the matter lay at end-diastole, [B, T, P].
+        angle: at which beam, −1 to 1 [B, T, P].
     """
     field = texture[:, 1:, -PATCHES:, -PATCHES:] * (1.5 * math.sqrt(2))
-    down, across = (r_mm / p["streaks_mm"]).expand(-1, -1, angle.shape[-1]), angle / (2 * p["streaks_arc"])
+    down, across = depth_mm / p["streaks_mm"], angle / (2 * p["streaks_arc"])
     # Layers lean a little, as no two run parallel to the probe.
-    grid = torch.stack([across.expand_as(down), down + 1.5 * across], -1) * (2 / PATCHES)
+    grid = torch.stack([across, down + 1.5 * across], -1) * (2 / PATCHES)
     read = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[:, 0]
     return _log_normal(read, p["streaks"])
 

@@ -40,7 +40,6 @@ class Still(NamedTuple):
     grid: Tensor  # of the picture's pixels on the coarse grid, in grid_sample's units, [B, H, W, 2]
     gain: Tensor  # [B, 1, H, W]
     haze: Tensor  # [B, 1, H, W]
-    layers: Tensor  # of tissue around the heart, as factors, [B, 1, P]
     band: Tensor  # echo behind the atria, [B, 1, P]
     texture: Tensor  # blurred by the beam, [B, 2, TEXTURE, TEXTURE]
     standing: Tensor  # speckle that never moves, [B, 2, 1, H, W]
@@ -86,11 +85,10 @@ def _still(p: Parameters, view: View, texture: Tensor, size: tuple[int, int]) ->
     gain = gain * faults.seen(p, depth, angle)
     haze = (p["haze"] * torch.exp(-r / p["haze_depth_mm"]) + faults.clutter(p, r)).expand_as(gain)
     gain, haze = _scanned(torch.stack([gain, haze], 1), grid).split(1, 1)
-    layers = faults.streaks(p, texture, r, angle).flatten(1)[:, None]
     band = structures.behind(p, r - planes.roof_range_mm(p, view)).expand(-1, -1, BEAMS).flatten(1)[:, None]
     blurred = _beam(p, texture)
     standing = _read(blurred, _texture_place(grid[:, None]))
-    return Still(grid, gain, haze, layers, band * layers, blurred, standing)
+    return Still(grid, gain, haze, band, blurred, standing)
 
 
 def _beam(p: Parameters, texture: Tensor) -> Tensor:
@@ -130,18 +128,18 @@ def _matter(p: Parameters, view: View, texture: Tensor, still: Still, times_s: T
     matter = anatomy.tissue(p, heart.beat(p, times_s), times_s, view, x, y, z, across=u)
     tissue = 1 - matter.blood
     around = matter.outside * tissue
-    amplitude = matter.amplitude * torch.lerp(torch.ones_like(tissue), still.layers, around)
-    amplitude = torch.maximum(amplitude, still.band * around)
-    amplitude = amplitude * faults.dropout(p, matter.blood, *planes.beam(p, view, times_s, theta), u, v)
     u_then = u * matter.stretch
     v_then = v * matter.stretch if view == View.PSAX else v + (matter.z_material_mm - z)
+    right, down = planes.at_rest(p, view, u_then, v_then)
+    beam, depth = torch.atan2(right, down.clamp(min=1.0)) / p["half_angle"], torch.hypot(right, down)
+    layers = faults.streaks(p, texture, depth, beam)
+    amplitude = torch.maximum(matter.amplitude, still.band * around)
+    amplitude = amplitude * torch.lerp(torch.ones_like(tissue), layers, around)
+    amplitude = amplitude * faults.dropout(p, matter.blood, *planes.beam(p, view, times_s, theta), u, v)
     where = torch.stack([u_then, v_then], dim=-1)
     amplitude = amplitude * torch.lerp(torch.ones_like(tissue), faults.patches(p, texture, where), tissue)
     amplitude = styles.facing(p, amplitude, matter.blood, RANGES, BEAMS)
-    right, down = planes.at_rest(p, view, u_then, v_then)
-    beam = torch.atan2(right, down.clamp(min=1.0)) / p["half_angle"]
-    depth = torch.hypot(right, down) / depth_mm(p) * 2 - 1
-    fields = torch.stack([amplitude, matter.blood, beam, depth], 1)
+    fields = torch.stack([amplitude, matter.blood, beam, depth / depth_mm(p) * 2 - 1], 1)
     return fields.view(*fields.shape[:3], RANGES, BEAMS)
 
 

@@ -65,9 +65,9 @@ def line(at: Place, start: Point, end: Point, half_mm: Tensor | float) -> Tensor
     return inside(torch.hypot(u - along * dx, v - along * dz) - half_mm, 1.8)
 
 
-def dot(at: Place, middle: Point, radius_mm: Tensor | float) -> Tensor:
+def dot(at: Place, middle: Point, radius_mm: Tensor | float, rim_mm: float = 1.8) -> Tensor:
     """Mask of a dot."""
-    return inside(torch.hypot(at.across - middle[0], at.z - middle[1]) - radius_mm, 1.8)
+    return inside(torch.hypot(at.across - middle[0], at.z - middle[1]) - radius_mm, rim_mm)
 
 
 def _there(*rows: Tensor) -> bool:
@@ -98,6 +98,10 @@ def _valves(p: Parameters, at: Place, moving: Motion, corners: Corners) -> list[
         line(at, (hinge, base), posterior, half),
     )
     drawn = [(leaflets, p["leaflets"])]
+    if _there(p["groove"]):
+        lateral = dot(at, (hinge + 0.9 * p["groove_mm"], base + 2.0), p["groove_mm"], 6.0)
+        crux = dot(at, (corners.crux_x, base), 0.7 * p["groove_mm"], 4.0)
+        drawn.append((torch.maximum(lateral, crux), p["groove"] * p["wall"]))
     if _there(p["annulus"]):
         lateral = dot(at, (hinge + 1.5, base + 0.5), p["annulus_mm"])
         crux = dot(at, (corners.crux_x, base - 1.0), p["annulus_mm"] * 1.3)
@@ -145,6 +149,9 @@ def _right_lines(p: Parameters, at: Place, moving: Motion, corners: Corners) -> 
             drawn.append((leaflet, p["tricuspid"] * p["leaflets"]))
     if _there(p["annulus"]):
         drawn.append((dot(at, (corners.right_x - 1.0, right), p["annulus_mm"]), p["annulus"] * p["wall"]))
+    if _there(p["groove"]):
+        groove = dot(at, (corners.right_x - 0.9 * p["groove_mm"], right + 2.0), p["groove_mm"], 6.0)
+        drawn.append((groove, p["groove"] * p["wall"]))
     if _there(p["moderator_band"]):
         level = torch.full_like(base, 0.42)
         septum = corners.septum_x * profile(level, p)

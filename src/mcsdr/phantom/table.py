@@ -82,8 +82,8 @@ PERSON: Table = {
     "dyssynchrony_u": Row(0.0, 1.0),
     "septal_bulge": Row(0.3, 0.9, 0.20),  # basal septum thicker by this share
     # --- right ventricle and atria, beside what `life` says of their sizes
-    "rv_apex": Row(0.05, 0.40),  # level at which the right ventricle begins
-    "rv_shape": Row(0.6, 1.2),
+    "rv_apex": Row(0.0, 0.35),  # level at which the right ventricle begins
+    "rv_shape": Row(0.35, 0.85),
     "rv_forward": Row(0.05, 0.55),  # of the crescent's middle, towards the anterior wall
     "rv_arc": Row(1.0, 1.5),  # its half extent around the left ventricle
     "rv_squeeze": Row(0.05, 0.50),  # share of its width that it loses in systole
@@ -91,8 +91,8 @@ PERSON: Table = {
     "rv_wall_mm": Row(3.0, 7.0),
     "tv_offset_mm": Row(2.0, 10.0),  # how much nearer to the apex the tricuspid ring lies
     "atria_power": Row(2.0, 3.4),  # of the atria's outlines: 2 an ellipse, more a box
-    "atria_lean": Row(-0.25, 0.25),  # of the atrial septum, sideways per depth
-    "atrial_septum_mm": Row(2.0, 8.0),
+    "atria_lean": Row(-0.45, 0.10),  # of the atrial septum, sideways per depth
+    "atrial_septum_mm": Row(3.0, 10.0),
     "atrial_wall_mm": Row(1.5, 4.0),
     "atrial_swing": Row(0.02, 0.30),  # of the left atrium's width over the beat
     "ra_swing": Row(0.02, 0.30),
@@ -105,6 +105,8 @@ PERSON: Table = {
     "tricuspid": Row(0.3, 1.1, 0.85),  # echo / mitral leaflets'
     "annulus": Row(0.6, 2.2, 0.75),  # echo of the rings' ends / wall's
     "annulus_mm": Row(1.5, 4.0),
+    "groove": Row(0.5, 1.6, 0.75),  # echo of the fat in the grooves between ventricles and atria / wall's
+    "groove_mm": Row(4.0, 9.0),
     "basal_fade_mm": Row(2.0, 10.0),  # over which the wall ends at the mitral plane
     # --- structures within and around
     "trabeculae_mm": Row(0.8, 3.5, 0.6),  # depth of the ragged inner layer
@@ -151,7 +153,7 @@ EXAM: Table = {
     "frame_rate_hz": Row(24.0, 90.0, scale="log"),
     "clock": Row(0.70, 1.35, 0.06, 1.0, "log"),  # true over stated time: some files misstate their rate
     "compression": Row(8.0, 120.0, scale="log", core=(15.0, 60.0)),
-    "black_level": Row(0.0, 0.30, core=(0.08, 0.24)),
+    "black_level": Row(0.0, 0.30, core=(0.05, 0.18)),
     "gamma": Row(0.6, 1.5, core=(0.8, 1.2)),
     "sigma_axial_mm": Row(0.3, 1.4, core=(0.4, 0.8)),
     "sigma_lateral": Row(0.005, 0.045, core=(0.008, 0.018)),
@@ -177,9 +179,9 @@ CLIP: Table = {
     "apex_x": Row(-0.60, 0.50, core=(-0.40, 0.15)),
     "apex_y": Row(0.04, 0.28, core=(0.08, 0.20)),
     "depth_mm": Row(110.0, 240.0, core=(140.0, 180.0)),  # which the size of the heart may stretch
-    "sway": Row(0.0, 0.022),
+    "sway": Row(0.0, 0.028, core=(0.006, 0.020)),
     "sway_angle": Row(0.0, TURN),
-    "swing": Row(-0.06, 0.06, 0.7),  # the heart turns about its base within the plane, once a beat
+    "swing": Row(-0.10, 0.10, 0.85),  # the heart turns about its base within the plane, once a beat
     "swing_phase": Row(0.0, TURN),
     "breathing": Row(0.0, 0.022),
     "breathing_phase": Row(0.0, TURN),
@@ -192,14 +194,14 @@ CLIP: Table = {
     "wall": Row(0.22, 0.65),
     "septal_gain": Row(0.6, 2.2, core=(0.9, 1.8)),
     "lateral_gain": Row(0.3, 1.3, core=(0.5, 1.1)),
-    "apical_gain": Row(0.2, 1.8, core=(0.3, 1.0)),
+    "apical_gain": Row(0.1, 1.6, core=(0.15, 0.8)),
     "lateral_fade_mm": Row(0.0, 18.0),  # over which the lateral wall passes into what lies beyond
     "near_echo": Row(0.10, 1.6, core=(0.5, 1.2)),  # of tissue next to the heart / wall's
     "far_echo": Row(0.02, 1.0, core=(0.15, 0.6)),
     "reach_mm": Row(8.0, 40.0),
     "surroundings_side": Row(-0.9, 0.9),
     "rv_wall": Row(0.3, 1.6),  # echo / wall's
-    "atrial_wall": Row(0.3, 1.3),
+    "atrial_wall": Row(0.4, 1.4),
     "endocardium": Row(0.0, 0.6),
     "pericardium": Row(0.0, 1.4),
     "leaflets": Row(0.15, 0.9),
@@ -213,7 +215,7 @@ CLIP: Table = {
     "speckle_free": Row(0.02, 0.75, scale="log", core=(0.10, 0.45)),
     "blood_free": Row(0.3, 1.0),
     "speckle_depth": Row(0.35, 1.0, core=(0.5, 0.9)),
-    "haze": Row(0.0, 0.35, core=(0.03, 0.20)),
+    "haze": Row(0.0, 0.40, core=(0.05, 0.25)),
     "haze_depth_mm": Row(12.0, 60.0, core=(15.0, 35.0)),
     "clutter": Row(0.1, 0.5, 0.25),  # near-field arcs, fixed to the probe
     "clutter_depth_mm": Row(10.0, 35.0),
@@ -238,9 +240,9 @@ CLIP: Table = {
     "shadow2_depth": Row(0.2, 0.9),
     "lost": Row(0.05, 0.4, 0.10),  # share of frames that never arrived; the one before stands in for each
     "shaking": Row(0.003, 0.02, 0.08),  # SD of each frame's own shift, share of the side
-    "streaks": Row(0.2, 1.0, 0.75),  # SD of the log echo of what lies outside, in layers across the beams
-    "streaks_mm": Row(2.0, 9.0),  # their thickness
-    "streaks_arc": Row(0.06, 0.45),  # and extent, share of the sector's width
+    "streaks": Row(0.2, 0.9, 0.75),  # SD of the log echo of what lies outside, in layers across the beams
+    "streaks_mm": Row(1.5, 7.0),  # their thickness
+    "streaks_arc": Row(0.04, 0.30),  # and extent, share of the sector's width
     "lung": Row(0.4, 1.0, 0.12),  # echo lost beside a curtain that hides one side of the sector
     "lung_at": Row(0.25, 0.95),  # its edge, share of the half angle
     "lung_edge": Row(0.04, 0.25),  # and how soft that is
