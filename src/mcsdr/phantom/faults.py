@@ -34,17 +34,21 @@ def dropout(p: Parameters, blood: Tensor, beam_u: Tensor, beam_v: Tensor, u: Ten
     return 1 - p["dropout"] * (1 - facing) ** 2 * (1 - blood)
 
 
-def patches(p: Parameters, texture: Tensor, where_mm: Tensor) -> Tensor:
+def patches(p: Parameters, texture: Tensor, where_mm: Tensor, contraction: Tensor) -> Tensor:
     """How much brighter or darker tissue is from place to place, moving with it: a log-normal field, mean 1.
+
+    As tissue slides through the plane, the field turns into another one.
 
     Arguments:
         texture: [B, 2, N, N], a corner of which is read, one sample for every `patch_mm`.
         where_mm: the matter's place, [B, T, P, 2].
+        contraction: [B, T, 1].
     """
-    field = texture[:, :1, :PATCHES, :PATCHES] * (1.5 * math.sqrt(2))  # SD 1 after bilinear reading
+    field = texture[:, :, :PATCHES, :PATCHES] * (1.5 * math.sqrt(2))  # SD 1 after bilinear reading
     grid = where_mm / p["patch_mm"][..., None] * (2 / PATCHES)
-    read = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[:, 0]
-    return _log_normal(read, p["patchiness"])
+    one, other = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False).unbind(1)
+    turn = p["patch_turn"] * contraction
+    return _log_normal(torch.cos(turn) * one + torch.sin(turn) * other, p["patchiness"])
 
 
 def veil(p: Parameters, texture: Tensor, rows: int, beams: int) -> Tensor:
@@ -134,7 +138,7 @@ def seen(p: Parameters, depth: Tensor, angle: Tensor) -> Tensor:
     """Share of the echo left near the sector's ends: depth 0 to 1 [B, R, 1], angle −1 to 1 [B, 1, BEAMS]."""
     side = torch.where(p["lung_side"] < 0, -1.0, 1.0)
     behind = torch.sigmoid((side * angle - p["lung_at"]) / (0.25 * p["lung_edge"]))
-    return (1 - p["flank"] * angle.abs() ** 4) * (1 - p["lung"] * behind) * (depth > p["near_field"])
+    return (1 - p["flank"] * angle.abs() ** 3) * (1 - p["lung"] * behind) * (depth > p["near_field"])
 
 
 def exposed(p: Parameters, envelope: Tensor, within: Tensor) -> Tensor:

@@ -71,9 +71,9 @@ def heart(p: Mapping[str, Value], ef: float, as_if: float, person: Attributes) -
         "la_conduit": 0.95 if fibrillates else p["la_conduit"],
         "la_mm": 17.0 * wide * math.exp(0.16 * p["la_z"]),
         "ra_mm": 17.5 * wide * math.exp(0.18 * p["ra_z"]),
-        "la_depth_mm": 44.0 * wide**0.7 * math.exp(0.13 * p["atria_depth_z"] + 0.05 * p["la_z"]),
-        "ra_depth_mm": 42.0 * wide**0.7 * math.exp(0.13 * p["atria_depth_z"] + 0.05 * p["ra_z"]),
-        "rv_mm": 33.0 * math.exp(0.08 * failing + 0.24 * p["rv_z"]),
+        "la_depth_mm": 39.0 * wide**0.7 * math.exp(0.13 * p["atria_depth_z"] + 0.05 * p["la_z"]),
+        "ra_depth_mm": 38.0 * wide**0.7 * math.exp(0.13 * p["atria_depth_z"] + 0.05 * p["ra_z"]),
+        "rv_mm": 34.0 * math.exp(0.08 * failing + 0.20 * p["rv_z"]),
         "tapse_mm": max(19.0 - 4.0 * failing + 5.0 * p["tapse_z"], 3.0),
         "tethering": min(max(0.16 + 0.16 * failing + 0.09 * p["tether_z"], 0.02), 0.6),
     } | with_ef(descent, ef)

@@ -147,7 +147,10 @@ def _straight(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, T
 def _motion(p: Parameters, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """How far the heart has swayed right and down, and down with the breath."""
     beats = times_s * p["heart_rate_bpm"] / 60 + p["phase"]
-    sway = p["sway"] * image_side_mm(p) * torch.sin(2 * torch.pi * beats)
+    pulse = torch.sin(2 * torch.pi * beats)
+    if "drift" in p:  # a varied heart is jerked by its own systole and filling
+        pulse = 0.5 * pulse + 1.2 * contraction_at(p, times_s) - 0.6
+    sway = p["sway"] * image_side_mm(p) * pulse
     breath = p["breathing"] * image_side_mm(p) * torch.sin(2 * torch.pi * times_s * 0.25 + p["breathing_phase"])
     right, down = sway * torch.cos(p["sway_angle"]), sway * torch.sin(p["sway_angle"])
     if "drift" in p:  # to and fro within some seconds, so that a long clip does not leave the heart

@@ -31,6 +31,7 @@ from mcsdr.study import View
 
 RANGES, BEAMS = 100, 76  # of the coarse grid
 FINE_RANGES, FINE_BEAMS = 150, 112  # samples of the texture over the sector
+NEAR_MM = 13.0  # within which a probe sees little
 MARGIN = 40  # samples of the texture before the sector begins
 
 
@@ -83,7 +84,9 @@ def _still(p: Parameters, view: View, texture: Tensor, size: tuple[int, int]) ->
     grid = ultrasound.scan_grid(p, size)
     gain = ultrasound.shadowed(p, r, theta) * faults.gain(p, depth) * faults.veil(p, texture, RANGES, BEAMS)
     gain = gain * faults.seen(p, depth, angle)
-    haze = (p["haze"] * torch.exp(-r / p["haze_depth_mm"]) + faults.clutter(p, r)).expand_as(gain)
+    near = 1 - torch.exp(-r / NEAR_MM)
+    gain = gain * (0.2 + 0.8 * near)
+    haze = (p["haze"] * near * torch.exp(-r / p["haze_depth_mm"]) + faults.clutter(p, r)).expand_as(gain)
     gain, haze = _scanned(torch.stack([gain, haze], 1), grid).split(1, 1)
     band = structures.behind(p, r - planes.roof_range_mm(p, view)).expand(-1, -1, BEAMS).flatten(1)[:, None]
     blurred = _beam(p, texture)
@@ -137,7 +140,8 @@ def _matter(p: Parameters, view: View, texture: Tensor, still: Still, times_s: T
     amplitude = amplitude * torch.lerp(torch.ones_like(tissue), layers, around)
     amplitude = amplitude * faults.dropout(p, matter.blood, *planes.beam(p, view, times_s, theta), u, v)
     where = torch.stack([u_then, v_then], dim=-1)
-    amplitude = amplitude * torch.lerp(torch.ones_like(tissue), faults.patches(p, texture, where), tissue)
+    patches = faults.patches(p, texture, where, contraction_at(p, times_s))
+    amplitude = amplitude * torch.lerp(torch.ones_like(tissue), patches, tissue)
     amplitude = styles.facing(p, amplitude, matter.blood, RANGES, BEAMS)
     fields = torch.stack([amplitude, matter.blood, beam, depth / depth_mm(p) * 2 - 1], 1)
     return fields.view(*fields.shape[:3], RANGES, BEAMS)

@@ -70,6 +70,13 @@ def dot(at: Place, middle: Point, radius_mm: Tensor | float, rim_mm: float = 1.8
     return inside(torch.hypot(at.across - middle[0], at.z - middle[1]) - radius_mm, rim_mm)
 
 
+def _bent(at: Place, start: Point, end: Point, bow: Tensor, half_mm: Tensor) -> Tensor:
+    """Mask of a line whose middle lies aside by the share `bow` of its length."""
+    (x0, z0), (x1, z1) = start, end
+    middle = ((x0 + x1) / 2 - bow * (z1 - z0), (z0 + z1) / 2 + bow * (x1 - x0))
+    return torch.maximum(line(at, start, middle, half_mm), line(at, middle, end, half_mm))
+
+
 def _there(*rows: Tensor) -> bool:
     return all(bool((row != 0).any()) for row in rows)
 
@@ -94,8 +101,8 @@ def _valves(p: Parameters, at: Place, moving: Motion, corners: Corners) -> list[
     base, hinge, half = at.beat.base_mm, corners.hinge_x, p["leaflet_half_mm"]
     anterior, posterior = tips(p, base, hinge, moving.mitral)
     leaflets = torch.maximum(
-        line(at, (-hinge, base), anterior, half),
-        line(at, (hinge, base), posterior, half),
+        _bent(at, (-hinge, base), anterior, p["leaflet_bow"], half),
+        _bent(at, (hinge, base), posterior, -p["leaflet_bow"], half),
     )
     drawn = [(leaflets, p["leaflets"])]
     if _there(p["groove"]):

@@ -82,7 +82,7 @@ PERSON: Table = {
     "dyssynchrony_u": Row(0.0, 1.0),
     "septal_bulge": Row(0.3, 0.9, 0.20),  # basal septum thicker by this share
     # --- right ventricle and atria, beside what `life` says of their sizes
-    "rv_apex": Row(0.0, 0.35),  # level at which the right ventricle begins
+    "rv_apex": Row(0.05, 0.45),  # level at which the right ventricle begins
     "rv_shape": Row(0.35, 0.85),
     "rv_forward": Row(0.05, 0.55),  # of the crescent's middle, towards the anterior wall
     "rv_arc": Row(1.0, 1.5),  # its half extent around the left ventricle
@@ -91,7 +91,7 @@ PERSON: Table = {
     "rv_wall_mm": Row(3.0, 7.0),
     "tv_offset_mm": Row(2.0, 10.0),  # how much nearer to the apex the tricuspid ring lies
     "atria_power": Row(2.0, 3.4),  # of the atria's outlines: 2 an ellipse, more a box
-    "atria_lean": Row(-0.45, 0.10),  # of the atrial septum, sideways per depth
+    "atria_lean": Row(-0.60, 0.10, core=(-0.50, -0.10)),  # of the atrial septum, sideways per depth
     "atrial_septum_mm": Row(3.0, 10.0),
     "atrial_wall_mm": Row(1.5, 4.0),
     "atrial_swing": Row(0.02, 0.30),  # of the left atrium's width over the beat
@@ -101,6 +101,7 @@ PERSON: Table = {
     # --- valves and rings
     "leaflet_open": Row(1.0, 1.45),  # angle to the ring, whatever the ventricle ejects
     "anterior_share": Row(0.52, 0.68),  # of the span that the septal leaflet closes
+    "leaflet_bow": Row(-0.16, 0.10),  # how far a leaflet's middle bends aside, share of its length
     "leaflet_half_mm": Row(0.5, 1.5),
     "tricuspid": Row(0.3, 1.1, 0.85),  # echo / mitral leaflets'
     "annulus": Row(0.6, 2.2, 0.75),  # echo of the rings' ends / wall's
@@ -179,9 +180,9 @@ CLIP: Table = {
     "apex_x": Row(-0.60, 0.50, core=(-0.40, 0.15)),
     "apex_y": Row(0.04, 0.28, core=(0.08, 0.20)),
     "depth_mm": Row(110.0, 240.0, core=(140.0, 180.0)),  # which the size of the heart may stretch
-    "sway": Row(0.0, 0.028, core=(0.006, 0.020)),
+    "sway": Row(0.0, 0.034, core=(0.009, 0.024)),
     "sway_angle": Row(0.0, TURN),
-    "swing": Row(-0.10, 0.10, 0.85),  # the heart turns about its base within the plane, once a beat
+    "swing": Row(-0.13, 0.13, 0.9),  # the heart turns about its base within the plane, once a beat
     "swing_phase": Row(0.0, TURN),
     "breathing": Row(0.0, 0.022),
     "breathing_phase": Row(0.0, TURN),
@@ -204,10 +205,11 @@ CLIP: Table = {
     "atrial_wall": Row(0.4, 1.4),
     "endocardium": Row(0.0, 0.6),
     "pericardium": Row(0.0, 1.4),
-    "leaflets": Row(0.15, 0.9),
+    "leaflets": Row(0.12, 0.8, core=(0.2, 0.55)),
     "edge_mm": Row(1.2, 4.0, core=(1.4, 2.4)),  # over which wall and cavity change into each other
     "patchiness": Row(0.0, 0.7),  # SD of the tissue's log echo from place to place
     "patch_mm": Row(5.0, 26.0),
+    "patch_turn": Row(0.0, 2.2),  # how far they change into others as the wall slides through the plane, rad
     "far_wall": Row(0.4, 2.4, 0.85),  # echo / wall's, behind the atria
     "far_wall_mm": Row(8.0, 40.0),
     "far_wall_gap_mm": Row(-6.0, 10.0),
