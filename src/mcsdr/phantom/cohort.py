@@ -146,25 +146,27 @@ def draw_ambiguous_person(seed: int, index: int, ambiguity: str, clean: bool = T
 
 
 def draw_varied_person(
-    seed: int, index: int, appearance: Appearance, population: str = "adult", ef_percent: float | None = None
+    seed: int,
+    index: int,
+    appearance: Appearance,
+    population: str = "adult",
+    ef_percent: float | None = None,
+    attributes: Attributes | None = None,
 ) -> Person:
     """Phantom `index` of cohort `seed` among those as varied as life, see `variety`; an adult.
 
     Arguments:
         population: of whose p(EF | attributes) the true ejection fraction is drawn.
-        ef_percent: the true ejection fraction, in place of that draw.
+        ef_percent, attributes: the true ejection fraction and the person, in place of a draw.
     """
     rng = np.random.default_rng([seed, index, *appearance.encode()])
-    attributes = people.draw_attributes(rng, population)
+    drawn_attributes = people.draw_attributes(rng, population)
+    attributes = attributes or drawn_attributes
     true_ef = people.draw_true_ef(attributes, rng, population)
     true_ef = true_ef if ef_percent is None else ef_percent
     reading = people.draw_reading(true_ef, rng)
-    drawn = {
-        view: variety.draw(
-            *(seed, index, appearance, view), ef=true_ef / 100, person=attributes, population=population
-        )
-        for view in VARIED
-    }
+    shared = variety.heart(seed, index, appearance, true_ef / 100, attributes, population)
+    drawn = {view: shared | variety.clip(seed, index, appearance, view, shared) for view in VARIED}
     texture = ranges.draw_texture(rng, float(drawn[View.A4C]["k_alpha"]))
     offsets = {view: _draw_offsets(rng) for view in VARIED}
     pictures = {
@@ -257,7 +259,10 @@ class PhantomCohort(Cohort):
 
     def batch(self, indices: Sequence[int]) -> list[Study]:
         """The studies of the given indices; rendered together where their clips are equally long."""
-        people = [self.person(index) for index in indices]
+        return self.studies([self.person(index) for index in indices])
+
+    def studies(self, people: list[Person]) -> list[Study]:
+        """The studies of phantoms of this cohort's appearance, its own or their twins."""
         if self.sampling_hz is None:
             return [study for person in people for study in self._render([person])]
         return self._render(people)

@@ -199,12 +199,8 @@ def chambers(p: Parameters, beat: Beat) -> dict[str, Chamber]:
             *(septum - 0.1 * rv_half, 0.72 * base, rv_half, 0.62 * base, 1.0, 4.0),
             *(forward, 0.14 * length + forward, 0.5 * rv_half),
         ),
-        "la": Chamber(
-            *(0.1 * a_d, beyond, la_half, half_atrium, -1.0, 2.5, middle, flat, 0.6 * la_half)
-        ),
-        "ra": Chamber(
-            *(septum - 0.3 * rv_half, beyond, ra_half, half_atrium, -1.0, 2.5, middle, flat, 0.6 * ra_half)
-        ),
+        "la": Chamber(*(0.1 * a_d, beyond, la_half, half_atrium, -1.0, 2.5, middle, flat, 0.6 * la_half)),
+        "ra": Chamber(*(septum - 0.3 * rv_half, beyond, ra_half, half_atrium, -1.0, 2.5, middle, flat, 0.6 * ra_half)),
     }
 
 

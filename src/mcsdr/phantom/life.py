@@ -23,9 +23,8 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 
-from mcsdr.phantom.outline import profile_integral
+from mcsdr.phantom.outline import LEVELS
 from mcsdr.phantom.ranges import Value
 from mcsdr.study import Attributes
 
@@ -54,8 +53,9 @@ def heart(p: Mapping[str, Value], ef: float, as_if: float, person: Attributes) -
     fibrillates = p["fibrillation_u"] < 0.05 + 0.10 * failing
     edv_ml, rate = _volume_and_rate(p, ef, as_if, failing, person)
     slenderness = min(max(0.29 + 0.055 * failing + 0.032 * p["round_z"], 0.20), 0.46)
-    length = _length_mm(p, edv_ml, slenderness)
-    slenderness = _slenderness(p, edv_ml, length)
+    solid = _solid(p)
+    length = min(max((edv_ml / (solid * slenderness**2)) ** (1 / 3), LENGTH_MM[0]), LENGTH_MM[1])
+    slenderness = math.sqrt(edv_ml / (solid * length**3))  # exact also where the length was cut
     wide = math.exp(0.20 * failing + (0.15 if fibrillates else 0.0))
     descent = max(0.155 - 0.085 * failing + 0.03 * p["descent_z"], 0.015)
     return {
@@ -106,17 +106,7 @@ def _volume_and_rate(
 
 
 def _solid(p: Mapping[str, Value]) -> float:
-    """EDV / (half width² · length) in mL/mm³: π(1 + roundness)∫p²/1000."""
-    rows = ("length_mm", "profile_alpha", "profile_beta", "profile_h")
-    outline = {name: torch.tensor([[[float(p.get(name, 1.0))]]]) for name in rows}
-    return math.pi * (1 + float(p["roundness"])) * profile_integral(outline).item() / 1000
-
-
-def _length_mm(p: Mapping[str, Value], edv_ml: float, slenderness: float) -> float:
-    length = (edv_ml / (_solid(p) * slenderness**2)) ** (1 / 3)
-    return min(max(length, LENGTH_MM[0]), LENGTH_MM[1])
-
-
-def _slenderness(p: Mapping[str, Value], edv_ml: float, length_mm: float) -> float:
-    """What makes the volume exact at a length that was cut."""
-    return math.sqrt(edv_ml / (_solid(p) * length_mm**3))
+    """EDV / (half width² · length) in mL/mm³: π(1 + roundness)∫p²/1000, the integral as `outline` has it."""
+    s = np.linspace(0, 1, LEVELS)
+    outline = 1 - np.minimum(np.abs(1 - (1 + p["profile_h"]) * s), 1) ** p["profile_alpha"]
+    return math.pi * (1 + p["roundness"]) * float(np.trapezoid(outline ** (2 * p["profile_beta"]), s)) / 1000

@@ -7,6 +7,7 @@ middle at the picture's upper edge, MJPG, a mark beside the tip. `cart`, `portab
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from mcsdr.phantom.ranges import VIEWS
 from mcsdr.phantom.table import CLIP, EXAM, PERSON, Appearance, Row, Table
@@ -42,19 +43,23 @@ MACHINES: Mapping[str, tuple[float, Table]] = {
             "depth_mm": Row(100.0, 200.0, core=(126.0, 158.0)),
             "sigma_axial_mm": Row(0.4, 1.0, core=(0.5, 0.75)),
             "sigma_lateral": Row(0.010, 0.022, core=(0.014, 0.019)),
-            "k_alpha": Row(1.5, 12.0, core=(3.0, 10.0)),
-            "speckle_depth": Row(0.45, 0.90, core=(0.55, 0.75)),
-            "speckle_free": Row(0.02, 0.35, core=(0.03, 0.12)),
+            "k_alpha": Row(2.0, 14.0, core=(5.0, 12.0)),
+            "speckle_depth": Row(0.38, 0.80, core=(0.46, 0.64)),
+            "speckle_free": Row(0.02, 0.30, core=(0.025, 0.09)),
             "blood_free": Row(0.30, 0.85, core=(0.42, 0.64)),
             "exposure": Row(0.42, 0.80, core=(0.56, 0.69)),
             "edge_mm": Row(1.8, 7.0, core=(3.2, 5.5)),
             "reach_mm": Row(8.0, 35.0, core=(10.0, 24.0)),
             "streaks": Row(0.15, 0.7, 0.75),
             "haze": Row(0.0, 0.25, core=(0.015, 0.10)),
-            "compression": Row(7.0, 70.0, scale="log", core=(13.0, 38.0)),
-            "gamma": Row(0.8, 1.8, core=(1.0, 1.35)),
+            "compression": Row(5.0, 60.0, scale="log", core=(8.0, 22.0)),
+            "patchiness": Row(0.05, 0.7, core=(0.15, 0.45)),
+            "black_level": Row(0.0, 0.2, core=(0.01, 0.09)),
+            "septal_gain": Row(0.6, 2.2, core=(0.85, 1.6)),
+            "sway": Row(0.0, 0.036, core=(0.012, 0.028)),
+            "gamma": Row(0.75, 1.6, core=(0.92, 1.18)),
             "far_wall": Row(0.6, 2.4, 0.95),
-            "near_echo": Row(0.45, 1.6, core=(0.7, 1.3)),
+            "near_echo": Row(0.4, 1.6, core=(0.6, 1.15)),
             "far_echo": Row(0.05, 0.9, core=(0.12, 0.5)),
             "flank": Row(0.3, 0.95, 0.8, core=(0.5, 0.85)),
             "persistence_s": Row(0.008, 0.030, 0.25),
@@ -141,14 +146,15 @@ def machine(appearance: Appearance, level: float) -> str:
     return name
 
 
-def tables(appearance: Appearance, machine: str, view: View) -> dict[str, dict[str, Row]]:
-    """The rows of a person, of an exam with a machine, and of a clip of a view."""
-    found = {"person": dict(PERSON), "exam": dict(EXAM), "clip": dict(CLIP)}
+@lru_cache(maxsize=256)
+def rows(appearance: Appearance, machine: str, level: str, view: View = View.A4C) -> Table:
+    """The rows of a "person", of an "exam" with a machine, or of a "clip" of a view."""
+    found = dict({"person": PERSON, "exam": EXAM, "clip": CLIP}[level])
     own = MACHINES[machine][1]
     if view != View.A4C:  # where an apical heart lies tells nothing of other planes
         own = {name: row for name, row in own.items() if name not in ("tilt", "apex_x", "apex_y")}
-    for rows in found.values():
-        for instead in (own, SHIFTED[appearance]):
-            rows |= {name: row for name, row in instead.items() if name in rows}
-    found["clip"] |= {name: Row(*ends) for name, ends in MIDDLE[view].items()}
+    for instead in (own, SHIFTED[appearance]):
+        found |= {name: row for name, row in instead.items() if name in found}
+    if level == "clip":
+        found |= {name: Row(*ends) for name, ends in MIDDLE[view].items()}
     return found

@@ -15,7 +15,7 @@ with a healthy and a failing part that depend on the person and on the populatio
 
     laboratory   as published for 10,030 adults of one laboratory (mean 55.7, SD 12.4; 6 % below 30, 22 % below 50)
             μ = 60.5 + 1.5·[female] − 0.02 (age − 60), σ = 5;   m = 37, s = 12;   [8, 82] %
-            logit π = −1.2 + 0.02 (age − 60) + 0.5·[male]
+            logit π = −1.65 + 0.02 (age − 60) + 0.5·[male]
     flat    (1 − λ) U[8, 80] + λ p_adult, λ = 0.25: what models are trained on, so that a severely reduced ventricle is
             learnt as well as a healthy one
 
@@ -219,7 +219,7 @@ def _adult_prior(person: Attributes) -> Mixture:
 
 def _laboratory_prior(person: Attributes) -> Mixture:
     age = person.age_years or 0.0
-    failing = 1 / (1 + math.exp(1.2 - 0.02 * (age - 60) - 0.5 * (person.sex == "M")))
+    failing = 1 / (1 + math.exp(1.65 - 0.02 * (age - 60) - 0.5 * (person.sex == "M")))
     return Mixture(60.5 + 1.5 * (person.sex == "F") - 0.02 * (age - 60), 5.0, 37.0, 12.0, failing)
 
 

@@ -58,7 +58,10 @@ def render(
     p = planes.at_adult_size(p)
     still = _still(p, view, texture, size)
     within = (still.grid.abs() <= 1).all(-1)[:, None]
-    first = _envelope(p, view, texture, still, offsets[:, :1], torch.zeros_like(times_s[:, :1, None]))
+    full = (
+        -p["phase"] * 60 / p["heart_rate_bpm"]
+    )  # gain is set at end-diastole, so that it tells nothing of what follows
+    first = _envelope(p, view, texture, still, offsets[:, :1], full)
     still = still._replace(gain=still.gain * faults.exposed(p, first * still.gain, within))
     chunks = []
     for start in range(0, times_s.shape[1], FRAMES_AT_ONCE):
@@ -147,9 +150,7 @@ def _matter(p: Parameters, view: View, texture: Tensor, still: Still, times_s: T
     return fields.view(*fields.shape[:3], RANGES, BEAMS)
 
 
-def _envelope(
-    p: Parameters, view: View, texture: Tensor, still: Still, offsets: Tensor, times_s: Tensor
-) -> Tensor:
+def _envelope(p: Parameters, view: View, texture: Tensor, still: Still, offsets: Tensor, times_s: Tensor) -> Tensor:
     """Detected echo amplitude on the picture, [B, T, H, W], before gain over depth."""
     fields = _matter(p, view, texture, still, times_s)
     batch, _, frames = fields.shape[:3]
@@ -163,7 +164,7 @@ def _envelope(
     share = torch.lerp(p["speckle_free"][..., None], p["blood_free"][..., None], blood)[:, None]
     echo = amplitude[:, None] * (torch.sqrt(1 - share) * moving + torch.sqrt(share) * free) * 1.3
     echo = faults.echoes(p, echo, free)
-    haze = still.haze[:, None] if still.haze.dim() == 4 else still.haze
+    haze = still.haze[:, None]
     echo = echo + haze * (0.8 * still.standing + 0.6 * free)
     detected = torch.sqrt(echo[:, 0] ** 2 + echo[:, 1] ** 2)
     envelope = torch.lerp(amplitude + haze[:, 0], detected, p["speckle_depth"][..., None])

@@ -223,7 +223,9 @@ def _holes(p: Parameters, at: Place, corners: Corners) -> list[Tensor]:
         return drawn
     if _there(p["coronary_sinus"]):  # along the groove behind the septum, as a plane tilted backwards meets it
         end = (corners.crux_x - p["ra_mm"], base + 6.0)
-        drawn.append(line(at, (corners.hinge_x * 0.3, base + 3.0), end, p["coronary_sinus"]) * (p["coronary_sinus"] > 0))
+        drawn.append(
+            line(at, (corners.hinge_x * 0.3, base + 3.0), end, p["coronary_sinus"]) * (p["coronary_sinus"] > 0)
+        )
     if _there(p["aorta_mm"]):  # the descending aorta behind the left atrium
         middle = (p["aorta_x"] * p["la_mm"], corners.roof_z + p["aorta_mm"] + 6.0)
         drawn.append(dot(at, middle, p["aorta_mm"]) * (p["aorta_mm"] > 0))

@@ -22,24 +22,17 @@ import numpy as np
 
 from mcsdr.phantom import life, machines, people
 from mcsdr.phantom.ranges import Value
-from mcsdr.phantom.table import Appearance
+from mcsdr.phantom.table import Appearance, Row
 from mcsdr.study import Attributes, View
 
 BEATS = 16  # of which the lengths and ejection fractions are drawn; then they repeat
 LV_SHARE = (0.30, 0.64)  # of the depth that a ventricle's length may take: the sonographer turns the depth knob
 
 
-def draw(
-    seed: int,
-    index: int,
-    appearance: Appearance,
-    view: View = View.A4C,
-    *,
-    ef: float,
-    person: Attributes,
-    population: str = "adult",
+def heart(
+    seed: int, index: int, appearance: Appearance, ef: float, person: Attributes, population: str = "adult"
 ) -> dict[str, Value]:
-    """Every value of one recording of phantom `index` of cohort `seed`.
+    """What all recordings of phantom `index` of cohort `seed` share: rows of the person and of the exam.
 
     Arguments:
         ef: the true ejection fraction, a share.
@@ -49,18 +42,42 @@ def draw(
     "beat_efs" [BEATS], where each beat begins, in usual beats from the start of one, and its EF relative to the mean of
     the first three.
     """
-    p: dict[str, Value] = {}
-    kind = machines.machine(appearance, _rng(seed, index, appearance, b"machine").random())
-    for level, rows in machines.tables(appearance, kind, view).items():
-        which = list(View).index(view) if level == "clip" else 0
-        rng = _rng(seed, index, appearance, level.encode(), which)
-        p |= {name: row.draw(rng) for name, row in rows.items()}
+    p: dict[str, Value] = {"size": 1.0}
     p["drawn"] = float(np.random.default_rng([seed, index, *b"drawn"]).integers(1 << 20))  # of text and ticks
+    for level in ("person", "exam"):
+        p |= drawn(machines.rows(appearance, machine(seed, index, appearance), level), seed, index, appearance, level)
     as_if = ef if p["follows"] else people.ef_at(p["other_ef"], person, population) / 100
     p |= life.heart(p, ef, as_if, person)
-    p["lv_share"] = min(max(p["length_mm"] / p["depth_mm"], LV_SHARE[0]), LV_SHARE[1])
-    p["size"] = 1.0
     return p | rhythm(p, _rng(seed, index, appearance, b"rhythm"))
+
+
+def clip(seed: int, index: int, appearance: Appearance, view: View, shared: Mapping[str, Value]) -> dict[str, Value]:
+    """What one recording has besides those: where its plane lies, its echoes and faults."""
+    rows = machines.rows(appearance, machine(seed, index, appearance), "clip", view)
+    p = drawn(rows, seed, index, appearance, "clip", list(View).index(view))
+    share = shared["length_mm"] / p["depth_mm"]
+    return p | {"lv_share": min(max(share, LV_SHARE[0]), LV_SHARE[1])}
+
+
+def draw(
+    seed: int, index: int, appearance: Appearance, view: View = View.A4C, *, ef: float, person: Attributes
+) -> dict[str, Value]:
+    """Every value of one recording; arguments as of `heart`."""
+    shared = heart(seed, index, appearance, ef, person)
+    return shared | clip(seed, index, appearance, view, shared)
+
+
+def machine(seed: int, index: int, appearance: Appearance) -> str:
+    """The family of machines of a phantom's exam."""
+    return machines.machine(appearance, _rng(seed, index, appearance, b"machine").random())
+
+
+def drawn(
+    rows: Mapping[str, Row], seed: int, index: int, appearance: Appearance, level: str, which: int = 0
+) -> dict[str, Value]:
+    """One value for each row."""
+    rng = _rng(seed, index, appearance, level.encode(), which)
+    return {name: row.draw(rng) for name, row in rows.items()}
 
 
 def _rng(seed: int, index: int, appearance: Appearance, level: bytes, which: int = 0) -> np.random.Generator:
