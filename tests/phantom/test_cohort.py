@@ -78,8 +78,8 @@ def test_four_chamber_pictures_of_adults_stay_what_they_were() -> None:
     assert np.abs(quarters(native[-1]) - [31.4439, 22.7159, 46.75, 30.2672]).mean() < 0.01
 
 
-# Mean grey level of each quarter of the fourth frame of phantom 1 of seed 11: to a hundredth, and so to the byte but for
-# what processors round differently.
+# Mean grey level of each quarter of the fourth frame of phantom 1 of seed 11: to a hundredth, and so to the byte but
+# for what processors round differently.
 STAY: list[tuple[dict[str, Any], list[float]]] = [
     ({"population": "adult", "views": (View.A4C,)}, [43.509, 67.022, 44.075, 34.313]),
     ({"population": "adult", "views": (View.A2C,)}, [16.822, 17.894, 33.916, 25.24]),

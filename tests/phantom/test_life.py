@@ -11,7 +11,6 @@ from mcsdr.phantom.outline import Parameters
 from mcsdr.phantom.ranges import Value
 from mcsdr.study import Attributes
 
-
 Drawn = tuple[Attributes, dict[str, Value]]
 
 

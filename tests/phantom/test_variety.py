@@ -14,10 +14,10 @@ from mcsdr.errors import InvalidConfig
 from mcsdr.phantom import archive, faults, heart, life, planes, ranges, sonogram, variety
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.contraction import moment, weight
+from mcsdr.phantom.machines import SHIFTED
 from mcsdr.phantom.outline import profile
 from mcsdr.phantom.ranges import VIEWS, Value
-from mcsdr.phantom.machines import MACHINES, SHIFTED
-from mcsdr.phantom.table import CLIP, EXAM, PERSON, Appearance, Row
+from mcsdr.phantom.table import CLIP, EXAM, PERSON, Appearance
 from mcsdr.study import Attributes, View
 
 TABLE = PERSON | EXAM | CLIP

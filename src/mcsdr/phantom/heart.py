@@ -17,8 +17,8 @@ The heart's frame: x from septum to lateral wall in the four-chamber plane, y ac
 wall, z from apex to base. Pictures (`tissue`) and truth (`truth.labels`) read the same surfaces, signed distances
 that are negative inside.
 
-Varied hearts (`variety`) also contract unevenly, in irregular beats (`contraction`), and have walls of uneven thickness;
-their volumes follow the same law, and `anatomy` draws them.
+Varied hearts (`variety`) also contract unevenly, in irregular beats (`contraction`), and have walls of uneven
+thickness; their volumes follow the same law, and `anatomy` draws them.
 
 Shapes: parameters [B, 1, 1], per-frame quantities [B, T, 1], points [B, T, P]. Units: mm and seconds.
 """

@@ -109,4 +109,5 @@ def _solid(p: Mapping[str, Value]) -> float:
     """EDV / (half width² · length) in mL/mm³: π(1 + roundness)∫p²/1000, the integral as `outline` has it."""
     s = np.linspace(0, 1, LEVELS)
     outline = 1 - np.minimum(np.abs(1 - (1 + p["profile_h"]) * s), 1) ** p["profile_alpha"]
-    return math.pi * (1 + p["roundness"]) * float(np.trapezoid(outline ** (2 * p["profile_beta"]), s)) / 1000
+    integral = float(np.trapezoid(outline ** (2 * p["profile_beta"]), s))
+    return math.pi * (1 + float(p["roundness"])) * integral / 1000

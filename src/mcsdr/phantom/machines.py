@@ -130,7 +130,7 @@ PARASTERNAL = {
     }
 }
 MIDDLE: Mapping[View, Mapping[str, tuple[float, float]]] = {
-    view: {name: ends for name, ends in (VIEWS | PARASTERNAL).get(view, {}).items() if name not in PERSON | EXAM}
+    view: {name: ends for name, ends in (VIEWS | PARASTERNAL).get(view, {}).items() if name not in {*PERSON, *EXAM}}
     for view in View
 }
 

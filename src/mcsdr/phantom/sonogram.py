@@ -90,7 +90,7 @@ def _still(p: Parameters, view: View, texture: Tensor, size: tuple[int, int]) ->
     near = 1 - torch.exp(-r / NEAR_MM)
     gain = gain * (0.2 + 0.8 * near)
     haze = (p["haze"] * near * torch.exp(-r / p["haze_depth_mm"]) + faults.clutter(p, r)).expand_as(gain)
-    gain, haze = _scanned(torch.stack([gain, haze], 1), grid).split(1, 1)
+    gain, haze = torch.split(_scanned(torch.stack([gain, haze], 1), grid), 1, 1)
     band = structures.behind(p, r - planes.roof_range_mm(p, view)).expand(-1, -1, BEAMS).flatten(1)[:, None]
     blurred = _beam(p, texture)
     standing = _read(blurred, _texture_place(grid[:, None]))
@@ -156,7 +156,8 @@ def _envelope(p: Parameters, view: View, texture: Tensor, still: Still, offsets:
     batch, _, frames = fields.shape[:3]
     blurred = _blurred_by_beam(p, fields[:, :1])
     fields = torch.cat([blurred, fields[:, 1:]], 1).flatten(1, 2)
-    amplitude, blood, beam, depth = _scanned(fields, still.grid).unflatten(1, (4, frames)).unbind(1)
+    scanned = _scanned(fields, still.grid)
+    amplitude, blood, beam, depth = scanned.view(batch, 4, frames, *scanned.shape[2:]).unbind(1)
 
     moving = _read(still.texture, _texture_place(torch.stack([beam, depth], -1)))
     moving = faults.torsion(p, moving, contraction_at(p, times_s))

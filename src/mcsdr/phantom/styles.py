@@ -6,8 +6,8 @@ elsewhere (`table.SHIFTED`):
 
     shifted-val     walls in two bright layers with a dark one between; speckle smoothed where there is no edge; an
                     S-shaped grey curve; the apex rocks
-    shifted-test    tissue is bright where it faces the beam and dark along it; speckle coarser than the beam tells, side
-                    lobes; the wall slides through the plane; ejection early or late
+    shifted-test    tissue is bright where it faces the beam and dark along it; speckle coarser than the beam tells,
+                    side lobes; the wall slides through the plane; ejection early or late
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The table of variety: everything that differs between people, exams and clips of varied phantoms, and how it is drawn.
+"""The table of variety: everything that differs between people, exams and clips of varied phantoms.
 
 A *row* has a range and a *switch*, the chance that the thing is there at all; where it is not, the value is `absent`. A
 row with a `core` is drawn from it in seven cases of ten and from the whole range otherwise: the middle is what real

@@ -46,7 +46,8 @@ def film(person: Person, view: View, times_s: Array, size: tuple[int, int] = SIZ
         times_s: seconds, [T].
         size: height and width of the pictures in pixels; pixels are square.
     """
-    return rendered([person.recording(view)], np.asarray(times_s)[None], view, size)[0]
+    pictures = rendered([person.recording(view)], np.asarray(times_s)[None], view, size)
+    return np.asarray(pictures[0])
 
 
 def labels(person: Person, view: View, times_s: Array, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from mcsdr.errors import InvalidConfig
 from mcsdr.phantom import life, people
-from mcsdr.phantom.cohort import PhantomCohort, Person, draw_varied_person
+from mcsdr.phantom.cohort import Person, PhantomCohort, draw_varied_person
 from mcsdr.study import Cohort, Study
 
 Kind = Literal["apart", "alike"]
