@@ -91,10 +91,10 @@ def _still(p: Parameters, view: View, texture: Tensor, size: tuple[int, int]) ->
     gain = gain * (0.2 + 0.8 * near)
     haze = (p["haze"] * near * torch.exp(-r / p["haze_depth_mm"]) + faults.clutter(p, r)).expand_as(gain)
     gain, haze = torch.split(_scanned(torch.stack([gain, haze], 1), grid), 1, 1)
-    band = structures.behind(p, r - planes.roof_range_mm(p, view)).expand(-1, -1, BEAMS).flatten(1)[:, None]
+    band = structures.behind(p, r - planes.roof_range_mm(p, view)) * (1 + p["surroundings_side"] * angle).clamp(min=0.2)
     blurred = _beam(p, texture)
     standing = _read(blurred, _texture_place(grid[:, None]))
-    return Still(grid, gain, haze, band, blurred, standing)
+    return Still(grid, gain, haze, band.flatten(1)[:, None], blurred, standing)
 
 
 def _beam(p: Parameters, texture: Tensor) -> Tensor:

@@ -84,7 +84,7 @@ PERSON: Table = {
     # --- right ventricle and atria, beside what `life` says of their sizes
     "rv_apex": Row(0.05, 0.45),  # level at which the right ventricle begins
     "rv_shape": Row(0.35, 0.85),
-    "rv_forward": Row(0.05, 0.55),  # of the crescent's middle, towards the anterior wall
+    "rv_forward": Row(0.05, 0.45),  # of the crescent's middle, towards the anterior wall
     "rv_arc": Row(1.0, 1.5),  # its half extent around the left ventricle
     "rv_squeeze": Row(0.05, 0.50),  # share of its width that it loses in systole
     "rv_systole": Row(0.95, 1.20),  # length of its systole / the left one's
@@ -153,11 +153,11 @@ EXAM: Table = {
     "probe_y": Row(-0.10, 0.07),
     "frame_rate_hz": Row(24.0, 90.0, scale="log"),
     "clock": Row(0.70, 1.35, 0.06, 1.0, "log"),  # true over stated time: some files misstate their rate
-    "compression": Row(8.0, 120.0, scale="log", core=(15.0, 60.0)),
-    "black_level": Row(0.0, 0.30, core=(0.05, 0.18)),
-    "gamma": Row(0.6, 1.5, core=(0.8, 1.2)),
-    "sigma_axial_mm": Row(0.3, 1.4, core=(0.4, 0.8)),
-    "sigma_lateral": Row(0.005, 0.045, core=(0.008, 0.018)),
+    "compression": Row(8.0, 120.0, scale="log", core=(12.0, 50.0)),
+    "black_level": Row(0.0, 0.30, core=(0.03, 0.16)),
+    "gamma": Row(0.6, 1.6, core=(0.9, 1.25)),
+    "sigma_axial_mm": Row(0.3, 1.4, core=(0.4, 0.75)),
+    "sigma_lateral": Row(0.006, 0.045, core=(0.010, 0.020)),
     "mirrored": Row(1.0, 1.0, 0.20),  # left and right exchanged
     "floor_level": Row(0.01, 0.06, 0.12),  # grey of what is black, outside the sector too
     "ticks": Row(0.4, 1.0, 0.30),  # brightness of depth ticks, and so on
@@ -198,7 +198,7 @@ CLIP: Table = {
     "apical_gain": Row(0.1, 1.6, core=(0.15, 0.8)),
     "lateral_fade_mm": Row(0.0, 18.0),  # over which the lateral wall passes into what lies beyond
     "near_echo": Row(0.10, 1.6, core=(0.5, 1.2)),  # of tissue next to the heart / wall's
-    "far_echo": Row(0.02, 1.0, core=(0.15, 0.6)),
+    "far_echo": Row(0.02, 1.0, core=(0.08, 0.5)),
     "reach_mm": Row(8.0, 40.0),
     "surroundings_side": Row(-0.9, 0.9),
     "rv_wall": Row(0.3, 1.6),  # echo / wall's
@@ -206,23 +206,23 @@ CLIP: Table = {
     "endocardium": Row(0.0, 0.6),
     "pericardium": Row(0.0, 1.4),
     "leaflets": Row(0.12, 0.8, core=(0.2, 0.55)),
-    "edge_mm": Row(1.2, 4.0, core=(1.4, 2.4)),  # over which wall and cavity change into each other
+    "edge_mm": Row(1.2, 6.0, core=(1.8, 4.5)),  # over which wall and cavity change into each other
     "patchiness": Row(0.0, 0.7),  # SD of the tissue's log echo from place to place
-    "patch_mm": Row(5.0, 26.0),
+    "patch_mm": Row(5.0, 30.0),
     "patch_turn": Row(0.0, 2.2),  # how far they change into others as the wall slides through the plane, rad
     "far_wall": Row(0.4, 2.4, 0.85),  # echo / wall's, behind the atria
     "far_wall_mm": Row(8.0, 40.0),
     "far_wall_gap_mm": Row(-6.0, 10.0),
     # --- ultrasound and its faults
-    "speckle_free": Row(0.02, 0.75, scale="log", core=(0.10, 0.45)),
-    "blood_free": Row(0.3, 1.0),
-    "speckle_depth": Row(0.35, 1.0, core=(0.5, 0.9)),
-    "haze": Row(0.0, 0.40, core=(0.05, 0.25)),
+    "speckle_free": Row(0.02, 0.70, scale="log", core=(0.03, 0.25)),
+    "blood_free": Row(0.3, 1.0, core=(0.45, 0.8)),
+    "speckle_depth": Row(0.35, 1.0, core=(0.5, 0.8)),
+    "haze": Row(0.0, 0.40, core=(0.01, 0.15)),
     "haze_depth_mm": Row(12.0, 60.0, core=(15.0, 35.0)),
     "clutter": Row(0.1, 0.5, 0.25),  # near-field arcs, fixed to the probe
     "clutter_depth_mm": Row(10.0, 35.0),
     "attenuation": Row(-0.8, 1.4, core=(-0.3, 0.6)),
-    "exposure": Row(0.25, 0.90, core=(0.50, 0.68)),  # grey that 5 % of the sector exceed: what sets the gain
+    "exposure": Row(0.25, 0.90, core=(0.48, 0.68)),  # grey that 5 % of the sector exceed: what sets the gain
     "tgc": Row(0.2, 0.6, 0.15),  # depth of the gain's waves over depth
     "tgc_waves": Row(0.6, 3.0),
     "tgc_phase": Row(0.0, TURN),
@@ -242,7 +242,7 @@ CLIP: Table = {
     "shadow2_depth": Row(0.2, 0.9),
     "lost": Row(0.05, 0.4, 0.10),  # share of frames that never arrived; the one before stands in for each
     "shaking": Row(0.003, 0.02, 0.08),  # SD of each frame's own shift, share of the side
-    "streaks": Row(0.2, 0.9, 0.75),  # SD of the log echo of what lies outside, in layers across the beams
+    "streaks": Row(0.1, 0.8, 0.75, core=(0.1, 0.45)),  # SD of the log echo of what lies outside, in layers across the beams
     "streaks_mm": Row(1.5, 7.0),  # their thickness
     "streaks_arc": Row(0.04, 0.30),  # and extent, share of the sector's width
     "lung": Row(0.4, 1.0, 0.12),  # echo lost beside a curtain that hides one side of the sector

@@ -16,6 +16,7 @@ A person's rows are drawn once, an exam's once for each machine and sitting, a c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -25,8 +26,9 @@ from mcsdr.phantom.ranges import Value
 from mcsdr.phantom.table import Appearance, Row
 from mcsdr.study import Attributes, View
 
+USUAL_MM = 80.0  # length of a ventricle at which a clip has the depth that the table says
 BEATS = 16  # of which the lengths and ejection fractions are drawn; then they repeat
-LV_SHARE = (0.30, 0.64)  # of the depth that a ventricle's length may take: the sonographer turns the depth knob
+LV_SHARE = (0.30, 0.66)  # of the depth that a ventricle's length may take: the sonographer turns the depth knob
 
 
 def heart(
@@ -55,7 +57,7 @@ def clip(seed: int, index: int, appearance: Appearance, view: View, shared: Mapp
     """What one recording has besides those: where its plane lies, its echoes and faults."""
     rows = machines.rows(appearance, machine(seed, index, appearance), "clip", view)
     p = drawn(rows, seed, index, appearance, "clip", list(View).index(view))
-    share = shared["length_mm"] / p["depth_mm"]
+    share = math.sqrt(shared["length_mm"] * USUAL_MM) / p["depth_mm"]  # a large heart is given more depth, half of it
     return p | {"lv_share": min(max(share, LV_SHARE[0]), LV_SHARE[1])}
 
 
