@@ -138,7 +138,7 @@ def seen(p: Parameters, depth: Tensor, angle: Tensor) -> Tensor:
     """Share of the echo left near the sector's ends: depth 0 to 1 [B, R, 1], angle −1 to 1 [B, 1, BEAMS]."""
     side = torch.where(p["lung_side"] < 0, -1.0, 1.0)
     behind = torch.sigmoid((side * angle - p["lung_at"]) / (0.25 * p["lung_edge"]))
-    return (1 - p["flank"] * angle.abs() ** 3) * (1 - p["lung"] * behind) * (depth > p["near_field"])
+    return (1 - p["flank"] * angle.abs() ** 3 * (1.3 * depth).clamp(max=1)) * (1 - p["lung"] * behind) * (depth > p["near_field"])
 
 
 def exposed(p: Parameters, envelope: Tensor, within: Tensor) -> Tensor:

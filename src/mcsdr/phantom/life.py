@@ -6,11 +6,11 @@ Write E for the fraction that they follow, and f = (0.60 − E)/0.45, cut to 0�
 standing for deviations of SD 0.9 from the table,
 
     log EDV = log m(E) + 0.13·[±sex] + 0.9 log(BSA/1.87 m²) + s(E) z      m, s: a published table of 10,030 adults
-    half width / length = 0.305 + 0.05 f + 0.032 z                        rounder as it fails
+    half width / length = 0.29 + 0.05 f + 0.032 z                        rounder as it fails
     wall = 9.3 mm · exp(0.17 z)                                           thin or thick, whatever E
     descent of the base / length = 0.155 − 0.085 f + 0.03 z, at most 0.9 EF
     rate = 70 bpm · exp(0.12 f + 0.19 z)
-    atria: half widths 18 mm · exp(0.20 f + 0.16 z), half as wide again where the rhythm fibrillates for long
+    atria: half widths 16 mm · exp(0.20 f + 0.16 z), half as wide again where the rhythm fibrillates for long
 
 and where E is the person's own, the rate (and, in the weakest hearts, the volume) is such that the heart puts out 2 to
 10 litres a minute. The length follows from volume and shape. Everything is a function of numbers drawn elsewhere
@@ -52,7 +52,7 @@ def heart(p: Mapping[str, Value], ef: float, as_if: float, person: Attributes) -
     failing = min(max((0.60 - as_if) / 0.45, 0.0), 1.2)
     fibrillates = p["fibrillation_u"] < 0.05 + 0.10 * failing
     edv_ml, rate = _volume_and_rate(p, ef, as_if, failing, person)
-    slenderness = min(max(0.305 + 0.05 * failing + 0.032 * p["round_z"], 0.20), 0.46)
+    slenderness = min(max(0.29 + 0.05 * failing + 0.032 * p["round_z"], 0.20), 0.46)
     solid = _solid(p)
     length = min(max((edv_ml / (solid * slenderness**2)) ** (1 / 3), LENGTH_MM[0]), LENGTH_MM[1])
     slenderness = math.sqrt(edv_ml / (solid * length**3))  # exact also where the length was cut
@@ -69,11 +69,11 @@ def heart(p: Mapping[str, Value], ef: float, as_if: float, person: Attributes) -
         "dyssynchrony": p["dyssynchrony"] * (p["dyssynchrony_u"] < 0.20 + 0.35 * failing),
         "rr_spread": p["rr_spread"] * fibrillates,
         "la_conduit": 0.95 if fibrillates else p["la_conduit"],
-        "la_mm": 17.0 * wide * math.exp(0.16 * p["la_z"]),
-        "ra_mm": 17.5 * wide * math.exp(0.18 * p["ra_z"]),
-        "la_depth_mm": 34.0 * wide**0.7 * math.exp(0.13 * p["atria_depth_z"] + 0.05 * p["la_z"]),
-        "ra_depth_mm": 33.0 * wide**0.7 * math.exp(0.13 * p["atria_depth_z"] + 0.05 * p["ra_z"]),
-        "rv_mm": 36.0 * math.exp(0.08 * failing + 0.17 * p["rv_z"]),
+        "la_mm": 16.0 * wide * math.exp(0.16 * p["la_z"]),
+        "ra_mm": 16.5 * wide * math.exp(0.18 * p["ra_z"]),
+        "la_depth_mm": 27.0 * wide**0.7 * math.exp(0.13 * p["atria_depth_z"] + 0.05 * p["la_z"]),
+        "ra_depth_mm": 21.0 * wide**0.7 * math.exp(0.13 * p["atria_depth_z"] + 0.05 * p["ra_z"]),
+        "rv_mm": 35.0 * math.exp(0.08 * failing + 0.17 * p["rv_z"]),
         "tapse_mm": max(19.0 - 4.0 * failing + 5.0 * p["tapse_z"], 3.0),
         "tethering": min(max(0.16 + 0.16 * failing + 0.09 * p["tether_z"], 0.02), 0.6),
     } | with_ef(descent, ef)

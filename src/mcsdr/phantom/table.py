@@ -23,7 +23,7 @@ import numpy as np
 
 Appearance = Literal["varied", "varied-framed", "shifted-val", "shifted-test"]
 TURN = 2 * np.pi
-CORE_SHARE = 0.7
+CORE_SHARE, MIDDLE_SHARE = 0.7, 0.9  # of draws from the core: usually, and where the middle alone is asked for
 
 
 class Row(NamedTuple):
@@ -36,17 +36,17 @@ class Row(NamedTuple):
     scale: Literal["linear", "log"] = "linear"
     core: tuple[float, float] | None = None
 
-    def draw(self, rng: np.random.Generator) -> float:
+    def draw(self, rng: np.random.Generator, core_share: float = CORE_SHARE) -> float:
         """Two numbers are taken from the generator whatever the row says, so that rows do not shift each other."""
         there, u = rng.random(2)
         if there >= self.chance:
             return self.absent
         low, high = self.low, self.high
         if self.core is not None:
-            if u < CORE_SHARE:
-                (low, high), u = self.core, u / CORE_SHARE
+            if u < core_share:
+                (low, high), u = self.core, u / core_share
             else:
-                u = (u - CORE_SHARE) / (1 - CORE_SHARE)
+                u = (u - core_share) / (1 - core_share)
         if self.scale == "log":
             return float(low * (high / low) ** u)
         return float(low + u * (high - low))
@@ -82,8 +82,8 @@ PERSON: Table = {
     "dyssynchrony_u": Row(0.0, 1.0),
     "septal_bulge": Row(0.3, 0.9, 0.20),  # basal septum thicker by this share
     # --- right ventricle and atria, beside what `life` says of their sizes
-    "rv_apex": Row(0.05, 0.45),  # level at which the right ventricle begins
-    "rv_shape": Row(0.35, 0.85),
+    "rv_apex": Row(0.05, 0.42),  # level at which the right ventricle begins
+    "rv_shape": Row(0.25, 0.7),
     "rv_forward": Row(0.05, 0.45),  # of the crescent's middle, towards the anterior wall
     "rv_arc": Row(1.0, 1.5),  # its half extent around the left ventricle
     "rv_squeeze": Row(0.05, 0.50),  # share of its width that it loses in systole

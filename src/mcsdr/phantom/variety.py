@@ -5,7 +5,8 @@ package; they stay as they are. A varied phantom is a draw of the table (`table`
 Appearances:
 
     varied          every machine; what models are trained on
-    varied-framed   the same people as one public data set frames them
+    varied-framed   such people as one public data set frames them, and more of the middle of every range: what real
+                    clips of that data set are held against
     shifted-val     every machine, and the style of drawing of `machines.SHIFTED["shifted-val"]`, which no varied
                     phantom has; models are selected and calibrated on it
     shifted-test    the same with a style of its own; models are measured on it
@@ -23,7 +24,7 @@ import numpy as np
 
 from mcsdr.phantom import life, machines, people
 from mcsdr.phantom.ranges import Value
-from mcsdr.phantom.table import Appearance, Row
+from mcsdr.phantom.table import CORE_SHARE, MIDDLE_SHARE, Appearance, Row
 from mcsdr.study import Attributes, View
 
 USUAL_MM = 80.0  # length of a ventricle at which a clip has the depth that the table says
@@ -79,7 +80,8 @@ def drawn(
 ) -> dict[str, Value]:
     """One value for each row."""
     rng = _rng(seed, index, appearance, level.encode(), which)
-    return {name: row.draw(rng) for name, row in rows.items()}
+    core = MIDDLE_SHARE if appearance == "varied-framed" else CORE_SHARE
+    return {name: row.draw(rng, core) for name, row in rows.items()}
 
 
 def _rng(seed: int, index: int, appearance: Appearance, level: bytes, which: int = 0) -> np.random.Generator:
