@@ -62,7 +62,9 @@ def test_the_right_ventricle_contracts_alike_whatever_the_left_one_ejects() -> N
 
 
 def test_how_much_it_contracts_is_its_own_row() -> None:
-    still, strong = (areas(people(20, 0.5, rv_squeeze=squeeze, tapse_mm=tapse)) for squeeze, tapse in ((0, 0), (0.45, 22)))
+    still, strong = (
+        areas(people(20, 0.5, rv_squeeze=squeeze, tapse_mm=tapse)) for squeeze, tapse in ((0, 0), (0.45, 22))
+    )
     shrunk = [(1 - one["rv"][:, 1] / one["rv"][:, 0]).mean().item() for one in (still, strong)]
     assert shrunk[1] > shrunk[0] + 0.3
 

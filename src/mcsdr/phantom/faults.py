@@ -138,19 +138,28 @@ def seen(p: Parameters, depth: Tensor, angle: Tensor) -> Tensor:
     """Share of the echo left near the sector's ends: depth 0 to 1 [B, R, 1], angle −1 to 1 [B, 1, BEAMS]."""
     side = torch.where(p["lung_side"] < 0, -1.0, 1.0)
     behind = torch.sigmoid((side * angle - p["lung_at"]) / (0.25 * p["lung_edge"]))
-    return (1 - p["flank"] * angle.abs() ** 3 * (1.3 * depth).clamp(max=1)) * (1 - p["lung"] * behind) * (depth > p["near_field"])
+    flank = 1 - p["flank"] * angle.abs() ** 3 * (1.3 * depth).clamp(max=1)
+    return flank * (1 - p["lung"] * behind) * (depth > p["near_field"])
 
 
 def exposed(p: Parameters, envelope: Tensor, within: Tensor) -> Tensor:
     """The gain [B, 1, 1, 1] that brings the envelope's 95th percentile within the sector to the grey `exposure`.
 
-    Inverts the grey curve of `ultrasound`: ((log(1 + C k E)/log(1 + C) − b)/(1 − b))^γ = exposure, solved for k.
+    Inverts the grey curve of `ultrasound`, and the shoulder g (1 + s)/(1 + s g) of grey levels g:
+    ((log(1 + C k E)/log(1 + C) − b)/(1 − b))^γ = exposure / (1 + s (1 − exposure)), solved for k.
     """
     seen = [one[where] for one, where in zip(envelope, within, strict=True)]
     bright = torch.stack([torch.quantile(one, 0.95) for one in seen]).clamp(min=1e-4)[:, None, None]
-    before_gamma = p["exposure"] ** (1 / p["gamma"])
+    before_shoulder = p["exposure"] / (1 + p["shoulder"] * (1 - p["exposure"]))
+    before_gamma = before_shoulder ** (1 / p["gamma"])
     level = before_gamma * (1 - p["black_level"]) + p["black_level"]
     return (torch.expm1(level * torch.log1p(p["compression"])) / (p["compression"] * bright))[..., None]
+
+
+def shouldered(p: Parameters, grey: Tensor) -> Tensor:
+    """Grey levels [B, T, H, W] whose brightest part is compressed: g (1 + s)/(1 + s g)."""
+    shoulder = p["shoulder"][..., None]
+    return grey * (1 + shoulder) / (1 + shoulder * grey)
 
 
 def processing(p: Parameters, grey: Tensor) -> Tensor:

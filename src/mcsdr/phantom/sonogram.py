@@ -68,7 +68,7 @@ def render(
         part = slice(start, start + FRAMES_AT_ONCE)
         envelope = _envelope(p, view, texture, still, offsets[:, part], times_s[:, part, None])
         grey = faults.processing(p, ultrasound.compressed(p, envelope * still.gain))
-        picture = grey ** p["gamma"][..., None] * within
+        picture = faults.shouldered(p, grey ** p["gamma"][..., None]) * within
         chunks.append((picture * 255).round().clamp(0, 255).to(torch.uint8))
     return torch.cat(chunks, dim=1)
 

@@ -155,7 +155,8 @@ EXAM: Table = {
     "clock": Row(0.70, 1.35, 0.06, 1.0, "log"),  # true over stated time: some files misstate their rate
     "compression": Row(8.0, 120.0, scale="log", core=(12.0, 50.0)),
     "black_level": Row(0.0, 0.30, core=(0.03, 0.16)),
-    "gamma": Row(0.6, 1.6, core=(0.9, 1.25)),
+    "gamma": Row(0.6, 1.9, core=(1.0, 1.5)),
+    "shoulder": Row(0.0, 1.5, core=(0.1, 0.8)),  # how much the brightest grey levels are compressed
     "sigma_axial_mm": Row(0.3, 1.4, core=(0.4, 0.75)),
     "sigma_lateral": Row(0.006, 0.045, core=(0.010, 0.020)),
     "mirrored": Row(1.0, 1.0, 0.20),  # left and right exchanged
@@ -184,10 +185,10 @@ CLIP: Table = {
     "sway_angle": Row(0.0, TURN),
     "swing": Row(-0.13, 0.13, 0.9),  # the heart turns about its base within the plane, once a beat
     "swing_phase": Row(0.0, TURN),
-    "breathing": Row(0.0, 0.022),
+    "breathing": Row(0.0, 0.028),
     "breathing_phase": Row(0.0, TURN),
     "breathing_turn": Row(-0.05, 0.05, 0.5),
-    "drift": Row(0.0, 0.020, 0.4),  # the probe slides: share of the image side per second
+    "drift": Row(0.0, 0.030, 0.5),  # the probe slides: share of the image side per second
     "drift_angle": Row(0.0, TURN),
     "drift_turn": Row(-0.04, 0.04, 0.4),  # rad per second
     # --- echogenicity
@@ -242,7 +243,7 @@ CLIP: Table = {
     "shadow2_depth": Row(0.2, 0.9),
     "lost": Row(0.05, 0.4, 0.10),  # share of frames that never arrived; the one before stands in for each
     "shaking": Row(0.003, 0.02, 0.08),  # SD of each frame's own shift, share of the side
-    "streaks": Row(0.1, 0.8, 0.75, core=(0.1, 0.45)),  # SD of the log echo of what lies outside, in layers across the beams
+    "streaks": Row(0.1, 0.8, 0.75, core=(0.1, 0.45)),  # SD of the log echo of tissue outside, in layers
     "streaks_mm": Row(1.5, 7.0),  # their thickness
     "streaks_arc": Row(0.04, 0.30),  # and extent, share of the sector's width
     "lung": Row(0.4, 1.0, 0.12),  # echo lost beside a curtain that hides one side of the sector
