@@ -17,7 +17,7 @@ from mcsdr.benchmark.measure_table import NAMES, columns, read_measures
 from mcsdr.benchmark.picture_measures import MEASURES
 from mcsdr.benchmark.realism import Picture, contact_sheet, is_inside, place, tables
 from mcsdr.cli import app
-from mcsdr.errors import InvalidConfig, MissingFile
+from mcsdr.errors import InvalidCohort, InvalidConfig, MissingFile
 from mcsdr.files import write_table
 
 
@@ -130,7 +130,8 @@ def test_the_two_sample_test_reports_nothing_of_the_table_but_aucs(
     assert "--real FILE --maps FILE" in written
     assert not [secret for secret in ("SMITH", "JONES", *cells) if secret in written]
     told = {table["title"]: table for table in json.loads((out / "realism.json").read_text())["tables"]}
-    assert told["Phantoms told from real clips"]["rows"][0][:3] == ["picture measures", len(MEASURES) - 1, 1.0]
+    rows = [row[:3] for row in told["Phantoms told from real clips"]["rows"]]
+    assert rows == [["picture", len(MEASURES) - 1, 1.0], ["picture, no framing", len(MEASURES) - 6, 1.0]]
     alone = told["Each measure alone"]["rows"]
     assert {row[0] for row in alone} == {name for name in MEASURES if name != "motion"}
     assert all(row[1:] == [1.0, "NO"] for row in alone)
@@ -141,9 +142,15 @@ def test_the_two_sample_test_reports_nothing_of_the_table_but_aucs(
 def test_phantoms_are_not_told_from_themselves() -> None:
     studies = [picture(float(value)) for value in np.random.default_rng(0).random(60)]
     real = columns(one.measures for one in studies)
-    first, second = realism.told_apart(studies, real, "phantoms")
+    first, *_, second = realism.told_apart(studies, real, "phantoms")
+    assert [row[0] for row in first.rows] == ["picture", "anatomy", "picture, no framing", "all"]
     assert first.rows[0][2] < 0.5, "who learnt from a twin takes it for the other"
     assert {row[1] for row in second.rows} == {0.5}
+
+
+def test_a_table_without_a_known_measure_is_refused() -> None:
+    with pytest.raises(InvalidCohort, match="shares no measure"):
+        realism.told_apart([picture(1.0)] * 9, {"height": np.ones(9)}, "phantoms")
 
 
 def test_a_table_of_measures_is_written_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,18 @@ def test_an_auc_of_one_measure_counts_ties_half() -> None:
     assert separate(phantoms, real, ("a",)).alone["a"] == pytest.approx((3 / 2 + 3 * (3 + 2 / 2) + 5) / 25)
 
 
+def test_what_tells_only_together_is_found_one_by_one() -> None:
+    phantoms, real = sample(300, 17), sample(300, 18)
+    phantoms["b"] = phantoms["d"] + 0.5 * phantoms["b"]
+    real["b"] = real["d"] + 0.5 * real["b"] + 1.0  # each alone nearly hides it, the difference of both does not
+    found = separate(phantoms, real, NAMES)
+    assert list(found.together)[:2] == ["b", "d"]
+    aucs = list(found.together.values())
+    assert aucs[0] < 0.78
+    assert aucs[1] > 0.87
+    assert aucs[-1] == pytest.approx(found.auc.estimate, abs=0.01), "in the end they are all"
+
+
 def test_the_interval_narrows_with_the_sample() -> None:
     widths = [
         (one := separate(sample(n, 5), sample(n, 6, shift=0.5), NAMES).auc).upper - one.lower for n in (40, 160, 640)
@@ -85,9 +97,10 @@ def test_too_few_clips_are_refused() -> None:
 def test_tables_put_first_what_parts_most() -> None:
     real = sample(100, 15)
     real["c"] -= 5
-    first, second = tables({"all": separate(sample(100, 16), real, NAMES)}, "phantoms")
+    first, found, second = tables({"all": separate(sample(100, 16), real, NAMES)}, "phantoms")
     assert list(first.rows[0])[:2] == ["all", 4]
     assert first.rows[0][-1] == "not met"
+    assert found.rows[0][0] == "c"
     assert list(second.rows[0]) == ["c", pytest.approx(0, abs=0.01), "NO"]
     assert [row[2] for row in second.rows[1:]] == ["yes"] * 3
     assert "3 of 4 within" in second.notes[0]

@@ -75,6 +75,8 @@ MEASURES = {
     "aspect": "width / height of the sector",
 }
 
+FRAMING = ("half angle", "tip across", "tip down", "covered", "aspect")  # how a machine cuts its pictures, not what of
+
 
 @dataclass(frozen=True)
 class Regions:

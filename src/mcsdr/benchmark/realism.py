@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw
 
 from mcsdr.benchmark import mean_maps, two_samples
 from mcsdr.benchmark.measure_table import GROUPS, NAMES, Columns, columns, measure, read_measures
-from mcsdr.benchmark.picture_measures import SETTINGS, window
+from mcsdr.benchmark.picture_measures import FRAMING, SETTINGS, window
 from mcsdr.benchmark.record import Cell, Report, Say, Table, met
 from mcsdr.datasets import CohortSpec, fingerprint, open_cohort
 from mcsdr.errors import InvalidCohort, MissingFile
@@ -101,12 +101,18 @@ def run(
 
 
 def told_apart(phantoms: Sequence[Picture], real: Columns, cohort: str) -> list[Table]:
-    """The two-sample test by each group of measures that the table has, and by all."""
+    """The two-sample test by all measures that the table has, by each group, and by pictures without their framing.
+
+    Raises:
+        InvalidCohort: the table has no measure that is known here, or too few clips.
+    """
     mine = columns(picture.measures for picture in phantoms)
-    groups = {f"{group} measures": [name for name in names if name in real] for group, names in GROUPS.items()}
-    found = {group: two_samples.separate(mine, real, names) for group, names in groups.items() if names}
-    if len(found) != 1:
-        found["all of them"] = two_samples.separate(mine, real, [n for names in groups.values() for n in names])
+    sets = {group: [name for name in measures if name in real] for group, measures in GROUPS.items()}
+    every = [name for names in sets.values() for name in names]
+    sets["picture, no framing"] = [name for name in sets["picture"] if name not in FRAMING]
+    if all(sets.values()) or not every:
+        sets["all"] = every
+    found = {title: two_samples.separate(mine, real, names) for title, names in sets.items() if names or not every}
     return two_samples.tables(found, cohort)
 
 
