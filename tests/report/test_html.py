@@ -144,14 +144,16 @@ def test_what_the_answer_rests_on_and_where_it_comes_from(answer: Answer) -> Non
 
 def test_the_file_that_was_read_is_named_by_its_bytes(answer: Answer) -> None:
     assert "SHA-256 of the file no file was read" in words(render_report([answer]))
-    assert f"SHA-256 of the file {'ab' * 32}" in words(render_report([replace(answer, input_sha256="ab" * 32)]))
+    assert f"SHA-256 of the file {'ab' * 32}" in words(
+        render_report([replace(answer, study=replace(answer.study, input_sha256="ab" * 32))])
+    )
 
 
 def test_the_sampler_is_shown_closed_and_as_no_evidence(answer: Answer) -> None:
     page = render_report([answer])
     assert all("open" not in details for details in Page(page).named("details"))
     assert page.count("How the sampler settles; not evidence.") == 2
-    bare = replace(answer, posterior=replace(answer.posterior, trajectories=None))
+    bare = replace(answer, belief=replace(answer.belief, trajectories=None))
     assert "How the sampler settles" not in render_report([bare])
 
 

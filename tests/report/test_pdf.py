@@ -72,8 +72,7 @@ def every(
     crowded: Answer,
 ) -> dict[str, Answer | Failure]:
     full = replace(
-        beating,
-        path="full.avi",
+        called(beating, "full.avi"),
         abstained=Abstention("wide-interval", "This clip says little of the ejection fraction. " * 18, "Ask a reader."),
         anyway=True,
         model=type(MODEL)(card=MODEL.card.model_copy(update={"name": "model " * 40}), sha256="5e" * 32),
@@ -81,7 +80,7 @@ def every(
     nothing = prediction("none.avi", answer.study.without("video"), posterior_of((1, 30, 18)))
     twice = replace(answer, study=replace(answer.study, file="twice.avi", clips=answer.study.clips * 2))
     return {
-        "answer": replace(answer, input_sha256=SHA256),
+        "answer": replace(answer, study=replace(answer.study, input_sha256=SHA256)),
         "two peaks": two_peaked,
         "beating": called(beating, "visit/beating.dcm"),
         "insisting": called(insisting, "visit/insisting.avi"),

@@ -65,7 +65,7 @@ def test_a_frozen_encoder_stays_as_it_was(model: Model, cache: Path, tmp_path: P
     assert not torch.equal(trained.network.no_video, model.network.no_video)
     spec = settings.data.val
     figures = trained.card.figures["validation"]
-    answers = trained([open_cohort(spec)[i] for i in range(spec.n or 0)])
+    answers = trained.posteriors([open_cohort(spec)[i] for i in range(spec.n or 0)])
     observed = np.array([study.ef_percent for study in open_cohort(spec)])
     assert figures["mae"] == pytest.approx(float(np.abs(answers.median - observed).mean()), abs=1e-3)
 

@@ -17,12 +17,11 @@ import torch
 from safetensors.torch import load_file
 from tests.conftest import CONFIGS
 
-from mcsdr import training
 from mcsdr.errors import InvalidConfig, TooManyBadRows, TrainingDiverged, UnreadableFile
 from mcsdr.model import load
 from mcsdr.nn.network import PosteriorNetwork
 from mcsdr.study import Clip, Study
-from mcsdr.training import Silence, learning_rate, train
+from mcsdr.training import Silence, learning_rate, loop, train
 from mcsdr.training.settings import OptimSettings, read_settings
 
 SMALL = {
@@ -88,8 +87,8 @@ def test_two_processes_under_torchrun(cache: Path, tmp_path: Path) -> None:
 def test_a_machine_without_bfloat16_trains_in_float32(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert training.has_bf16(torch.device("cuda"))
-    monkeypatch.setattr(training, "has_bf16", lambda device: False)
+    assert loop.has_bf16(torch.device("cuda"))
+    monkeypatch.setattr(loop, "has_bf16", lambda device: False)
     hashes = set()
     for precision in ("bf16", "no"):
         settings = read_settings(CONFIGS / "phantom.toml", small(cache, run__precision=precision, optim__epochs="1"))
@@ -149,8 +148,8 @@ def of_ten_thousand(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], Non
     def give(rows: int, bad: int) -> None:
         chosen = set(np.random.default_rng(bad).choice(rows, bad, replace=False).tolist())
         cohorts = {"train": TenThousand(chosen, rows), "val": TenThousand(set(), 20)}
-        monkeypatch.setattr(training, "open_cohort", lambda spec: cohorts["train" if spec.seed == 1 else "val"])
-        monkeypatch.setattr(training, "fingerprint", lambda spec, cohort: f"{rows} rows, {bad} bad")
+        monkeypatch.setattr(loop, "open_cohort", lambda spec: cohorts["train" if spec.seed == 1 else "val"])
+        monkeypatch.setattr(loop, "fingerprint", lambda spec, cohort: f"{rows} rows, {bad} bad")
 
     return give
 
