@@ -58,9 +58,7 @@ def render(
     p = planes.at_adult_size(p)
     still = _still(p, view, texture, size)
     within = (still.grid.abs() <= 1).all(-1)[:, None]
-    full = (
-        -p["phase"] * 60 / p["heart_rate_bpm"]
-    )  # gain is set at end-diastole, so that it tells nothing of what follows
+    full = -p["phase"] * 60 / p["heart_rate_bpm"]  # the gain is set at end-diastole: it tells nothing of what follows
     first = _envelope(p, view, texture, still, offsets[:, :1], full)
     still = still._replace(gain=still.gain * faults.exposed(p, first * still.gain, within))
     chunks = []
