@@ -11,7 +11,14 @@ import pytest
 from pydicom.data import get_testdata_file
 
 # A name joins when its docstring has an example.
-MODULES = ("mcsdr", "mcsdr.posterior.table", "mcsdr.study")
+MODULES = (
+    "mcsdr",
+    "mcsdr.model.answer",
+    "mcsdr.model.storage",
+    "mcsdr.posterior.table",
+    "mcsdr.prediction.answers",
+    "mcsdr.study.records",
+)
 # An example of an error names its message and leaves the rest to "...".
 OPTIONS = doctest.ELLIPSIS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.interop.records import WHY, abstention, answer, clip_header, failure
 
 from mcsdr.errors import InputError
 from mcsdr.interop.fhir import bundle, observation
+from mcsdr.interop.record import read_records
 from mcsdr.interop.structured_report import structured_report
 
 # Of R4's Observation, Device and Bundle: what this package writes, and no more.
@@ -125,3 +127,10 @@ def test_several_make_a_bundle() -> None:
 def test_what_is_no_record_is_refused() -> None:
     with pytest.raises(InputError):
         observation({"median": 50.0})
+
+
+def test_the_summary_of_a_folder_is_no_result(tmp_path: Path) -> None:
+    """`mcsdr predict FOLDER --json` ends with what was passed over."""
+    file = tmp_path / "answers.json"
+    file.write_text(json.dumps([answer(0), {"summary": {"inputs": 1, "passed_over": {"text": 2}}}]))
+    assert len(read_records(file)) == 1

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import pytest
 import torch
 
 from mcsdr.errors import InvalidConfig
-from mcsdr.phantom import archive, faults, heart, planes, ranges, ultrasound, variety
+from mcsdr.phantom import archive, faults, heart, life, planes, ranges, sonogram, variety
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.contraction import moment, weight
+from mcsdr.phantom.machines import SHIFTED
 from mcsdr.phantom.outline import profile
 from mcsdr.phantom.ranges import VIEWS, Value
-from mcsdr.phantom.variety import CLIP, EXAM, PERSON, SHIFTED, Row
-from mcsdr.study import View
+from mcsdr.phantom.table import CLIP, EXAM, PERSON, Appearance
+from mcsdr.study import Attributes, View
 
 TABLE = PERSON | EXAM | CLIP
+SOMEBODY = Attributes(60, "M", 80.0, 175.0)
 TIMES = torch.linspace(0, 1.4, 57)[None, :, None]
 
 
@@ -26,11 +29,13 @@ def stacked(rows: list[Mapping[str, Value]]) -> heart.Parameters:
     return ranges.stack(rows, torch.device("cpu"))
 
 
+def drawn(seed: int, index: int, appearance: Appearance = "varied", view: View = View.A4C) -> dict[str, Value]:
+    return variety.draw(seed, index, appearance, view, ef=0.5, person=SOMEBODY)
+
+
 def people(n: int, **given: float) -> heart.Parameters:
     rng = np.random.default_rng(3)
-    return stacked(
-        [variety.draw(5, i, "varied") | {"ef": rng.uniform(0.1, 0.8), "size": 1.0} | given for i in range(n)]
-    )
+    return stacked([variety.draw(5, i, "varied", ef=rng.uniform(0.1, 0.8), person=SOMEBODY) | given for i in range(n)])
 
 
 def volume_share(p: heart.Parameters, times: torch.Tensor) -> torch.Tensor:
@@ -60,7 +65,7 @@ def test_a_region_that_stands_still_does_not_move() -> None:
 
 def test_the_mean_of_the_beats_that_readers_count_is_the_persons_own() -> None:
     for index in range(200):
-        p = variety.draw(8, index, "varied")
+        p = drawn(8, index)
         starts, efs = p["beat_starts"], p["beat_efs"]
         assert (np.diff(starts) > 0.3).all()
         assert 0.25 <= p["systolic_share"] <= 0.55
@@ -84,16 +89,15 @@ def test_a_curved_axis_keeps_the_volume() -> None:
     assert torch.allclose(curved, straight, rtol=0.02)
 
 
-def test_layers_lie_outside_the_ventricle_and_the_curtain_hides_one_side() -> None:
+def test_layers_lie_across_the_beams_and_the_curtain_hides_one_side() -> None:
     p = people(6, lung=1.0, lung_at=0.5, lung_edge=0.05, lung_side=1.0, flank=0.0, near_field=0.0)
     seen = faults.seen(p, torch.full((6, 1, 1), 0.5), torch.tensor([[[-0.9, 0.0, 0.9]]]))
     assert torch.allclose(seen, torch.tensor([1.0, 1.0, 0.0]).expand(6, 1, 3), atol=1e-3)
     texture = torch.from_numpy(np.stack([ranges.draw_texture(np.random.default_rng(k), 4.0) for k in range(6)]))
-    depths, beams = torch.linspace(5, 150, 120)[None, :, None].expand(6, -1, 1), torch.linspace(-1, 1, 80)[None, None]
-    layers = faults.streaks(p | {"streaks": torch.ones(6, 1, 1)}, texture, depths, beams).log()
+    depths, beams = torch.meshgrid(torch.linspace(5, 150, 120), torch.linspace(-1, 1, 80), indexing="ij")
+    where = (side.reshape(1, 1, -1).expand(6, 1, -1) for side in (depths, beams))
+    layers = faults.streaks(p | {"streaks": torch.ones(6, 1, 1)}, texture, *where).log().view(6, 120, 80)
     assert (layers.diff(dim=1).abs().mean() > layers.diff(dim=2).abs().mean()).item()
-    x, z = torch.zeros(6, 1, 1), p["length_mm"] * 0.5
-    assert (heart.tissue(p, heart.beat(p, torch.zeros(6, 1, 1)), x, x, z).outside < 1e-6).all()
 
 
 def test_the_machine_remembers_the_pictures_before() -> None:
@@ -104,47 +108,33 @@ def test_the_machine_remembers_the_pictures_before() -> None:
 
 
 def test_rows_are_there_as_often_as_the_table_says() -> None:
-    drawn = [variety.draw(1, index, "varied") for index in range(600)]
-    for name in ("akinesia", "dyssynchrony", "mirrored", "jpeg", "shadow1_on"):
+    among = [drawn(1, index) for index in range(600)]
+    for name in ("septal_bulge", "calcium", "lead", "tgc", "shadow1_on"):
         row = TABLE[name]
-        there = np.mean([p[name] != row.absent for p in drawn])
-        assert abs(there - row.chance) < 4 * math.sqrt(row.chance * (1 - row.chance) / len(drawn)), name
-        values = [p[name] for p in drawn if p[name] != row.absent]
+        there = np.mean([p[name] != row.absent for p in among])
+        assert abs(there - row.chance) < 4 * math.sqrt(row.chance * (1 - row.chance) / len(among)), name
+        values = [p[name] for p in among if p[name] != row.absent]
         assert row.low <= min(values) <= max(values) <= row.high
 
 
 def test_families_are_held_out() -> None:
-    kinds = {kind: [variety.draw(1, index, kind) for index in range(60)] for kind in SHIFTED}
-    for name in ("speckle_filter", "s_curve", "rocking"):
-        assert all(p[name] == 0 for kind in ("varied", "shifted-test") for p in kinds[kind])
+    kinds = {kind: [drawn(1, index, kind) for index in range(60)] for kind in SHIFTED}
+    for name in ("layers", "speckle_filter", "s_curve", "rocking"):
+        assert all(p[name] == 0 for kind in ("varied", "varied-framed", "shifted-test") for p in kinds[kind])
         assert np.mean([p[name] != 0 for p in kinds["shifted-val"]]) > 0.4
-    for name in ("grain", "side_lobes", "torsion", "ejection_skew"):
-        assert all(p[name] == 0 for kind in ("varied", "shifted-val") for p in kinds[kind])
+    for name in ("specular", "grain", "side_lobes", "torsion", "ejection_skew"):
+        assert all(p[name] == 0 for kind in ("varied", "varied-framed", "shifted-val") for p in kinds[kind])
         assert np.mean([p[name] != 0 for p in kinds["shifted-test"]]) > 0.4
 
 
 def test_the_heart_is_the_same_in_every_view_and_the_exam_in_every_clip() -> None:
-    a4c, psax = (variety.draw(4, 7, "varied", view) for view in (View.A4C, View.PSAX))
+    a4c, psax = (drawn(4, 7, "varied", view) for view in (View.A4C, View.PSAX))
     own = VIEWS[View.PSAX]  # a short axis meets no leaflets
     assert all(a4c[name] == psax[name] for name in (PERSON | EXAM).keys() - own.keys())
     assert a4c["tilt"] != psax["tilt"]
 
 
-def middle(row: Row) -> float:
-    return row.low + 0.6 * (row.high - row.low)
-
-
-def picture(p: Mapping[str, Value], times: np.ndarray, appearance_size: int = 64) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    texture = ranges.draw_texture(rng, float(p["k_alpha"]))
-    offsets = torch.from_numpy(rng.integers(0, 100, (1, len(times), 2)))
-    frames = ultrasound.render(
-        stacked([p]), torch.from_numpy(texture)[None], offsets, torch.from_numpy(times).float()[None],
-        View.A4C, (appearance_size, appearance_size),
-    )  # fmt: skip
-    return archive.finished(frames[0].numpy(), p, times)
-
-
+ROWS = TABLE | SHIFTED["shifted-test"] | SHIFTED["shifted-val"]
 UNSEEN_ALONE = {
     "k_alpha", "frame_rate_hz",  # of the texture and of the times
     "rr_spread", "beat_spread", "ectopic", "systole_s",  # of the rhythm that is drawn with them
@@ -152,19 +142,44 @@ UNSEEN_ALONE = {
 }  # fmt: skip
 
 
+def with_everything(given: Mapping[str, float]) -> dict[str, Value]:
+    """A phantom that has everything at once, a little over the middle of its range."""
+    p: dict[str, Value] = {name: row.low + 0.6 * (row.high - row.low) for name, row in ROWS.items()}
+    p |= {"mirrored": 0.0, "veil": 0.3, "framing": 0.7, "black_level": 0.02, "apex_x": 0.0, "tilt": 0.0, "size": 1.0}
+    p |= {"floor_level": 0.02, "moderator_band": 1.5, "shadow1_at": 0.3, "shadow2_at": -0.3, "drawn": 3.0, "clock": 1.0}
+    p |= {"lost": 0.0, "akinesia_angle": 0.4, "outflow": 0.7, "depth_mm": 150.0, "lung_side": 0.5, "apex_y": 0.1}
+    p |= {
+        "akinesia_u": 0.1,
+        "dyssynchrony_u": 0.1,
+        "follows": 0.0,
+        "calcium_side": 0.4,
+        "blood": 0.02,
+        "effusion_mm": 5.0,
+    }
+    p |= given
+    p |= life.heart(p, 0.5, 0.5 if p["follows"] else p["other_ef"], SOMEBODY)
+    p |= {"beat_starts": np.arange(16.0), "beat_efs": np.ones(16), "systolic_share": 0.4}
+    return p | {"lv_share": p["length_mm"] / p["depth_mm"]}
+
+
+@lru_cache
+def picture(*given: tuple[str, float]) -> np.ndarray:
+    p = with_everything(dict(given))
+    rng, times = np.random.default_rng(0), np.array([0.05, 0.2, 0.33, 0.6]) * p["clock"]
+    texture = ranges.draw_texture(rng, 5.0)
+    offsets = torch.from_numpy(rng.integers(0, 100, (1, len(times), 2)))
+    frames = sonogram.render(
+        stacked([p]), torch.from_numpy(texture)[None], offsets, torch.from_numpy(times).float()[None],
+        View.A4C, (64, 64),
+    )  # fmt: skip
+    return archive.finished(frames[0].numpy(), p, times)
+
+
 @pytest.mark.parametrize("name", sorted(TABLE.keys() - UNSEEN_ALONE))
 def test_every_row_of_the_table_changes_the_picture(name: str) -> None:
-    rows = TABLE | SHIFTED["shifted-test"] | SHIFTED["shifted-val"]
-    everything = {n: middle(row) for n, row in rows.items()} | {"ef": 0.5, "size": 1.0, "drawn": 3.0}
-    everything |= {"mirrored": 0.0, "veil": 0.3, "framing": 0.7, "black_level": 0.02, "apex_x": 0.0, "tilt": 0.0}
-    everything |= {"floor_level": 0.02, "moderator_band": 1.5, "shadow1_at": 0.3, "shadow2_at": -0.3}
-    everything |= {"lost": 0.0, "akinesia_angle": 0.4, "surroundings": 0.2, "rv_width": 0.9, "outflow": 0.7}
-    everything |= {"beat_starts": np.arange(16.0), "beat_efs": np.ones(16), "systolic_share": 0.4}
-    times = np.array([0.05, 0.2, 0.33, 0.6])
-    seen = picture(everything, times)
-    row = rows[name]
-    moved = [end for end in (row.low, row.high, row.absent) if abs(end - everything[name]) > 1e-9]
-    assert any((picture(everything | {name: end}, times) != seen).any() for end in moved), name
+    row, now = ROWS[name], with_everything({})[name]
+    moved = [end for end in (row.low, row.high, row.absent) if abs(end - now) > 1e-9]
+    assert any((picture((name, end)) != picture()).any() for end in moved), name
 
 
 def test_an_archive_that_does_nothing() -> None:
@@ -175,7 +190,7 @@ def test_an_archive_that_does_nothing() -> None:
 
 
 def test_the_r_wave_stands_at_end_diastole() -> None:
-    p = variety.draw(2, 3, "varied") | {"phase": 0.0}
+    p = drawn(2, 3) | {"phase": 0.0}
     times = np.linspace(0, 3, 3001)
     trace = archive.ecg(p, times)
     starts = p["beat_starts"][1:4] * 60 / p["heart_rate_bpm"]

@@ -27,10 +27,11 @@ from mcsdr.datasets.table import beside
 from mcsdr.errors import InvalidCohort, InvalidConfig, MissingFile
 from mcsdr.phantom.cohort import SAMPLING_HZ, PhantomCohort
 from mcsdr.phantom.strangers import WithStrangers
+from mcsdr.phantom.twins import TwinCohort
 from mcsdr.study import Study, View
 
-Population = Literal["adult", "child", "camus"]
-Appearance = Literal["plain", "varied", "shifted-val", "shifted-test"]
+Population = Literal["adult", "child", "camus", "laboratory", "flat"]
+Appearance = Literal["plain", "varied", "varied-framed", "shifted-val", "shifted-test"]
 Ambiguity = Literal["control", "hidden-wall", "lateral-dropout", "arrhythmia", "foreshortening"]
 Kind = Literal["phantom", "echonet-dynamic", "echonet-pediatric", "camus", "mimic-iv-echo", "table"]
 
@@ -47,6 +48,8 @@ class CohortSpec(BaseModel):
         appearance: of phantoms; how varied people, exams and pictures are.
         ambiguity, clean: of phantoms that hide something, so that their posterior is known; what, and how they look.
         seconds: of phantoms; how long their clips last, the 1.28 s of one window where None.
+        twins: of varied phantoms; each followed by one that differs in its ejection fraction alone ("apart"), or that
+            shares it alone ("alike"), so that there are 2 n studies; see `phantom.twins`.
         strangers: of phantoms; the share whose clip shows nothing of their heart, see `phantom.strangers`.
         root: the folder, or a table's path.
         split: "train", "val" or "test"; for phantoms the name that every study carries. All where None.
@@ -69,6 +72,7 @@ class CohortSpec(BaseModel):
     clean: bool = True
     seconds: float | None = Field(None, ge=1, le=60)
     strangers: float = Field(0.0, ge=0, lt=1)
+    twins: Literal["apart", "alike"] | None = None
 
     @classmethod
     def parse(
@@ -78,7 +82,7 @@ class CohortSpec(BaseModel):
         views: Sequence[View | str] | None = None,
         fold: int | None = None,
     ) -> CohortSpec:
-        """From the command line: "phantom:N:SEED", "phantom:N:SEED:child", "phantom:N:SEED:varied",
+        """From the command line: "phantom:N:SEED", "phantom:N:SEED:child", "phantom:N:SEED:varied[:flat]",
         "phantom:N:SEED:hidden-wall[:randomised]", any of them with ":SECONDSs" behind it, "KIND:PATH", or a path
         whose layout tells.
 
@@ -108,6 +112,8 @@ class CohortSpec(BaseModel):
                 given["population"] = population
             case [appearance] if appearance in get_args(Appearance):
                 given["appearance"] = appearance
+            case [appearance, population] if appearance in get_args(Appearance) and population in get_args(Population):
+                given |= {"appearance": appearance, "population": population}
             case [ambiguity, *how] if how in ([], ["randomised"]):
                 given |= {"ambiguity": ambiguity, "clean": not how}
             case _:
@@ -120,12 +126,12 @@ class CohortSpec(BaseModel):
         """One phrase for a table or a card."""
         views = f", {' and '.join(self.views)}" if self.views else ""
         if self.kind == "phantom":
-            people = "" if self.population == "adult" else f" ({self.population})"
-            if self.appearance != "plain":
-                people = f" ({self.appearance})"
+            words = [self.appearance] * (self.appearance != "plain") + [self.population] * (self.population != "adult")
+            people = f" ({', '.join(words)})" if words else ""
             if self.ambiguity:
                 people = f" ({self.ambiguity}, {'clean' if self.clean else 'randomised'} pictures)"
             strangers = f", {100 * self.strangers:g} % strangers" if self.strangers else ""
+            strangers += f", twins {self.twins}" if self.twins else ""
             length = f", {self.seconds:g} s" if self.seconds else ""
             return f"{self.n} synthetic phantoms{people}, seed {self.seed}{length}{views}{strangers}"
         fold = "" if self.fold is None else f", fold {self.fold}"
@@ -147,6 +153,8 @@ def open_cohort(spec: CohortSpec) -> Sequence[Study]:
             if spec.seconds:
                 what["frames"] = round(spec.seconds * SAMPLING_HZ)
             cohort = PhantomCohort(n, seed, split=spec.split, **what, **views)
+            if spec.twins:
+                return TwinCohort(cohort, spec.twins)
             return WithStrangers(cohort, spec.strangers) if spec.strangers else cohort
         case CohortSpec(kind="echonet-dynamic", root=Path() as root):
             return EchoNetDynamic(root, spec.split)
@@ -206,12 +214,14 @@ def _refuse_what_has_no_meaning(spec: CohortSpec) -> None:
         raise InvalidConfig(f"{spec.kind} does not say which view a clip shows.", next_step="Leave the views out.")
     if spec.views is not None and spec.kind == "echonet-dynamic" and View.A4C not in spec.views:
         raise InvalidConfig(f"{spec.kind} holds the view A4C only.", next_step="Leave the views out.")
-    chosen = (spec.population, spec.appearance, spec.ambiguity, spec.strangers, spec.seconds)
-    if spec.kind != "phantom" and chosen != ("adult", "plain", None, 0, None):
+    chosen = (spec.population, spec.appearance, spec.ambiguity, spec.strangers, spec.twins, spec.seconds)
+    if spec.kind != "phantom" and chosen != ("adult", "plain", None, 0, None, None):
         raise InvalidConfig(
-            "a population, an appearance, an ambiguity, strangers or a length can be chosen for phantoms only.",
+            "a population, an appearance, an ambiguity, strangers, twins or a length can be chosen for phantoms only.",
             next_step="Leave it out.",
         )
+    if spec.strangers and spec.twins:
+        raise InvalidConfig("strangers have no twins.", next_step="Leave one of the two out.")
     if spec.strangers and (spec.ambiguity or spec.views):
         raise InvalidConfig("strangers are among phantoms of one clip that hide nothing else.")
 

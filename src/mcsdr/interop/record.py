@@ -66,8 +66,11 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     records = content if isinstance(content, list) else [content]
     if not records or not all(isinstance(record, dict) for record in records):
         raise UnreadableFile("it holds something else than results", path=path, next_step=step)
+    results = [
+        record for record in records if record.keys() != {"summary"}
+    ]  # a folder's ends with what was passed over
     try:
-        return [dict(checked(record)) for record in records]
+        return [dict(checked(record)) for record in results]
     except InputError as error:
         raise UnreadableFile(error.cause, path=path, next_step=step) from error
 

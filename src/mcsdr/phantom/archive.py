@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 
+import av
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,7 @@ def finished(frames: Frames, p: Mapping[str, Value], times_s: Array) -> Frames:
         x = unsteady(x, p["lost"], p["shaking"], np.random.default_rng([int(p["drawn"]), 1]))
     if p["resample"] < 1:
         x = resampled(x, p["resample"])
+    x = h264(x, round(p["h264"])) if p["h264"] else x
     return jpeg(x, round(p["jpeg"])) if p["jpeg"] else x
 
 
@@ -54,8 +56,10 @@ def draw_over(frames: Frames, p: Mapping[str, Value], times_s: Array) -> Frames:
         for row in range(int(rng.integers(2, 8)), height - thick, max(4, round(height / rng.integers(8, 17)))):
             x[:, row : row + thick, left : left + 2 * thick] = _grey(p["ticks"])
     if p["probe_mark"]:
-        column = round(width * (0.62 if rng.random() < 0.5 else 0.35))
+        column = round(width * (0.595 if rng.random() < 0.75 or p["probe_x"] > 0.03 else 0.35))
         x[:, 2 * thick : 5 * thick, column : column + 3 * thick] = _grey(p["probe_mark"])
+    if p["flank_scale"]:
+        _flank_scale(x, p, rng, thick)
     if p["text"]:
         _text(x, rng, _grey(p["text"]), thick)
     if p["colour_bar"]:
@@ -65,6 +69,17 @@ def draw_over(frames: Frames, p: Mapping[str, Value], times_s: Array) -> Frames:
     if p["ecg"]:
         _ecg(x, p, times_s, rng, thick)
     return x
+
+
+def _flank_scale(x: Frames, p: Mapping[str, Value], rng: np.random.Generator, thick: int) -> None:
+    """Dots or a line along the sector's right flank, some pixels outside it."""
+    _, height, width = x.shape
+    away, step = rng.uniform(2, 6) * thick, int(rng.integers(1, 9))
+    tip_x, tip_y = (0.5 + p["probe_x"]) * width, p["probe_y"] * height
+    for down in range(int(rng.integers(8, 40)), height, max(1, step * thick)):
+        row, column = round(tip_y + down), round(tip_x + away + down * np.tan(p["half_angle"]))
+        if 0 <= row < height - thick and 0 <= column < width - thick:
+            x[:, row : row + thick, column : column + thick] = _grey(p["flank_scale"])
 
 
 def _text(x: Frames, rng: np.random.Generator, grey: int, thick: int) -> None:
@@ -149,6 +164,25 @@ def _jpeg(frame: Frames, quality: int) -> Frames:
     buffer = io.BytesIO()
     Image.fromarray(frame).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer))
+
+
+def h264(frames: Frames, rate_factor: int) -> Frames:
+    """The film through H.264 at a constant rate factor; sides that are odd lose a pixel for the while."""
+    height, width = (side - side % 2 for side in frames.shape[1:])
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as file:
+        stream = file.add_stream("libx264", rate=25, options={"crf": str(rate_factor), "preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.thread_count = 1
+        for frame in frames[:, :height, :width]:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="gray")))
+        file.mux(stream.encode())
+    buffer.seek(0)
+    kept = frames.copy()
+    with av.open(buffer) as file:
+        for frame, picture in zip(kept, file.decode(video=0), strict=True):
+            frame[:height, :width] = picture.to_ndarray(format="gray")
+    return kept
 
 
 def _grey(brightness: float) -> int:

@@ -23,21 +23,29 @@ from numpy.typing import NDArray
 
 from mcsdr.errors import InvalidConfig
 from mcsdr.phantom import ambiguity as hiding
-from mcsdr.phantom import archive, heart, people, planes, ranges, ultrasound, variety
+from mcsdr.phantom import archive, heart, people, planes, ranges, sonogram, ultrasound, variety
+from mcsdr.phantom.machines import SHIFTED
+from mcsdr.phantom.table import Appearance
 from mcsdr.study import Attributes, Clip, Cohort, KnownPosterior, Study, View
 
 VIEW_NUMBER = {View.A2C: 1, View.PSAX: 2}  # zero would repeat the person's own draw
 SAMPLING_HZ = 25.0  # of what is rendered, unless asked otherwise
 VARIED = (View.A4C, View.A2C, View.PSAX, View.PLAX)
+ADULTS = ("adult", "laboratory", "flat")  # populations that varied phantoms are drawn of
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One view of a phantom: all that `ultrasound.render` needs."""
+    """One view of a phantom: all that `ultrasound.render`, or `sonogram.render` of a varied one, needs."""
 
     parameters: dict[str, ranges.Value]
     texture: NDArray[np.float32]
     offsets: NDArray[np.int64]
+
+    @property
+    def clock(self) -> float:
+        """True time over the time that the file states; some machines state a wrong rate."""
+        return float(self.parameters.get("clock", 1.0))
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,29 @@ class Person:
         return Recording(parameters, np.roll(self.texture, picture.shift, axis=(1, 2)), picture.offsets)
 
 
+def rendered(
+    recordings: Sequence[Recording],
+    times_s: NDArray[np.float64],
+    view: View,
+    size: tuple[int, int] = (ultrasound.SIZE, ultrasound.SIZE),
+    device: torch.device | None = None,
+) -> NDArray[np.uint8]:
+    """Pictures [B, T, H, W] of recordings of one appearance at true instants [B, T], before an archive has them."""
+    device = device or torch.device("cpu")
+    render = sonogram.render if "drawn" in recordings[0].parameters else ultrasound.render
+    offsets = [one.offsets[np.arange(times_s.shape[1]) % len(one.offsets)] for one in recordings]
+    with torch.inference_mode():
+        frames = render(
+            ranges.stack([one.parameters for one in recordings], device),
+            torch.from_numpy(np.stack([one.texture for one in recordings])).to(device),
+            torch.from_numpy(np.stack(offsets)),
+            torch.from_numpy(np.asarray(times_s, dtype=np.float32)).to(device),
+            View(view),
+            size,
+        )
+    return np.asarray(frames.cpu().numpy(), dtype=np.uint8)
+
+
 def draw_person(seed: int, index: int, population: str = "adult") -> Person:
     """Everything that is random about phantom `index` of cohort `seed`.
 
@@ -114,20 +145,36 @@ def draw_ambiguous_person(seed: int, index: int, ambiguity: str, clean: bool = T
     return Person(index, attributes, true_ef, reading, parameters, texture, _draw_offsets(rng), known_posterior=known)
 
 
-def draw_varied_person(seed: int, index: int, appearance: variety.Appearance) -> Person:
-    """Phantom `index` of cohort `seed` among those as varied as life, see `variety`; an adult."""
+def draw_varied_person(
+    seed: int,
+    index: int,
+    appearance: Appearance,
+    population: str = "adult",
+    ef_percent: float | None = None,
+    attributes: Attributes | None = None,
+) -> Person:
+    """Phantom `index` of cohort `seed` among those as varied as life, see `variety`; an adult.
+
+    Arguments:
+        population: of whose p(EF | attributes) the true ejection fraction is drawn.
+        ef_percent, attributes: the true ejection fraction and the person, in place of a draw.
+    """
     rng = np.random.default_rng([seed, index, *appearance.encode()])
-    attributes = people.draw_attributes(rng)
-    true_ef = people.draw_true_ef(attributes, rng)
+    drawn_attributes = people.draw_attributes(rng, population)
+    attributes = attributes or drawn_attributes
+    true_ef = people.draw_true_ef(attributes, rng, population)
+    true_ef = true_ef if ef_percent is None else ef_percent
     reading = people.draw_reading(true_ef, rng)
-    drawn = {view: variety.draw(seed, index, appearance, view) | {"ef": true_ef / 100, "size": 1.0} for view in VARIED}
+    shared = variety.heart(seed, index, appearance, true_ef / 100, attributes, population)
+    drawn = {view: shared | variety.clip(seed, index, appearance, view, shared) for view in VARIED}
     texture = ranges.draw_texture(rng, float(drawn[View.A4C]["k_alpha"]))
     offsets = {view: _draw_offsets(rng) for view in VARIED}
     pictures = {
         view: Picture(drawn[view], (int(offsets[view][0, 0]), int(offsets[view][0, 1])), offsets[view])
         for view in VARIED[1:]
     }
-    return Person(index, attributes, true_ef, reading, drawn[View.A4C], texture, offsets[View.A4C], "adult", pictures)
+    first = drawn[View.A4C]
+    return Person(index, attributes, true_ef, reading, first, texture, offsets[View.A4C], population, pictures)
 
 
 def _draw_picture(seed: int, index: int, view: View) -> Picture:
@@ -154,11 +201,12 @@ class PhantomCohort(Cohort):
         seconds: length of a clip at the machine's own rate.
         split: the name every study carries as its split.
         device: where to render.
-        population: "adult", "child" or "camus", see `people`.
+        population: "adult", "child" or "camus", of varied phantoms "adult", "laboratory" or "flat", see `people`.
         views: the planes through each heart, one clip for each, in this order.
         ambiguity: what is hidden, so that the posterior is known exactly, see `ambiguity`; None for ordinary phantoms.
         clean: whether the pictures of ambiguous phantoms have little speckle and no faults.
-        appearance: "plain" for the table of `ranges`; "varied", "shifted-val" or "shifted-test", see `variety`.
+        appearance: "plain" for the table of `ranges`; "varied", "varied-framed", "shifted-val" or "shifted-test",
+            see `variety`.
 
     Raises:
         InvalidConfig: no such population, view, ambiguity or appearance, or one together with another.
@@ -178,11 +226,11 @@ class PhantomCohort(Cohort):
         views: Sequence[View] = (View.A4C,),
         ambiguity: str | None = None,
         clean: bool = True,
-        appearance: Literal["plain"] | variety.Appearance = "plain",
+        appearance: Literal["plain"] | Appearance = "plain",
     ) -> None:
         people.named(population)
-        if appearance != "plain" and (appearance not in variety.SHIFTED or population != "adult" or ambiguity):
-            known = ", ".join(("plain", *variety.SHIFTED))
+        if appearance != "plain" and (appearance not in SHIFTED or population not in ADULTS or ambiguity):
+            known = ", ".join(("plain", *SHIFTED))
             raise InvalidConfig(
                 f"no phantoms of appearance {appearance!r}, population {population!r} and ambiguity {ambiguity!r}.",
                 next_step=f"Choose of {known}; all but plain are adults that hide nothing.",
@@ -211,7 +259,10 @@ class PhantomCohort(Cohort):
 
     def batch(self, indices: Sequence[int]) -> list[Study]:
         """The studies of the given indices; rendered together where their clips are equally long."""
-        people = [self.person(index) for index in indices]
+        return self.studies([self.person(index) for index in indices])
+
+    def studies(self, people: list[Person]) -> list[Study]:
+        """The studies of phantoms of this cohort's appearance, its own or their twins."""
         if self.sampling_hz is None:
             return [study for person in people for study in self._render([person])]
         return self._render(people)
@@ -219,7 +270,7 @@ class PhantomCohort(Cohort):
     def person(self, index: int) -> Person:
         """Everything that is random about one phantom, without its pictures."""
         if self.appearance != "plain":
-            return draw_varied_person(self.seed, index, self.appearance)
+            return draw_varied_person(self.seed, index, self.appearance, self.population)
         if self.ambiguity is None:
             return draw_person(self.seed, index, self.population)
         return draw_ambiguous_person(self.seed, index, self.ambiguity, self.clean)
@@ -238,20 +289,13 @@ class PhantomCohort(Cohort):
         return [self._study(person, times[i], [film[i] for film in films]) for i, person in enumerate(people)]
 
     def _film(self, people: list[Person], times: NDArray[np.float64], view: View) -> NDArray[np.uint8]:
-        """One view of several people, [B, T, H, W]."""
+        """One view of several people, [B, T, H, W]; times as the files state them."""
         recordings = [person.recording(view) for person in people]
-        with torch.inference_mode():
-            frames = ultrasound.render(
-                ranges.stack([recording.parameters for recording in recordings], self.device),
-                torch.from_numpy(np.stack([recording.texture for recording in recordings])).to(self.device),
-                torch.from_numpy(np.stack([recording.offsets[: times.shape[1]] for recording in recordings])),
-                torch.from_numpy(times).float().to(self.device),
-                view,
-            ).cpu()
-        pictures: NDArray[np.uint8] = frames.numpy()
+        true = np.stack([at * recording.clock for at, recording in zip(times, recordings, strict=True)])
+        pictures = rendered(recordings, true, view, device=self.device)
         if self.appearance == "plain":
             return pictures
-        each = zip(pictures, recordings, times, strict=True)
+        each = zip(pictures, recordings, true, strict=True)
         return np.stack([archive.finished(clip, recording.parameters, at) for clip, recording, at in each])
 
     def volumes_ml(self, index: int) -> tuple[float, float]:
@@ -263,7 +307,7 @@ class PhantomCohort(Cohort):
     def _study(self, person: Person, times: NDArray[np.float64], films: list[NDArray[np.uint8]]) -> Study:
         kind = "".join(f"-{word}" for word in (self.ambiguity, self.appearance) if word not in (None, "plain"))
         name = f"phantom{kind}-{self.seed}-{person.index:06d}"
-        rate = person.parameters["heart_rate_bpm"]
+        rate = person.parameters["heart_rate_bpm"] * person.recording(View.A4C).clock
         clips = [
             Clip(film, times, view, rate, name if view == View.A4C else f"{name}-{view}")
             for view, film in zip(self.views, films, strict=True)

@@ -23,6 +23,8 @@ def dropout(p: Parameters, blood: Tensor, beam_u: Tensor, beam_v: Tensor, u: Ten
 
     The wall's normal is that of an ellipse about the ventricle's middle, half its length deep.
     """
+    if not bool((p["dropout"] != 0).any()):
+        return torch.ones_like(blood)
     across = u / (0.3 * p["length_mm"]) ** 2
     along = (v - 0.55 * p["length_mm"]) / (0.6 * p["length_mm"]) ** 2
     beams = beam_u.shape[-1]
@@ -32,17 +34,21 @@ def dropout(p: Parameters, blood: Tensor, beam_u: Tensor, beam_v: Tensor, u: Ten
     return 1 - p["dropout"] * (1 - facing) ** 2 * (1 - blood)
 
 
-def patches(p: Parameters, texture: Tensor, where_mm: Tensor) -> Tensor:
+def patches(p: Parameters, texture: Tensor, where_mm: Tensor, contraction: Tensor) -> Tensor:
     """How much brighter or darker tissue is from place to place, moving with it: a log-normal field, mean 1.
+
+    As tissue slides through the plane, the field turns into another one.
 
     Arguments:
         texture: [B, 2, N, N], a corner of which is read, one sample for every `patch_mm`.
         where_mm: the matter's place, [B, T, P, 2].
+        contraction: [B, T, 1].
     """
-    field = texture[:, :1, :PATCHES, :PATCHES] * (1.5 * math.sqrt(2))  # SD 1 after bilinear reading
+    field = texture[:, :, :PATCHES, :PATCHES] * (1.5 * math.sqrt(2))  # SD 1 after bilinear reading
     grid = where_mm / p["patch_mm"][..., None] * (2 / PATCHES)
-    read = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[:, 0]
-    return _log_normal(read, p["patchiness"])
+    one, other = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False).unbind(1)
+    turn = p["patch_turn"] * contraction
+    return _log_normal(torch.cos(turn) * one + torch.sin(turn) * other, p["patchiness"])
 
 
 def veil(p: Parameters, texture: Tensor, rows: int, beams: int) -> Tensor:
@@ -52,17 +58,17 @@ def veil(p: Parameters, texture: Tensor, rows: int, beams: int) -> Tensor:
     return _log_normal(field, p["veil"])
 
 
-def streaks(p: Parameters, texture: Tensor, r_mm: Tensor, angle: Tensor) -> Tensor:
-    """The same of tissue that lies in layers across the beams, fixed to the probe: [B, R, BEAMS].
+def streaks(p: Parameters, texture: Tensor, depth_mm: Tensor, angle: Tensor) -> Tensor:
+    """The same of tissue that lies in layers across the beams, moving with it: [B, T, P].
 
     Arguments:
-        r_mm: range [B, R, 1].
-        angle: −1 to 1 [B, 1, BEAMS].
+        depth_mm: range at which the matter lay at end-diastole, [B, T, P].
+        angle: at which beam, −1 to 1 [B, T, P].
     """
     field = texture[:, 1:, -PATCHES:, -PATCHES:] * (1.5 * math.sqrt(2))
-    down, across = (r_mm / p["streaks_mm"]).expand(-1, -1, angle.shape[-1]), angle / (2 * p["streaks_arc"])
+    down, across = depth_mm / p["streaks_mm"], angle / (2 * p["streaks_arc"])
     # Layers lean a little, as no two run parallel to the probe.
-    grid = torch.stack([across.expand_as(down), down + 1.5 * across], -1) * (2 / PATCHES)
+    grid = torch.stack([across, down + 1.5 * across], -1) * (2 / PATCHES)
     read = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[:, 0]
     return _log_normal(read, p["streaks"])
 
@@ -81,14 +87,26 @@ def blurred(echo: Tensor, sigma: Tensor, dim: int) -> Tensor:
     return echo @ weights if dim == -1 else weights.transpose(-1, -2) @ echo
 
 
+def smoothed(field: Tensor, sigma: Tensor, dim: int) -> Tensor:
+    """Fields [B, 1, T, R, Q] blurred along `dim`, −1 or −2, by a Gaussian of SD `sigma` [B] samples, mean kept."""
+    apart = torch.arange(field.shape[dim], device=field.device)
+    weights = torch.exp(-0.5 * ((apart[:, None] - apart) / sigma.clamp(min=0.2)[:, None, None]) ** 2)
+    weights = (weights / weights.sum(1, keepdim=True))[:, None, None]
+    return field @ weights if dim == -1 else weights.transpose(-1, -2) @ field
+
+
 def torsion(p: Parameters, moving: Tensor, contraction: Tensor) -> Tensor:
     """Speckle [B, 2, T, R, BEAMS] of a wall that slides through the plane: it fades into other speckle within 4 mm."""
+    if not bool((p["torsion"] != 0).any()):
+        return moving
     angle = (p["torsion"] * contraction / 4).clamp(max=0.5 * math.pi)[:, None, :, :, None]
     return torch.cos(angle) * moving + torch.sin(angle) * moving.roll((37, 23), dims=(-2, -1))
 
 
 def echoes(p: Parameters, echo: Tensor, free: Tensor) -> Tensor:
     """Reverberation: the near field again at twice its depth. Side lobes: bright echoes smeared across beams."""
+    if not bool(((p["reverberation"] != 0) | (p["side_lobes"] != 0)).any()):
+        return echo
     depth = torch.arange(echo.shape[-2], device=echo.device)
     again = echo[..., depth // 2, :] * torch.exp(-depth / 40.0)[:, None]
     loud = torch.hypot(echo[:, 0], echo[:, 1]).mean(-1, keepdim=True)[:, None]
@@ -104,6 +122,8 @@ def clutter(p: Parameters, r_mm: Tensor) -> Tensor:
 
 def noise(p: Parameters, envelope: Tensor, free: Tensor) -> Tensor:
     """The envelope with electronic noise, which grows with depth as the gain does."""
+    if not bool((p["noise"] != 0).any()):
+        return envelope
     depth = torch.linspace(0, 1, envelope.shape[-2], device=envelope.device)[:, None]
     hiss = torch.hypot(free[:, 0], free[:, 1]).flip(-1)
     return torch.hypot(envelope, p["noise"][..., None] * depth * hiss)
@@ -118,18 +138,28 @@ def seen(p: Parameters, depth: Tensor, angle: Tensor) -> Tensor:
     """Share of the echo left near the sector's ends: depth 0 to 1 [B, R, 1], angle −1 to 1 [B, 1, BEAMS]."""
     side = torch.where(p["lung_side"] < 0, -1.0, 1.0)
     behind = torch.sigmoid((side * angle - p["lung_at"]) / (0.25 * p["lung_edge"]))
-    return (1 - p["flank"] * angle.abs() ** 4) * (1 - p["lung"] * behind) * (depth > p["near_field"])
+    flank = 1 - p["flank"] * angle.abs() ** 3 * (1.3 * depth).clamp(max=1)
+    return flank * (1 - p["lung"] * behind) * (depth > p["near_field"])
 
 
-def exposed(p: Parameters, envelope: Tensor) -> Tensor:
-    """The gain [B, 1, 1, 1] that brings the envelope's 95th percentile to the grey level `exposure`.
+def exposed(p: Parameters, envelope: Tensor, within: Tensor) -> Tensor:
+    """The gain [B, 1, 1, 1] that brings the envelope's 95th percentile within the sector to the grey `exposure`.
 
-    Inverts the grey curve of `ultrasound`: ((log(1 + C k E)/log(1 + C) − b)/(1 − b))^γ = exposure, solved for k.
+    Inverts the grey curve of `ultrasound`, and the shoulder g (1 + s)/(1 + s g) of grey levels g:
+    ((log(1 + C k E)/log(1 + C) − b)/(1 − b))^γ = exposure / (1 + s (1 − exposure)), solved for k.
     """
-    bright = torch.quantile(envelope.flatten(1), 0.95, dim=1).clamp(min=1e-4)[:, None, None]
-    before_gamma = p["exposure"] ** (1 / p["gamma"])
+    seen = [one[where] for one, where in zip(envelope, within, strict=True)]
+    bright = torch.stack([torch.quantile(one, 0.95) for one in seen]).clamp(min=1e-4)[:, None, None]
+    before_shoulder = p["exposure"] / (1 + p["shoulder"] * (1 - p["exposure"]))
+    before_gamma = before_shoulder ** (1 / p["gamma"])
     level = before_gamma * (1 - p["black_level"]) + p["black_level"]
     return (torch.expm1(level * torch.log1p(p["compression"])) / (p["compression"] * bright))[..., None]
+
+
+def shouldered(p: Parameters, grey: Tensor) -> Tensor:
+    """Grey levels [B, T, H, W] whose brightest part is compressed: g (1 + s)/(1 + s g)."""
+    shoulder = p["shoulder"][..., None]
+    return grey * (1 + shoulder) / (1 + shoulder * grey)
 
 
 def processing(p: Parameters, grey: Tensor) -> Tensor:
@@ -139,4 +169,6 @@ def processing(p: Parameters, grey: Tensor) -> Tensor:
         wide = F.avg_pool2d(grey, 7, 1, 3, count_include_pad=False)
         edge = ((near - wide).abs() / 0.10).clamp(0, 1)
         grey = torch.lerp(grey, near, p["speckle_filter"][..., None] * (1 - edge))
-    return torch.lerp(grey, grey**2 * (3 - 2 * grey), p["s_curve"][..., None])
+    if bool((p["s_curve"] > 0).any()):
+        grey = torch.lerp(grey, grey**2 * (3 - 2 * grey), p["s_curve"][..., None])
+    return grey

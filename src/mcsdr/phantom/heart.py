@@ -17,8 +17,8 @@ The heart's frame: x from septum to lateral wall in the four-chamber plane, y ac
 wall, z from apex to base. Pictures (`tissue`) and truth (`truth.labels`) read the same surfaces, signed distances
 that are negative inside.
 
-Varied hearts (`variety`) also contract unevenly, in irregular beats (`contraction`), have walls of uneven thickness and
-hold what `structures` draws; their volumes follow the same law.
+Varied hearts (`variety`) also contract unevenly, in irregular beats (`contraction`), and have walls of uneven
+thickness; their volumes follow the same law, and `anatomy` draws them.
 
 Shapes: parameters [B, 1, 1], per-frame quantities [B, T, 1], points [B, T, P]. Units: mm and seconds.
 """
@@ -26,15 +26,14 @@ Shapes: parameters [B, 1, 1], per-frame quantities [B, T, 1], points [B, T, P]. 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mcsdr.phantom import structures
 from mcsdr.phantom.contraction import Unevenness, contraction, moment, uneven, valve_opening
 from mcsdr.phantom.outline import Parameters, inside, profile, profile_integral, ridge
-from mcsdr.phantom.structures import Place
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ class Surfaces:
     endo_mm: Tensor
     epi_mm: Tensor
     beyond_base_mm: Tensor  # the ventricle ends at the mitral plane
+    around: Tensor | None = None  # φ, where the ventricle contracts unevenly
 
 
 @dataclass(frozen=True)
@@ -77,26 +77,16 @@ class Chamber:
     half_width_mm: Tensor
     half_length_mm: Tensor
     side: float  # 1 on the apex's side of the mitral plane, −1 beyond it
-    wall_mm: Tensor | float
+    wall_mm: float
     y_mm: Tensor  # middle of the flat stretch across y
     flat_mm: Tensor  # its half length
     closing_mm: Tensor  # within which the chamber closes beyond it
-    power: Tensor | float = 2.0  # of the outline: 2 an ellipse, more a box
-    lean: Tensor | float = 0.0  # its middle moves sideways by this per depth from where it is widest
-
-    def around(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The point across and along the chamber, ±1 on its outline."""
-        along = z - self.z_mm
-        return (x - self.x_mm - self.lean * along) / self.half_width_mm, along / self.half_length_mm
 
     def distance_mm(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """Signed distance from the cavity's outline."""
         beyond = ((y - self.y_mm).abs() - self.flat_mm).clamp(min=0) / self.closing_mm
-        across, along = self.around(x, z)
-        if isinstance(self.power, float):
-            return (torch.sqrt(across**2 + along**2 + beyond**2) - 1) * self.half_width_mm
-        radius = across.abs() ** self.power + along.abs() ** self.power
-        return (torch.sqrt(radius ** (2 / self.power) + beyond**2) - 1) * self.half_width_mm
+        across, along = (x - self.x_mm) / self.half_width_mm, (z - self.z_mm) / self.half_length_mm
+        return (torch.sqrt(across**2 + along**2 + beyond**2) - 1) * self.half_width_mm
 
 
 @dataclass(frozen=True)
@@ -107,7 +97,6 @@ class Tissue:
     blood: Tensor  # 1 in blood, 0 in tissue
     stretch: Tensor  # times x and y: where the point's matter lay at end-diastole
     z_material_mm: Tensor
-    outside: Tensor  # 0 within the left ventricle and its wall, 1 elsewhere
 
 
 def end_diastole(p: Parameters) -> tuple[Tensor, Tensor, Tensor]:
@@ -169,18 +158,26 @@ def surfaces(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor) -> Surf
     outline = profile(s, p)
     local: Tensor | float = 1.0
     outer_local: Tensor | float = 1.0
+    around: Tensor | None = None
     if beat.unevenness is not None:
         around = torch.atan2(y / b, x / a)
         local = beat.unevenness.local(p, s, around)
         # The outside moves half as much as the inside, so a wall that does not move in does not thicken either.
-        outer_local = 1 + 0.5 * (local - 1) * a / (a + w) + structures.thicker(p, s, around) * w / (a + w)
+        outer_local = 1 + 0.5 * (local - 1) * a / (a + w) + thicker(p, s, around) * w / (a + w)
         outline = outline * local
     endo_mm = torch.hypot((radius - outline) * a, s.clamp(max=0) * beat.length_mm)
     endo_mm = torch.where(radius < outline, -endo_mm, endo_mm)
     s_outer = (s * beat.length_mm + p["apical_wall"] * w) / (beat.length_mm + p["apical_wall"] * w)
     outer = torch.sqrt((x / (a + w)) ** 2 + (y / (b + w)) ** 2)
     epi_mm = (outer - profile(s_outer, p) * outer_local) * (a + w)
-    return Surfaces(s, radius, local, endo_mm, epi_mm, z - beat.base_mm)
+    return Surfaces(s, radius, local, endo_mm, epi_mm, z - beat.base_mm, around)
+
+
+def thicker(p: Parameters, s: Tensor, around: Tensor) -> Tensor:
+    """How much thicker the wall is at level s and angle φ than an even one, as a share of it."""
+    waves = torch.sin(2 * math.pi * p["wall_waves_count"] * s + p["wall_waves_phase"] + 1.3 * torch.cos(around))
+    septal = (0.5 - 0.5 * torch.cos(around)) ** 2 * torch.exp(-0.5 * ((s - 0.85) / 0.15) ** 2)
+    return p["septal_bulge"] * septal + p["wall_waves"] * waves * torch.cos(around - p["wall_waves_phase"])
 
 
 def chambers(p: Parameters, beat: Beat) -> dict[str, Chamber]:
@@ -197,19 +194,13 @@ def chambers(p: Parameters, beat: Beat) -> dict[str, Chamber]:
     forward = 0.09 * length  # the right ventricle reaches further towards the anterior wall than away from it
     middle, beyond = torch.zeros_like(length), base + half_atrium
     flat = 0.11 * length
-    power, lean, thick = p.get("chamber_power", 2.0), p.get("atria_lean", 0.0), p.get("chamber_wall", 1.0)
     return {
         "rv": Chamber(
-            *(septum - 0.1 * rv_half, 0.72 * base, rv_half, 0.62 * base, 1.0, 4.0 * thick),
-            *(forward, 0.14 * length + forward, 0.5 * rv_half, power),
+            *(septum - 0.1 * rv_half, 0.72 * base, rv_half, 0.62 * base, 1.0, 4.0),
+            *(forward, 0.14 * length + forward, 0.5 * rv_half),
         ),
-        "la": Chamber(
-            *(0.1 * a_d, beyond, la_half, half_atrium, -1.0, 2.5 * thick, middle, flat, 0.6 * la_half, power, lean)
-        ),
-        "ra": Chamber(
-            *(septum - 0.3 * rv_half, beyond, ra_half, half_atrium, -1.0, 2.5 * thick, middle, flat, 0.6 * ra_half),
-            *(power, lean),
-        ),
+        "la": Chamber(*(0.1 * a_d, beyond, la_half, half_atrium, -1.0, 2.5, middle, flat, 0.6 * la_half)),
+        "ra": Chamber(*(septum - 0.3 * rv_half, beyond, ra_half, half_atrium, -1.0, 2.5, middle, flat, 0.6 * ra_half)),
     }
 
 
@@ -223,55 +214,37 @@ def tissue(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor, across: T
     above_base = inside(here.beyond_base_mm)
     lateral = (x / 16 + 0.5).clamp(0, 1)
     wall = p["wall"] * torch.lerp(p["septal_gain"], p["lateral_gain"], lateral)
-    if "apical_gain" in p:
-        wall = wall * torch.lerp(p["apical_gain"], torch.ones_like(z), (here.level / 0.4).clamp(0, 1))
-    rim = p.get("edge_mm", 1.6)
-    in_wall, in_cavity = inside(here.epi_mm, rim) * above_base, inside(here.endo_mm, rim) * above_base
-    if "basal_fade_mm" in p:  # the wall passes into the atrium's; the cavity still ends at the ring
-        ending = inside(here.beyond_base_mm, p["basal_fade_mm"]) * (1 - inside(here.endo_mm, rim))
-        beyond = inside(here.epi_mm, rim) * ending
-        in_wall = torch.where(here.beyond_base_mm > 0, beyond, in_wall.minimum(ending + in_cavity))
+    in_wall, in_cavity = inside(here.epi_mm) * above_base, inside(here.endo_mm) * above_base
     amplitude = torch.lerp(amplitude, wall, in_wall)
     amplitude = amplitude + p["endocardium"] * wall * above_base * ridge(here.endo_mm - 1.0, 1.6)
     amplitude = amplitude + p["pericardium"] * lateral * above_base * ridge(here.epi_mm - 1.5, 1.8)
     if "papillary" in p:
-        in_cavity = in_cavity * (1 - _papillary_muscles(p, beat, x, y, z))
+        in_cavity = in_cavity * (1 - papillary_muscles(p, beat, x, y, z))
     amplitude = torch.lerp(amplitude, p["blood"], in_cavity)
     blood = torch.lerp(blood * (1 - in_wall), torch.ones_like(blood), in_cavity)
-    if "trabeculae_mm" in p:
-        within = Place(x, y, z, here.level, here.endo_mm, here.epi_mm, beat.base_mm, end_diastole(p)[0], lateral)
-        amplitude, blood = structures.draw(p, within, amplitude, blood, wall, above_base)
     leaflets = _leaflets(p, beat, x if across is None else across, z)
     amplitude = torch.maximum(amplitude, p["leaflets"] * leaflets)
-    if "tricuspid" in p:
-        right = structures.tricuspid(p, beat.opening, beat.base_mm, end_diastole(p)[0], x, z) * above_base
-        amplitude = torch.maximum(amplitude, p["leaflets"] * p["tricuspid"] * right)
-        leaflets = torch.maximum(leaflets, right)
     if "blank_beyond" in p:  # share of the half width at end-diastole: nothing lateral of it is seen, whatever moves
         amplitude = amplitude * inside(x - p["blank_beyond"] * end_diastole(p)[0])
-    stretch, z_material = _material(p, beat, z, here)
-    return Tissue(amplitude, blood * (1 - leaflets), stretch, z_material, 1 - in_wall)
+    stretch, z_material = material(p, beat, z, here)
+    return Tissue(amplitude, blood * (1 - leaflets), stretch, z_material)
 
 
 def _neighbours(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     """Amplitude and blood of right ventricle and atria over the surroundings."""
     fade = (0.5 + 0.5 * p["surroundings_side"] * (x / 60)).clamp(0, 1)
     amplitude, blood = p["surroundings"] * fade, torch.zeros_like(x)
-    for turn, chamber in enumerate(chambers(p, beat).values()):
+    for chamber in chambers(p, beat).values():
         distance = chamber.distance_mm(x, y, z)
         this_side = inside(chamber.side * (z - beat.base_mm))
         in_wall, in_cavity = inside(distance - chamber.wall_mm) * this_side, inside(distance) * this_side
-        wall = p.get("chamber_walls", 0.75) * p["wall"]
-        if "chamber_fade" in p:
-            across, along = chamber.around(x, z)
-            wall = wall * structures.fading(p, torch.atan2(along, across) + 2.4 * turn)
-        amplitude = torch.lerp(amplitude, wall, in_wall)
+        amplitude = torch.lerp(amplitude, 0.75 * p["wall"], in_wall)
         amplitude = torch.lerp(amplitude, p["blood"], in_cavity)
         blood = torch.lerp(blood * (1 - in_wall), torch.ones_like(x), in_cavity)
     return amplitude, blood
 
 
-def _papillary_muscles(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+def papillary_muscles(p: Parameters, beat: Beat, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     """Mask of two round muscles at the wall, away from the septum; readers count them to the cavity."""
     outline = profile((z - beat.apex_mm) / beat.length_mm, p)
     a_d, _, _ = end_diastole(p)
@@ -288,10 +261,34 @@ def _leaflets(p: Parameters, beat: Beat, x: Tensor, z: Tensor) -> Tensor:
     hinge = beat.a_mm * profile(torch.ones_like(beat.a_mm), p)
     # The anterior leaflet, at the septum, is the longer one.
     pair = [(p["leaflet_mm"] * share / 0.62, share) for share in (0.62, 0.45)]
-    return structures.valve(x, z - beat.base_mm, hinge, beat.opening, pair, p.get("leaflet_half_mm", 0.9))
+    return _valve(x, z - beat.base_mm, hinge, beat.opening, pair)
 
 
-def _material(p: Parameters, beat: Beat, z: Tensor, lies: Surfaces) -> tuple[Tensor, Tensor]:
+def _valve(
+    x: Tensor,
+    z: Tensor,
+    hinge: Tensor,
+    opening: Tensor,
+    leaflets: Sequence[tuple[Tensor, float]],
+) -> Tensor:
+    """Mask of the two leaflets of a valve in the plane z = 0 that spans ±`hinge` around x = 0.
+
+    Arguments:
+        opening: 0 closed to 1 open; an open leaflet points towards −z.
+        leaflets: of each, from −hinge and from hinge, its length in mm and the share of the span that it covers closed.
+    """
+    angle = 0.25 + 1.05 * opening
+    mask = torch.zeros_like(x)
+    for side, (longest, share) in zip((-1.0, 1.0), leaflets, strict=True):
+        length = torch.minimum(longest, hinge * 2 * share / torch.cos(angle).clamp(min=0.3))
+        dx, dz = -side * torch.cos(angle), -torch.sin(angle)
+        u = x - side * hinge
+        along = torch.minimum((u * dx + z * dz).clamp(min=0), length)
+        mask = torch.maximum(mask, inside(torch.hypot(u - along * dx, z - along * dz) - 0.9))
+    return mask
+
+
+def material(p: Parameters, beat: Beat, z: Tensor, lies: Surfaces) -> tuple[Tensor, Tensor]:
     """Where the matter at a point lay at end-diastole: wall layers keep their order, the base is pulled along."""
     a_d, _, wall_d = end_diastole(p)
     layer = (lies.endo_mm / (lies.endo_mm - lies.epi_mm).clamp(min=1e-3)).clamp(0, 1)

@@ -13,6 +13,12 @@ with a healthy and a failing part that depend on the person and on the populatio
     camus   μ = 52 + 2·[female] − 0.03 (age − 65), σ = 6.5;   m = 36.5, s = 10;   [5, 81] %
             logit π = −0.2 + 0.03 (age − 65) + 0.5·[male]
 
+    laboratory   as published for 10,030 adults of one laboratory (mean 55.7, SD 12.4; 6 % below 30, 22 % below 50)
+            μ = 60.5 + 1.5·[female] − 0.02 (age − 60), σ = 5;   m = 37, s = 12;   [8, 82] %
+            logit π = −1.65 + 0.02 (age − 60) + 0.5·[male]
+    flat    (1 − λ) U[8, 80] + λ p_adult, λ = 0.25: what models are trained on, so that a severely reduced ventricle is
+            learnt as well as a healthy one
+
 so old, heavy men and small adolescents have a failing ventricle more often. The constants give the moments published
 for EchoNet-Pediatric (mean 60.9, SD 10.5; 85 % at 55 or above, 6 % below 40) and CAMUS (44.4, 11.8; 49 % at 45 or
 below, 20 % at 55 or above). A reader reports y = E + N(0, 4²), cut to [1, 99] %. Both are known exactly, which makes
@@ -37,6 +43,7 @@ Array = NDArray[np.float64]
 EF_RANGE = (8.0, 82.0)
 READER_SD = 4.0
 READER_RANGE = (1.0, 99.0)
+ADULT_SHARE = 0.25  # λ of the flat population
 GRID: Array = np.linspace(0.0, 100.0, 2001)
 
 ADULT_BSA_M2 = 1.85  # at which a child's heart has an adult's size
@@ -76,6 +83,7 @@ class Population:
     needs: tuple[str, ...]  # the attributes that the prior is a function of
     prior: Callable[[Attributes], Mixture]
     ef_range: tuple[float, float] = EF_RANGE
+    even: tuple[float, float] | None = None  # a share 1 − λ of the prior is uniform between these
 
 
 def draw_attributes(rng: np.random.Generator, population: str = "adult") -> Attributes:
@@ -99,12 +107,21 @@ def prior_density(person: Attributes, population: str = "adult") -> Array:
     density = healthy + mix.failing_share * _normal(GRID, mix.failing, mix.failing_sd)
     low, high = kind.ef_range
     density = np.where((low <= GRID) & (high >= GRID), density, 0.0)
+    if kind.even is not None:
+        low, high = kind.even
+        even = np.where((low <= GRID) & (high >= GRID), 1 / (high - low), 0.0)
+        density = ADULT_SHARE * density / np.trapezoid(density, GRID) + (1 - ADULT_SHARE) * even
     return np.asarray(density / np.trapezoid(density, GRID))
 
 
 def draw_true_ef(person: Attributes, rng: np.random.Generator, population: str = "adult") -> float:
-    """One draw from p(E | A), by inverting its distribution on the grid."""
-    return float(np.interp(rng.random(), _cumulative(prior_density(person, population)), GRID))
+    """One draw from p(E | A)."""
+    return ef_at(rng.random(), person, population)
+
+
+def ef_at(level: float, person: Attributes, population: str = "adult") -> float:
+    """The quantile of p(E | A) at a level of 0 to 1, in per cent, by inverting its distribution on the grid."""
+    return float(np.interp(level, _cumulative(prior_density(person, population)), GRID))
 
 
 def draw_reading(true_ef_percent: float, rng: np.random.Generator) -> float:
@@ -200,6 +217,12 @@ def _adult_prior(person: Attributes) -> Mixture:
     return Mixture(healthy, 5.0, 38.0, 13.0, failing)
 
 
+def _laboratory_prior(person: Attributes) -> Mixture:
+    age = person.age_years or 0.0
+    failing = 1 / (1 + math.exp(1.65 - 0.02 * (age - 60) - 0.5 * (person.sex == "M")))
+    return Mixture(60.5 + 1.5 * (person.sex == "F") - 0.02 * (age - 60), 5.0, 37.0, 12.0, failing)
+
+
 def _child_prior(person: Attributes) -> Mixture:
     age = person.age_years or 0.0
     failing = 1 / (
@@ -235,5 +258,7 @@ _EVERYTHING = ("age_years", "sex", "weight_kg", "height_cm")
 POPULATIONS: dict[str, Population] = {
     "adult": Population(_draw_adult, _EVERYTHING, _adult_prior),
     "child": Population(_draw_child, _EVERYTHING, _child_prior),
+    "laboratory": Population(_draw_adult, ("age_years", "sex"), _laboratory_prior),
+    "flat": Population(_draw_adult, _EVERYTHING, _adult_prior, even=(8.0, 80.0)),
     "camus": Population(_draw_camus, ("age_years", "sex"), _camus_prior, ef_range=(5.0, 81.0)),
 }

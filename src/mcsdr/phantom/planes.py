@@ -107,6 +107,22 @@ def to_picture(p: Parameters, view: View, times_s: Tensor, u: Tensor, v: Tensor)
     return right, torch.cos(turn) * v - torch.sin(turn) * u + held_down + sway_down + breath
 
 
+def at_rest(p: Parameters, view: View, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Points of the plane right of and down from the sector's tip, where they would be if nothing moved."""
+    held_right, held_down, turn = _hold(p, view)
+    right = torch.cos(turn) * u + torch.sin(turn) * v + held_right
+    return right, torch.cos(turn) * v - torch.sin(turn) * u + held_down
+
+
+def roof_range_mm(p: Parameters, view: View) -> Tensor:
+    """From which range on the sector shows what lies behind a varied heart, [B, 1, 1]."""
+    if view not in APICAL:
+        return 0.85 * depth_mm(p)
+    right, down, turn = _hold(p, view)
+    roof = p["length_mm"] + torch.maximum(p["la_depth_mm"], p["ra_depth_mm"])
+    return torch.hypot(right + torch.sin(turn) * roof, down + torch.cos(turn) * roof) + p["far_wall_gap_mm"]
+
+
 def to_heart(p: Parameters, view: View, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Points of the plane in the heart's frame: x, y, z."""
     if view == View.PSAX:
@@ -131,7 +147,10 @@ def _straight(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, T
 def _motion(p: Parameters, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """How far the heart has swayed right and down, and down with the breath."""
     beats = times_s * p["heart_rate_bpm"] / 60 + p["phase"]
-    sway = p["sway"] * image_side_mm(p) * torch.sin(2 * torch.pi * beats)
+    pulse = torch.sin(2 * torch.pi * beats)
+    if "drift" in p:  # a varied heart is jerked by its own systole and filling
+        pulse = 0.5 * pulse + 1.2 * contraction_at(p, times_s) - 0.6
+    sway = p["sway"] * image_side_mm(p) * pulse
     breath = p["breathing"] * image_side_mm(p) * torch.sin(2 * torch.pi * times_s * 0.25 + p["breathing_phase"])
     right, down = sway * torch.cos(p["sway_angle"]), sway * torch.sin(p["sway_angle"])
     if "drift" in p:  # to and fro within some seconds, so that a long clip does not leave the heart

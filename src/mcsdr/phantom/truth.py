@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mcsdr.errors import InvalidConfig
-from mcsdr.phantom import heart, planes, ranges, ultrasound
-from mcsdr.phantom.cohort import Person
+from mcsdr.phantom import anatomy, heart, planes, ranges, ultrasound
+from mcsdr.phantom.cohort import Person, rendered
 from mcsdr.phantom.heart import Beat
 from mcsdr.phantom.outline import Parameters, profile
 from mcsdr.study import View
@@ -46,18 +46,8 @@ def film(person: Person, view: View, times_s: Array, size: tuple[int, int] = SIZ
         times_s: seconds, [T].
         size: height and width of the pictures in pixels; pixels are square.
     """
-    recording = person.recording(view)
-    frame = np.arange(len(times_s)) % len(recording.offsets)
-    with torch.inference_mode():
-        pictures = ultrasound.render(
-            ranges.stack([recording.parameters], torch.device("cpu")),
-            torch.from_numpy(recording.texture)[None],
-            torch.from_numpy(recording.offsets[frame])[None],
-            torch.from_numpy(np.asarray(times_s, dtype=np.float32))[None],
-            View(view),
-            size,
-        )[0].numpy()
-    return np.asarray(pictures, dtype=np.uint8)
+    pictures = rendered([person.recording(view)], np.asarray(times_s)[None], view, size)
+    return np.asarray(pictures[0])
 
 
 def labels(person: Person, view: View, times_s: Array, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:
@@ -138,11 +128,16 @@ def _labels(p: Parameters, view: View, times: Tensor, right: Tensor, down: Tenso
     """Labels of the pixels [1, 1, P] at the instants [1, T, 1], as [T, P]; a later line overrules an earlier one."""
     beat = heart.beat(p, times)
     x, y, z = planes.to_heart(p, view, *planes.to_plane(p, view, times, right, down))
-    lies, chambers = heart.surfaces(p, beat, x, y, z), heart.chambers(p, beat)
-    ventricle, beside = lies.beyond_base_mm < 0, chambers["ra"]
+    lies = heart.surfaces(p, beat, x, y, z)
+    ventricle = lies.beyond_base_mm < 0
     label = torch.full(x.shape, BACKGROUND, dtype=torch.uint8)
-    label[~ventricle & (chambers["la"].distance_mm(x, y, z) < 0)] = LEFT_ATRIUM
-    label[~ventricle & (beside.distance_mm(x, y, z) < beside.wall_mm)] = BACKGROUND
+    if "la_mm" in p:
+        label[~ventricle & (anatomy.left_atrium_mm(p, beat, times, x, y, z) < 0)] = LEFT_ATRIUM
+    else:
+        chambers = heart.chambers(p, beat)
+        beside = chambers["ra"]
+        label[~ventricle & (chambers["la"].distance_mm(x, y, z) < 0)] = LEFT_ATRIUM
+        label[~ventricle & (beside.distance_mm(x, y, z) < beside.wall_mm)] = BACKGROUND
     label[ventricle & (lies.epi_mm < 0)] = MYOCARDIUM
     label[ventricle & (lies.endo_mm < 0)] = CAVITY
     return np.asarray(label[0].numpy(), dtype=np.uint8)

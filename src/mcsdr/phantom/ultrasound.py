@@ -19,8 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcsdr.phantom import faults, heart, planes
-from mcsdr.phantom.contraction import contraction_at
+from mcsdr.phantom import heart, planes
 from mcsdr.phantom.outline import Parameters
 from mcsdr.phantom.planes import depth_mm
 from mcsdr.phantom.ranges import TEXTURE
@@ -53,13 +52,10 @@ def render(
     """
     p = planes.at_adult_size(p)
     chunks = []
-    gain, layers, grid = _static_gain(p, texture), _layers(p, texture), _scan_grid(p, size)
-    if "exposure" in p:
-        first = _envelope(p, view, texture, layers, offsets[:, :1], torch.zeros_like(times_s[:, :1, None]))
-        gain = gain * faults.exposed(p, first * gain)
+    gain, grid = _static_gain(p), scan_grid(p, size)
     for start in range(0, times_s.shape[1], FRAMES_AT_ONCE):
         part = slice(start, start + FRAMES_AT_ONCE)
-        envelope = _envelope(p, view, texture, layers, offsets[:, part], times_s[:, part, None])
+        envelope = _envelope(p, view, texture, offsets[:, part], times_s[:, part, None])
         chunks.append(_to_picture(p, envelope * gain, grid))
     return torch.cat(chunks, dim=1)
 
@@ -72,7 +68,7 @@ def _polar_grid(p: Parameters) -> tuple[Tensor, Tensor]:
     return r, theta
 
 
-def _matter(p: Parameters, view: View, layers: Tensor | None, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _matter(p: Parameters, view: View, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Amplitude, blood [B, T, P] and place in the speckle texture, mm [B, T, P, 2], of the polar grid's points."""
     r, theta = _polar_grid(p)
     right, down = ((r * side(theta)).flatten(1)[:, None, :] for side in (torch.sin, torch.cos))
@@ -80,50 +76,31 @@ def _matter(p: Parameters, view: View, layers: Tensor | None, times_s: Tensor) -
     x, y, z = planes.to_heart(p, view, u, v)
     matter = heart.tissue(p, heart.beat(p, times_s), x, y, z, across=u)
     along = v * matter.stretch if view == View.PSAX else matter.z_material_mm - 70.0
-    amplitude = matter.amplitude
-    if layers is not None:
-        amplitude = amplitude * torch.lerp(torch.ones_like(amplitude), layers, matter.outside * (1 - matter.blood))
-    if "dropout" in p:
-        amplitude = amplitude * faults.dropout(p, matter.blood, *planes.beam(p, view, times_s, theta), u, v)
-    return amplitude, matter.blood, torch.stack([u * matter.stretch, along], dim=-1)
+    return matter.amplitude, matter.blood, torch.stack([u * matter.stretch, along], dim=-1)
 
 
-def _envelope(
-    p: Parameters, view: View, texture: Tensor, layers: Tensor | None, offsets: Tensor, times_s: Tensor
-) -> Tensor:
+def _envelope(p: Parameters, view: View, texture: Tensor, offsets: Tensor, times_s: Tensor) -> Tensor:
     """Detected echo amplitude on the polar grid, [B, T, RANGE_SAMPLES, BEAMS], before depth gain."""
     batch, frames = times_s.shape[:2]
     shape = (batch, frames, RANGE_SAMPLES, BEAMS)
-    amplitude, blood, where = _matter(p, view, layers, times_s)
-    if "patchiness" in p:
-        amplitude = amplitude * torch.lerp(faults.patches(p, texture, where), torch.ones_like(blood), blood)
+    amplitude, blood, where = _matter(p, view, times_s)
     amplitude, blood = amplitude.view(shape), blood.view(shape)
 
     where = where / (TEXTURE_PITCH_MM * TEXTURE / 2)
-    if "grain" in p:
-        where = where / (1 + 1.5 * p["grain"][..., None])
     moving = F.grid_sample(texture, where, mode="bilinear", padding_mode="reflection", align_corners=False)
     moving = moving.view(batch, 2, *shape[1:])
-    if "torsion" in p:
-        moving = faults.torsion(p, moving, contraction_at(p, times_s))
     free = _free_speckle(texture, offsets)
     share = torch.lerp(p["speckle_free"][..., None], torch.ones_like(blood), blood)[:, None]
     # Bilinear reading averages neighbours and keeps 4/9 of the texture's power on average.
     echo = amplitude[:, None] * (1.5 * torch.sqrt(1 - share) * moving + torch.sqrt(share) * free)
     echo = _point_spread(p, echo)
-    if "reverberation" in p:
-        echo = faults.echoes(p, echo, free)
-
     r, _ = _polar_grid(p)
     haze = (p["haze"] * torch.exp(-r / p["haze_depth_mm"]))[:, None, None]
-    if "clutter" in p:
-        haze = haze + faults.clutter(p, r)[:, None, None]
     still = texture[:, :, None, :RANGE_SAMPLES, -BEAMS:]
     echo = echo + haze * (0.8 * still + 0.6 * free)
     haze = haze[:, :, 0]
     detected = torch.sqrt(echo[:, 0] ** 2 + echo[:, 1] ** 2)
-    envelope = torch.lerp(amplitude + haze, detected, p["speckle_depth"][..., None])
-    return faults.noise(p, envelope, free) if "noise" in p else envelope
+    return torch.lerp(amplitude + haze, detected, p["speckle_depth"][..., None])
 
 
 def _free_speckle(texture: Tensor, offsets: Tensor) -> Tensor:
@@ -139,9 +116,6 @@ def _point_spread(p: Parameters, echo: Tensor) -> Tensor:
     range_step = depth_mm(p) / RANGE_SAMPLES
     beam_step = 2 * p["half_angle"] / BEAMS
     for dim, sigma in ((-2, p["sigma_axial_mm"] / range_step), (-1, p["sigma_lateral"] / beam_step)):
-        if "veil" in p:  # a varied beam may be wider than three samples reach
-            echo = faults.blurred(echo, (sigma[..., 0]).flatten(), dim)
-            continue
         weights = torch.exp(-0.5 * (torch.arange(3, device=echo.device) / sigma[..., 0].clamp(min=0.2)) ** 2)
         norm = torch.sqrt(weights[:, :1] ** 2 + 2 * (weights[:, 1:] ** 2).sum(1, keepdim=True))
         weights = (weights / norm)[:, :, None, None, None, None]
@@ -155,42 +129,38 @@ def _point_spread(p: Parameters, echo: Tensor) -> Tensor:
     return echo
 
 
-def _static_gain(p: Parameters, texture: Tensor) -> Tensor:
+def _static_gain(p: Parameters) -> Tensor:
     """Attenuation over depth times shadows over angle, [B, 1, RANGE_SAMPLES, BEAMS]."""
-    r, theta = _polar_grid(p)
+    return shadowed(p, *_polar_grid(p))[:, None]
+
+
+def shadowed(p: Parameters, r: Tensor, theta: Tensor) -> Tensor:
+    """What attenuation leaves at range r [B, R, 1] and shadows at angle θ [B, 1, Q], [B, R, Q]."""
     gain = torch.exp(-p["attenuation"] * (r / depth_mm(p) - 0.35))
     for shadow in ("shadow1", "shadow2"):
         distance = (theta - p[f"{shadow}_at"] * p["half_angle"]) / p[f"{shadow}_width"]
         on = (p[f"{shadow}_on"] > 0.5).float()
         gain = gain * (1 - on * p[f"{shadow}_depth"] * torch.exp(-0.5 * distance**2))
-    if "tgc" in p:
-        gain = gain * faults.gain(p, r / depth_mm(p)) * faults.veil(p, texture, RANGE_SAMPLES, BEAMS)
-        gain = gain * faults.seen(p, r / depth_mm(p), theta / p["half_angle"])
-    return gain[:, None]
+    return gain
 
 
-def _layers(p: Parameters, texture: Tensor) -> Tensor | None:
-    """How much brighter or darker what lies outside the ventricle is along the layers there, [B, 1, P]."""
-    if "streaks" not in p:
-        return None
-    r, theta = _polar_grid(p)
-    return faults.streaks(p, texture, r, theta / p["half_angle"]).flatten(1)[:, None]
-
-
-def _scan_grid(p: Parameters, size: tuple[int, int]) -> Tensor:
+def scan_grid(p: Parameters, size: tuple[int, int]) -> Tensor:
     """Where each pixel of the picture lies on the polar grid, in grid_sample's units, [B, H, W, 2]."""
     right, down = planes.pixels_mm(p, size)
     r, theta = torch.sqrt(right**2 + down**2), torch.atan2(right, down)
     return torch.stack([theta / p["half_angle"], r / depth_mm(p) * 2 - 1], dim=-1)
 
 
-def _to_picture(p: Parameters, envelope: Tensor, grid: Tensor) -> Tensor:
-    """Compress, lay the sector on the picture, black outside, as uint8 [B, T, H, W]."""
+def compressed(p: Parameters, envelope: Tensor) -> Tensor:
+    """Grey levels 0 to 1 before gamma of envelopes [B, T, …, …]: log(1 + C E) / log(1 + C), less the black level."""
     compression, black = p["compression"][..., None], p["black_level"][..., None]
     grey = torch.log1p(compression * envelope) / torch.log1p(compression)
-    grey = ((grey - black) / (1 - black)).clamp(0, 1)
-    if "s_curve" in p:
-        grey = faults.processing(p, grey)
+    return ((grey - black) / (1 - black)).clamp(0, 1)
+
+
+def _to_picture(p: Parameters, envelope: Tensor, grid: Tensor) -> Tensor:
+    """Compress, lay the sector on the picture, black outside, as uint8 [B, T, H, W]."""
+    grey = compressed(p, envelope)
     picture = F.grid_sample(grey, grid, mode="bilinear", padding_mode="border", align_corners=False)
     inside = (grid.abs() <= 1).all(-1)[:, None]
     picture = picture ** p["gamma"][..., None] * inside

@@ -15,7 +15,6 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from fractions import Fraction
 from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, ClassVar, overload
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from mcsdr import DISCLAIMER
 from mcsdr.errors import InvalidAttributes, InvalidConfig
+from mcsdr.study.clock import even_step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,6 @@ SEXES: dict[str, str | None] = {
     **dict.fromkeys(("", "o", "other", "u", "unknown", "n/a", "nan", "none"), None),
 }
 THUMBNAIL = 160  # pixels
-CLOCK_S = 1e-3  # a clock of whole milliseconds, as containers keep it, puts a frame so far off its even place
 QUALITIES = ("good", "medium", "poor")  # of a picture, best first
 
 
@@ -154,41 +153,6 @@ class Crop:
     height: int
     width: int
     method: str  # "regions" (DICOM says so), "picture" (found in the image) or "whole" (nothing to cut)
-
-
-def even_step(times_s: NDArray[np.float64], clock_s: float = CLOCK_S) -> float | None:
-    """The slope Δ of the least-squares line through times [T], where they lie on it up to a clock's rounding."""
-    if len(times_s) < 3:
-        return None
-    since = np.asarray(times_s, dtype=np.float64) - times_s[0]
-    k = np.arange(len(since)) - (len(since) - 1) / 2
-    step = float(k @ since / (k @ k))
-    on_it = float(np.abs(since - since.mean() - k * step).max()) <= clock_s
-    return step if on_it and step * (len(since) - 1) > clock_s else None
-
-
-def even_times(times_s: NDArray[np.float64], clock_s: float = CLOCK_S) -> NDArray[np.float64]:
-    """Times [T] from 0 on, laid on an even grid where they are even up to the rounding of a clock to `clock_s`.
-
-    The grid is t_k = k / f. The slope Δ (`even_step`) gives 1 / f to within clock_s / (T − 1), and f is the simplest
-    fraction in that range: 30 for steps of 33, 33 and 34 ms, for 33.33 ms, and for 1/30 s. So the same times give the
-    same grid to the last bit, wherever they start, whatever their unit. Times that are not even only lose their start.
-    """
-    step = even_step(times_s, clock_s)
-    if step is None:
-        since: NDArray[np.float64] = np.asarray(times_s, dtype=np.float64) - times_s[0]
-        return since
-    spare = clock_s / (len(times_s) - 1)
-    rate_hz = float(_simplest(Fraction(1 / (step + spare)), Fraction(1 / (step - spare))))
-    return np.arange(len(times_s)) / rate_hz
-
-
-def _simplest(low: Fraction, high: Fraction) -> Fraction:
-    """The fraction of the smallest denominator in a range of positive numbers."""
-    whole = math.floor(low)
-    if whole == low or whole + 1 <= high:
-        return Fraction(math.ceil(low))
-    return whole + 1 / _simplest(1 / (high - whole), 1 / (low - whole))
 
 
 @dataclass(frozen=True)
