@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, Protocol
 
 from mcsdr.posterior.notebook import as_html
-from mcsdr.report import disclaimers, display_names, further_notices, headline, insisted, is_withheld
+from mcsdr.report import disclaimers, display_names, further_notices, insisted, is_withheld
 
 
 class Told(Protocol):
@@ -32,7 +32,7 @@ def answer_html(answer: Any) -> str:
     else:
         warning = insisted(record)
         lines += [f"<strong>{escape(warning)}</strong>"] if warning else []
-        lines += [escape(headline(record)), str(as_html(answer.belief))]
+        lines.append(str(as_html(answer.belief)))
     lines += [escape(notice["text"]) for notice in further_notices(record)]
     lines += [f"<em>{escape(sentence)}</em>" for sentence in disclaimers([record])]
     return f"<div>{''.join(f'<div>{line}</div>' for line in lines)}</div>"
