@@ -71,16 +71,8 @@ def render(
     return torch.cat(chunks, dim=1)
 
 
-def _polar(p: Parameters) -> tuple[Tensor, Tensor]:
-    """Range in mm [B, RANGES, 1] and beam angle [B, 1, BEAMS]."""
-    device = p["half_angle"].device
-    r = depth_mm(p) * ((torch.arange(RANGES, device=device) + 0.5) / RANGES)[None, :, None]
-    theta = p["half_angle"] * ((torch.arange(BEAMS, device=device) + 0.5) * 2 / BEAMS - 1)[None, None, :]
-    return r, theta
-
-
 def _still(p: Parameters, view: View, texture: Tensor, size: tuple[int, int]) -> Still:
-    r, theta = _polar(p)
+    r, theta = ultrasound.polar_grid(p, RANGES, BEAMS)
     depth, angle = r / depth_mm(p), theta / p["half_angle"]
     grid = ultrasound.scan_grid(p, size)
     gain = ultrasound.shadowed(p, r, theta) * faults.gain(p, depth) * faults.veil(p, texture, RANGES, BEAMS)
@@ -124,7 +116,7 @@ def _read(texture: Tensor, place: Tensor) -> Tensor:
 
 def _matter(p: Parameters, view: View, texture: Tensor, still: Still, times_s: Tensor) -> Tensor:
     """Amplitude, blood, and where the matter lay in the sector (beam, range) on the coarse grid, [B, 4, T, R, Q]."""
-    r, theta = _polar(p)
+    r, theta = ultrasound.polar_grid(p, RANGES, BEAMS)
     right, down = ((r * side(theta)).flatten(1)[:, None, :] for side in (torch.sin, torch.cos))
     u, v = planes.to_plane(p, view, times_s, right, down)
     x, y, z = planes.to_heart(p, view, u, v)

@@ -60,17 +60,17 @@ def render(
     return torch.cat(chunks, dim=1)
 
 
-def _polar_grid(p: Parameters) -> tuple[Tensor, Tensor]:
-    """Range in mm [B, RANGE_SAMPLES, 1] and beam angle [B, 1, BEAMS]."""
+def polar_grid(p: Parameters, ranges: int = RANGE_SAMPLES, beams: int = BEAMS) -> tuple[Tensor, Tensor]:
+    """Range in mm [B, ranges, 1] and beam angle [B, 1, beams]."""
     device = p["half_angle"].device
-    r = depth_mm(p) * ((torch.arange(RANGE_SAMPLES, device=device) + 0.5) / RANGE_SAMPLES)[None, :, None]
-    theta = p["half_angle"] * ((torch.arange(BEAMS, device=device) + 0.5) * 2 / BEAMS - 1)[None, None, :]
+    r = depth_mm(p) * ((torch.arange(ranges, device=device) + 0.5) / ranges)[None, :, None]
+    theta = p["half_angle"] * ((torch.arange(beams, device=device) + 0.5) * 2 / beams - 1)[None, None, :]
     return r, theta
 
 
 def _matter(p: Parameters, view: View, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Amplitude, blood [B, T, P] and place in the speckle texture, mm [B, T, P, 2], of the polar grid's points."""
-    r, theta = _polar_grid(p)
+    r, theta = polar_grid(p)
     right, down = ((r * side(theta)).flatten(1)[:, None, :] for side in (torch.sin, torch.cos))
     u, v = planes.to_plane(p, view, times_s, right, down)
     x, y, z = planes.to_heart(p, view, u, v)
@@ -94,7 +94,7 @@ def _envelope(p: Parameters, view: View, texture: Tensor, offsets: Tensor, times
     # Bilinear reading averages neighbours and keeps 4/9 of the texture's power on average.
     echo = amplitude[:, None] * (1.5 * torch.sqrt(1 - share) * moving + torch.sqrt(share) * free)
     echo = _point_spread(p, echo)
-    r, _ = _polar_grid(p)
+    r, _ = polar_grid(p)
     haze = (p["haze"] * torch.exp(-r / p["haze_depth_mm"]))[:, None, None]
     still = texture[:, :, None, :RANGE_SAMPLES, -BEAMS:]
     echo = echo + haze * (0.8 * still + 0.6 * free)
@@ -131,7 +131,7 @@ def _point_spread(p: Parameters, echo: Tensor) -> Tensor:
 
 def _static_gain(p: Parameters) -> Tensor:
     """Attenuation over depth times shadows over angle, [B, 1, RANGE_SAMPLES, BEAMS]."""
-    return shadowed(p, *_polar_grid(p))[:, None]
+    return shadowed(p, *polar_grid(p))[:, None]
 
 
 def shadowed(p: Parameters, r: Tensor, theta: Tensor) -> Tensor:
