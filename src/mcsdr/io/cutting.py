@@ -67,6 +67,10 @@ class SectorStack(FrameStack):
         """Every index below the count: those of the sample first."""
         return [*self._sample, *(index for index in range(self.declared) if index not in self._sample)]
 
+    def passes(self) -> Sequence[Callable[[int], bool]]:
+        """All frames at once; where they are too many to be kept whole, first those that show the sector."""
+        return (self.samples, lambda index: not self.samples(index)) if self.is_large else super().passes()
+
     def samples(self, index: int) -> bool:
         """Whether the sector is sought on this frame; all are looked at where the count is not known."""
         return not self.declared or index in self._sample

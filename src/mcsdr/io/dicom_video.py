@@ -19,7 +19,6 @@ from pydicom.uid import UID
 
 from mcsdr.errors import UnreadableFile
 from mcsdr.io.codestream import video_format
-from mcsdr.io.cutting import SectorStack
 from mcsdr.io.dicom_file import DicomFile
 from mcsdr.io.dicom_frames import CodedFrames
 from mcsdr.io.recording import MAX_FRAMES, FrameStack
@@ -54,12 +53,8 @@ class VideoFrames:
 
     def decode(self, stack: FrameStack) -> None:
         """Decode all frames onto a stack, in order of time."""
-        if isinstance(stack, SectorStack) and stack.is_large:
-            sample = stack
-            self._pass(stack, sample.samples)
-            self._pass(stack, lambda index: not sample.samples(index))
-        else:
-            self._pass(stack, lambda index: True)
+        for wanted in stack.passes():
+            self._pass(stack, wanted)
 
     def _pass(self, stack: FrameStack, wanted: Callable[[int], bool]) -> None:
         converter = GreyConverter()

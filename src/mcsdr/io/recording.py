@@ -94,6 +94,10 @@ class FrameStack:
         """In which order a reader that can reach any frame should add them, by their places in the file."""
         return range(self.declared)
 
+    def passes(self) -> Sequence[Callable[[int], bool]]:
+        """Which frames to add in each pass of a reader that can only go through the file, by their places in it."""
+        return (lambda index: True,)
+
     def add(
         self, luma: NDArray[np.uint8], rgb: Callable[[], NDArray[np.uint8]] | None, index: int | None = None
     ) -> None:

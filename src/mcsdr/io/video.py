@@ -153,12 +153,8 @@ class Video:
 
         Where the pictures are too many to be kept whole, the file is gone over twice, see `SectorStack`.
         """
-        if isinstance(stack, SectorStack) and stack.is_large:
-            sample = stack
-            self._pass(stack, sample.samples)
-            self._pass(stack, lambda index: not sample.samples(index))
-        else:
-            self._pass(stack, lambda index: True)
+        for wanted in stack.passes():
+            self._pass(stack, wanted)
 
     def _pass(self, stack: FrameStack, wanted: Callable[[int], bool]) -> None:
         converter = GreyConverter(self._orientation)
