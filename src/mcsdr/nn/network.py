@@ -28,7 +28,7 @@ from mcsdr.nn.mcsdr import McsdrHead
 from mcsdr.nn.r2plus1d import R2Plus1D18
 from mcsdr.nn.score_network import LocationScale, ScoreNetwork
 from mcsdr.nn.uniformer import UniFormerS
-from mcsdr.nn.video_encoder import CompactEncoder
+from mcsdr.nn.video_encoder import CompactEncoder, Norm
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 Encoder = Literal["compact", "uniformer-s", "r2plus1d-18"]
@@ -43,6 +43,7 @@ class NetworkSettings(BaseModel):
     head: str = ""  # a name in mcsdr.nn.heads.HEADS; kind "head" only
     encoder: Encoder = "compact"
     channels: tuple[int, int, int] = (32, 64, 112)  # compact only
+    norm: Norm = "batch"  # compact only; "none" trains faster, and may start from a model with "batch"
     width: int = Field(96, gt=0)
     heads: int = Field(4, gt=0)
     score_depth: int = Field(2, gt=0)
@@ -71,9 +72,8 @@ def build_encoder(settings: NetworkSettings) -> tuple[nn.Module, int]:
     """A video encoder, clip [B, T, H, W] -> tokens [B, L, width], and its width."""
     match settings.encoder:
         case "compact":
-            return CompactEncoder(
-                settings.channels, settings.width, settings.heads, settings.max_frames
-            ), settings.width
+            s = settings
+            return CompactEncoder(s.channels, s.width, s.heads, s.max_frames, s.norm), s.width
         case "uniformer-s":
             return UniFormerS(), UniFormerS.width
         case "r2plus1d-18":

@@ -24,6 +24,7 @@ from mcsdr.errors import InvalidConfig, InvalidModel, TrainingDiverged
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Card, Model, load
 from mcsdr.nn.network import Network, build_network, channels_last
+from mcsdr.nn.video_encoder import folded
 from mcsdr.posterior import Posterior
 from mcsdr.study import ADULT_YEARS
 from mcsdr.training.cache import ClipCache, cached, check_limit, name_of
@@ -337,9 +338,11 @@ def start_from(network: Network, settings: TrainSettings) -> None:
 
 
 def _take_over(module: torch.nn.Module, other: torch.nn.Module, what: str) -> None:
+    """All weights of another; where it has batch norms and the module has none they are folded into its convolutions."""
+    state = other.state_dict()
     try:
-        module.load_state_dict(other.state_dict())
-    except RuntimeError as error:
+        module.load_state_dict(state if state.keys() == module.state_dict().keys() else folded(state))
+    except (RuntimeError, KeyError) as error:
         raise InvalidConfig(f"{what} is of another shape: {error}") from error
 
 
