@@ -134,6 +134,18 @@ def test_subgroups_of_what_the_cohort_tells_apart(rows: list[dict[str, Any]]) ->
     assert {s.attribute for s in measure_subgroups(bare)} == {"reported EF", "predicted EF"}
 
 
+def test_bands_of_true_ef_measure_the_distance_to_the_truth(rows: list[dict[str, Any]]) -> None:
+    """With truths 2 points below what is predicted, whatever the readings say."""
+    known = [row | {"true_ef": row["median"] - 2} for row in rows]
+    groups = {(s.attribute, s.group): s for s in measure_subgroups(known)}
+    bands = {group: found for (attribute, group), found in groups.items() if attribute == "true EF"}
+    assert list(bands) == ["<30", "30–40", "40–50", "50–60", "≥60"]
+    assert all(found.measures["bias"].estimate == pytest.approx(2) for found in bands.values())
+    lowest = column(known, "true_ef") < 30
+    covered = np.abs(column(known, "pit") - 0.5) <= 0.45
+    assert bands["<30"].measures["coverage 90%"].estimate == pytest.approx(covered[lowest].mean())
+
+
 def test_bands_of_reported_ef_judge_a_calibrated_posterior_unfairly() -> None:
     """EF from N(45, 12²) seen through N(EF, 6²), exact posteriors: the lowest reported band is under-covered."""
     rng = np.random.default_rng(2)

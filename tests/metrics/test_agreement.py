@@ -14,6 +14,7 @@ from mcsdr.metrics.agreement import (
     lower_limit,
     pearson_r,
     sd_of_differences,
+    slope,
     upper_limit,
 )
 
@@ -32,6 +33,11 @@ def test_concordance_is_lins() -> None:
     v, u = s_p / s_y, (PREDICTED.mean() - READ.mean()) / math.sqrt(s_p * s_y)
     expected = stats.pearsonr(PREDICTED, READ).statistic * 2 / (v + 1 / v + u**2)
     assert concordance(PREDICTED, READ) == pytest.approx(expected, abs=1e-12)
+
+
+def test_slope_is_the_least_squares_line() -> None:
+    assert slope(PREDICTED, READ) == pytest.approx(stats.linregress(READ, PREDICTED).slope, abs=1e-12)
+    assert math.isnan(slope([50.0, 60.0], [40.0, 40.0]))
 
 
 def test_a_constant_error_costs_concordance_but_not_correlation() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mcsdr.metrics.bootstrap import cluster_bootstrap_mean
-from mcsdr.metrics.subgroups import LEAST_PATIENTS, age_band, ef_band, subgroups
+from mcsdr.metrics.subgroups import LEAST_PATIENTS, age_band, ef_band, subgroups, true_ef_band
 
 RNG = np.random.default_rng(0)
 
@@ -28,8 +28,13 @@ def test_ejection_fractions_by_their_inequalities(ef: float, band: str) -> None:
     assert ef_band(ef) == band
 
 
+@pytest.mark.parametrize(("ef", "band"), [(29.9, "<30"), (30, "30–40"), (40, "40–50"), (59.9, "50–60"), (60, "≥60")])
+def test_true_ejection_fractions_in_tens(ef: float, band: str) -> None:
+    assert true_ef_band(ef) == band
+
+
 def test_what_is_not_known_is_called_so() -> None:
-    assert age_band(math.nan) == ef_band(math.nan) == "unknown"
+    assert age_band(math.nan) == ef_band(math.nan) == true_ef_band(math.nan) == "unknown"
 
 
 def test_each_group_is_measured_on_its_own_rows() -> None:

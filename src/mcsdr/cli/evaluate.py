@@ -129,7 +129,7 @@ def _subgroups(title: str, subgroups: tuple[Subgroup, ...]) -> Table:
 
     from mcsdr.metrics.subgroups import LEAST_PATIENTS, NO_EVIDENCE
 
-    caption = f"{NO_EVIDENCE}: fewer than {LEAST_PATIENTS} patients, too few for figures"
+    caption = f"{NO_EVIDENCE}: fewer than {LEAST_PATIENTS} patients, too few for figures; true EF: errors to the truth"
     table = Table(title=title, caption=caption)
     columns = {"MAE": "{:.2f}", "bias": "{:+.2f}", "CRPS": "{:.2f}", "coverage 90%": "{:.0%}"}
     for heading in ("", "patients", *columns):

@@ -29,7 +29,17 @@ from mcsdr.abstention.gates import WIDE_INTERVAL
 from mcsdr.metrics import agreement, calibration, clinical, point, selective
 from mcsdr.metrics.bootstrap import Interval, cluster_bootstrap, cluster_bootstrap_mean
 from mcsdr.metrics.scores import crps_draws, crps_of
-from mcsdr.metrics.subgroups import AGE_BANDS, EF_BANDS, UNKNOWN, Subgroup, age_band, ef_band, subgroups
+from mcsdr.metrics.subgroups import (
+    AGE_BANDS,
+    EF_BANDS,
+    TRUE_EF_BANDS,
+    UNKNOWN,
+    Subgroup,
+    age_band,
+    ef_band,
+    subgroups,
+    true_ef_band,
+)
 from mcsdr.posterior import Posterior
 from mcsdr.study import QUALITIES, Study, View
 
@@ -119,10 +129,11 @@ def measure(rows: Rows, point_estimate: str = "median") -> Iterator[Measure]:
 def measure_subgroups(rows: Rows, point_estimate: str = "median") -> tuple[Subgroup, ...]:
     """MAE, bias, CRPS, coverage, width and referral of each kind of patient that the cohort tells apart.
 
-    By sex, age, quality (the worst of a study's clips), views, reported EF, and predicted EF (the point estimate). An
-    attribute known of nobody is left out. Referral is the share of 90 % intervals wider than WIDE_INTERVAL points.
+    By sex, age, quality (the worst of a study's clips), views, reported EF, predicted EF (the point estimate), and true
+    EF, where MAE and bias are those to the truth. An attribute known of nobody is left out. Referral is the share of
+    90 % intervals wider than WIDE_INTERVAL points.
     """
-    ef, guess, width = column(rows, "ef"), column(rows, point_estimate), _width(rows)
+    ef, guess, width, true_ef = column(rows, "ef"), column(rows, point_estimate), _width(rows), column(rows, "true_ef")
     values = {
         "MAE": np.abs(guess - ef),
         "bias": guess - ef,
@@ -138,13 +149,22 @@ def measure_subgroups(rows: Rows, point_estimate: str = "median") -> tuple[Subgr
         "views": (_words(rows, "views"), ()),
         "reported EF": ([ef_band(y) for y in ef], EF_BANDS),
         "predicted EF": ([ef_band(y) for y in guess], EF_BANDS),
+        "true EF": ([true_ef_band(y) for y in true_ef], TRUE_EF_BANDS),
     }
+    to_truth = {"MAE": np.abs(guess - true_ef), "bias": guess - true_ef}
     patients = patients_of(rows)
     return tuple(
         subgroup
         for attribute, (labels, order) in groups.items()
         if set(labels) != {UNKNOWN}
-        for subgroup in subgroups(attribute, labels, order, patients, values, resamples=RESAMPLES)
+        for subgroup in subgroups(
+            attribute,
+            labels,
+            order,
+            patients,
+            values | (to_truth if attribute == "true EF" else {}),
+            resamples=RESAMPLES,
+        )
     )
 
 
@@ -174,6 +194,7 @@ def _accuracy(table: _Table) -> Iterator[Measure]:
     group, guess, ef = "accuracy", table.guess, table.ef
     if table.knows("true_ef"):
         yield table.mean(group, "MAE to true EF", "points", np.abs(guess - table["true_ef"]))
+        yield table.measure(group, "slope on true EF", "", agreement.slope, guess, table["true_ef"])
     yield table.mean(group, "MAE", "points", np.abs(guess - ef))
     for other in ("mean", "median"):
         if other == "mean" or table.point != other:
@@ -181,6 +202,7 @@ def _accuracy(table: _Table) -> Iterator[Measure]:
     yield table.measure(group, "RMSE", "points", point.rmse, guess, ef)
     yield table.measure(group, "R2", "", point.r2, guess, ef)
     yield table.measure(group, "r", "", agreement.pearson_r, guess, ef)
+    yield table.measure(group, "slope", "", agreement.slope, guess, ef)
     yield table.measure(group, "CCC", "", agreement.concordance, guess, ef)
     yield table.mean(group, "bias", "points", guess - ef)
     yield table.measure(group, "lower limit of agreement", "points", agreement.lower_limit, guess, ef)

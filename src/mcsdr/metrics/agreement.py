@@ -78,6 +78,12 @@ def upper_limit(predicted: ArrayLike, observed: ArrayLike) -> float:
     return float(differences(predicted, observed).mean()) + WITHIN * sd_of_differences(predicted, observed)
 
 
+def slope(predicted: ArrayLike, observed: ArrayLike) -> float:
+    """Least-squares slope of predictions on readings, NaN of constant readings; below 1, extremes are pulled inwards."""
+    s_py, _, s_y, _ = _moments(predicted, observed)
+    return s_py / s_y if s_y > 0 else math.nan
+
+
 def pearson_r(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Pearson's correlation; NaN where either is constant."""
     s_py, s_p, s_y, _ = _moments(predicted, observed)

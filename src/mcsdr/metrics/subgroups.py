@@ -30,6 +30,7 @@ UNKNOWN = "unknown"
 
 AGE_BANDS = ("<1", "1–12", "13–17", "18–44", "45–64", "≥65")  # completed years
 EF_BANDS = ("≤30", "31–40", "41–49", "≥50")  # y ≤ 30, 30 < y ≤ 40, 40 < y < 50, y ≥ 50
+TRUE_EF_BANDS = ("<30", "30–40", "40–50", "50–60", "≥60")  # the upper end excluded; of phantoms, whose truth is known
 
 
 class Subgroup(NamedTuple):
@@ -61,6 +62,11 @@ def age_band(age_years: float) -> str:
 def ef_band(ef_percent: float) -> str:
     """The band of `EF_BANDS` an ejection fraction falls in; "unknown" for NaN."""
     return _band(ef_percent, int(ef_percent > 30) + int(ef_percent > 40) + int(ef_percent >= 50), EF_BANDS)
+
+
+def true_ef_band(ef_percent: float) -> str:
+    """The band of `TRUE_EF_BANDS` a true ejection fraction falls in; "unknown" for NaN."""
+    return _band(ef_percent, np.searchsorted((30, 40, 50, 60), ef_percent, side="right"), TRUE_EF_BANDS)
 
 
 def subgroups(

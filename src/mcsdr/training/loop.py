@@ -338,7 +338,7 @@ def start_from(network: Network, settings: TrainSettings) -> None:
 
 
 def _take_over(module: torch.nn.Module, other: torch.nn.Module, what: str) -> None:
-    """All weights of another; where it has batch norms and the module has none they are folded into its convolutions."""
+    """All weights of another; batch norms are folded into the convolutions of a module that has none."""
     state = other.state_dict()
     try:
         module.load_state_dict(state if state.keys() == module.state_dict().keys() else folded(state))
