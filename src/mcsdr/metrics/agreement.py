@@ -79,7 +79,7 @@ def upper_limit(predicted: ArrayLike, observed: ArrayLike) -> float:
 
 
 def slope(predicted: ArrayLike, observed: ArrayLike) -> float:
-    """Least-squares slope of predictions on readings, NaN of constant readings; below 1, extremes are pulled inwards."""
+    """Least-squares slope of predictions on readings, NaN of constant readings; below 1, extremes are pulled in."""
     s_py, _, s_y, _ = _moments(predicted, observed)
     return s_py / s_y if s_y > 0 else math.nan
 
