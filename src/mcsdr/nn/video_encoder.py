@@ -36,7 +36,8 @@ class PlaneConv(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
         batch, _, frames = x.shape[:3]
         frame = x.transpose(1, 2).flatten(0, 1)
-        frame = F.conv2d(frame, self.weight[:, :, 0], self.bias, self.stride[1:], self.padding[1:])
+        padding = cast(tuple[int, ...], self.padding)[1:]
+        frame = F.conv2d(frame, self.weight[:, :, 0], self.bias, self.stride[1:], padding)
         return frame.view(batch, frames, *frame.shape[1:]).transpose(1, 2)
 
 
@@ -44,7 +45,8 @@ class TimeConv(nn.Conv3d):
     """A convolution over time at each pixel, [C', C, 3, 1, 1], run as one in two dimensions, time and pixel."""
 
     def forward(self, x: Tensor) -> Tensor:
-        course = F.conv2d(x.flatten(3), self.weight[..., 0], self.bias, (self.stride[0], 1), (self.padding[0], 0))
+        padding = cast(tuple[int, ...], self.padding)[0]
+        course = F.conv2d(x.flatten(3), self.weight[..., 0], self.bias, (self.stride[0], 1), (padding, 0))
         return course.view(*course.shape[:3], *x.shape[3:])
 
 
