@@ -15,6 +15,7 @@ from torch import Tensor
 from mcsdr.phantom.outline import Parameters
 
 PATCHES = 32  # a side, before a field of patches repeats
+WEAK = 0.36  # of the wall's echo: where half of `calm` holds
 ARC_MM = 7.0  # between one near-field arc and the next
 
 
@@ -30,7 +31,9 @@ def dropout(p: Parameters, blood: Tensor, beam_u: Tensor, beam_v: Tensor, u: Ten
     beams = beam_u.shape[-1]
     rows = u.shape[-1] // beams
     direction_u, direction_v = (side.expand(-1, -1, rows, -1).flatten(2) for side in (beam_u, beam_v))
-    facing = (across * direction_u + along * direction_v).abs() / torch.hypot(across, along).clamp(min=1e-6)
+    facing = (across * direction_u + along * direction_v).abs() / torch.sqrt(across * across + along * along).clamp(
+        min=1e-6
+    )
     return 1 - p["dropout"] * (1 - facing) ** 2 * (1 - blood)
 
 
@@ -109,9 +112,18 @@ def echoes(p: Parameters, echo: Tensor, free: Tensor) -> Tensor:
         return echo
     depth = torch.arange(echo.shape[-2], device=echo.device)
     again = echo[..., depth // 2, :] * torch.exp(-depth / 40.0)[:, None]
-    loud = torch.hypot(echo[:, 0], echo[:, 1]).mean(-1, keepdim=True)[:, None]
+    loud = torch.sqrt(echo[:, 0] ** 2 + echo[:, 1] ** 2).mean(-1, keepdim=True)[:, None]
     strength = p["reverberation"][..., None, None]
     return echo + strength * again + p["side_lobes"][..., None, None] * loud * free
+
+
+def speckled(p: Parameters, even: Tensor, blood: Tensor) -> Tensor:
+    """How much of its speckle an envelope shows, of one without any [B, T, H, W]: less where tissue echoes weakly.
+
+    Machines average more where there is little to see, and what is seen there is the sum of many beams' flanks.
+    """
+    weak = (WEAK * p["wall"][..., None]) ** 2
+    return p["speckle_depth"][..., None] * (1 - p["calm"][..., None] * (1 - blood) * weak / (weak + even * even))
 
 
 def clutter(p: Parameters, r_mm: Tensor) -> Tensor:
@@ -125,8 +137,8 @@ def noise(p: Parameters, envelope: Tensor, free: Tensor) -> Tensor:
     if not bool((p["noise"] != 0).any()):
         return envelope
     depth = torch.linspace(0, 1, envelope.shape[-2], device=envelope.device)[:, None]
-    hiss = torch.hypot(free[:, 0], free[:, 1]).flip(-1)
-    return torch.hypot(envelope, p["noise"][..., None] * depth * hiss)
+    hiss = (free[:, 0] ** 2 + free[:, 1] ** 2).flip(-1)
+    return torch.sqrt(envelope**2 + (p["noise"][..., None] * depth) ** 2 * hiss)
 
 
 def gain(p: Parameters, depth: Tensor) -> Tensor:

@@ -158,7 +158,8 @@ def _envelope(p: Parameters, view: View, texture: Tensor, still: Still, offsets:
     haze = still.haze[:, None]
     echo = echo + haze * (0.8 * still.standing + 0.6 * free)
     detected = torch.sqrt(echo[:, 0] ** 2 + echo[:, 1] ** 2)
-    envelope = torch.lerp(amplitude + haze[:, 0], detected, p["speckle_depth"][..., None])
+    even = amplitude + haze[:, 0]
+    envelope = torch.lerp(even, detected, faults.speckled(p, even, blood))
     return faults.noise(p, envelope, free)
 
 

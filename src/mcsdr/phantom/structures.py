@@ -19,6 +19,8 @@ from mcsdr.phantom.heart import Beat
 from mcsdr.phantom.outline import Parameters, inside, profile
 from mcsdr.study import View
 
+THIN = 0.7  # echo of a leaflet's free half, which is thinner, / its other half's
+
 Point = tuple[Tensor, Tensor]  # across and along, in the picture's plane
 
 
@@ -62,19 +64,21 @@ def line(at: Place, start: Point, end: Point, half_mm: Tensor | float) -> Tensor
     dx, dz = x1 - x0, z1 - z0
     u, v = at.across - x0, at.z - z0
     along = ((u * dx + v * dz) / (dx**2 + dz**2).clamp(min=1e-3)).clamp(0, 1)
-    return inside(torch.hypot(u - along * dx, v - along * dz) - half_mm, 1.8)
+    aside, beside = u - along * dx, v - along * dz
+    return inside(torch.sqrt(aside * aside + beside * beside) - half_mm, 1.8)
 
 
 def dot(at: Place, middle: Point, radius_mm: Tensor | float, rim_mm: float = 1.8) -> Tensor:
     """Mask of a dot."""
-    return inside(torch.hypot(at.across - middle[0], at.z - middle[1]) - radius_mm, rim_mm)
+    aside, beside = at.across - middle[0], at.z - middle[1]
+    return inside(torch.sqrt(aside * aside + beside * beside) - radius_mm, rim_mm)
 
 
 def _bent(at: Place, start: Point, end: Point, bow: Tensor, half_mm: Tensor) -> Tensor:
     """Mask of a line whose middle lies aside by the share `bow` of its length."""
     (x0, z0), (x1, z1) = start, end
     middle = ((x0 + x1) / 2 - bow * (z1 - z0), (z0 + z1) / 2 + bow * (x1 - x0))
-    return torch.maximum(line(at, start, middle, half_mm), line(at, middle, end, half_mm))
+    return torch.maximum(line(at, start, middle, half_mm), THIN * line(at, middle, end, 0.6 * half_mm))
 
 
 def _there(*rows: Tensor) -> bool:
@@ -152,7 +156,8 @@ def _right_lines(p: Parameters, at: Place, moving: Motion, corners: Corners) -> 
         angle = 0.12 + (p["leaflet_open"] - 0.12) * moving.tricuspid
         for side in (-1.0, 1.0):
             tip = (middle + side * span * (1 - 1.05 * torch.cos(angle)), right - 1.05 * span * torch.sin(angle))
-            leaflet = line(at, (middle + side * span, right), tip, p["leaflet_half_mm"])
+            bow = -side * p["leaflet_bow"]
+            leaflet = _bent(at, (middle + side * span, right), tip, bow, p["leaflet_half_mm"])
             drawn.append((leaflet, p["tricuspid"] * p["leaflets"]))
     if _there(p["annulus"]):
         drawn.append((dot(at, (corners.right_x - 1.0, right), p["annulus_mm"]), p["annulus"] * p["wall"]))

@@ -101,7 +101,7 @@ PERSON: Table = {
     # --- valves and rings
     "leaflet_open": Row(1.0, 1.45),  # angle to the ring, whatever the ventricle ejects
     "anterior_share": Row(0.52, 0.68),  # of the span that the septal leaflet closes
-    "leaflet_bow": Row(-0.16, 0.10),  # how far a leaflet's middle bends aside, share of its length
+    "leaflet_bow": Row(-0.26, 0.10),  # how far a leaflet's middle bends aside, share of its length
     "leaflet_half_mm": Row(0.5, 1.5),
     "tricuspid": Row(0.3, 1.1, 0.85),  # echo / mitral leaflets'
     "annulus": Row(0.6, 2.2, 0.75),  # echo of the rings' ends / wall's
@@ -218,6 +218,7 @@ CLIP: Table = {
     "speckle_free": Row(0.02, 0.70, scale="log", core=(0.03, 0.25)),
     "blood_free": Row(0.3, 1.0, core=(0.45, 0.8)),
     "speckle_depth": Row(0.35, 1.0, core=(0.5, 0.8)),
+    "calm": Row(0.0, 0.8, core=(0.1, 0.6)),  # how much less speckle shows where echoes are weak
     "haze": Row(0.0, 0.40, core=(0.01, 0.15)),
     "haze_depth_mm": Row(12.0, 60.0, core=(15.0, 35.0)),
     "clutter": Row(0.1, 0.5, 0.25),  # near-field arcs, fixed to the probe

@@ -113,7 +113,7 @@ def cached(
         TooManyBadRows: more than the share `max_bad` of the cohort's studies cannot be used.
     """
     stored = settings.model_dump(include={"sampling", "rate_hz", "frames", "every", "size"})
-    description = {**made_from, "clip": stored, "attributes": attributes, "format": 6}
+    description = {**made_from, "clip": stored, "attributes": attributes, "format": 7}
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / digest
     if not folder.exists():
