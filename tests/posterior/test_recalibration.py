@@ -21,6 +21,7 @@ from mcsdr.posterior.recalibration import (
     coefficients,
     conformal_quantile,
     hermite,
+    middle_of,
     pattern_of,
     scores_of,
     shrink,
@@ -120,6 +121,48 @@ def test_the_map_rises_whatever_the_scores(scores: np.ndarray) -> None:
     z = np.linspace(-8, 8, 400)
     assert (np.diff(map_.h(z)) > 0).all()
     np.testing.assert_allclose(map_.inverse(map_.h(z)), z, atol=1e-9)
+
+
+def bent_cohort(rng: np.random.Generator, n: int) -> tuple[Posterior, np.ndarray]:
+    """Posteriors N(m, 5²) of labels that lie 5 points lower and half as wide again where the heart fails."""
+    m = rng.uniform(20, 70, n)
+    failing = np.clip((45 - m) / 20, 0, 1)
+    ef = m - 5 * failing + 5 * (1 + 0.5 * failing) * rng.standard_normal(n)
+    return Posterior.from_nodes(quantile_nodes(), m[:, None] + 5 * quantile_nodes()), ef
+
+
+def test_a_map_that_bends_mends_each_band_and_one_for_all_does_not() -> None:
+    rng = np.random.default_rng(3)
+    learnt, labels = bent_cohort(rng, 1000)
+    fresh, ef = bent_cohort(rng, 8000)
+    scores = scores_of(learnt, labels)
+    one, bending = Recalibration.fit(scores), Recalibration.fit(scores, None, middle_of(learnt))
+    bands = np.digitize(middle_of(fresh), (30, 40, 50, 60))
+
+    def worst(map_: Recalibration) -> tuple[float, float]:
+        after = map_.apply(fresh)
+        covered, off = np.abs(after.pit(ef) - 0.5) <= 0.45, np.asarray(after.median) - ef
+        return (
+            max(abs(covered[bands == band].mean() - 0.9) for band in range(5)),
+            max(abs(off[bands == band].mean()) for band in range(5)),
+        )
+
+    assert worst(one)[0] > 0.06
+    assert worst(one)[1] > 2
+    assert worst(bending)[0] < 0.04
+    assert worst(bending)[1] < 1.5  # a centre has some 150 labels of SD 7
+    again = bending.undo(bending.apply(fresh))
+    np.testing.assert_allclose(again.z, np.broadcast_to(fresh.z, again.z.shape), atol=1e-8)
+    assert Recalibration.model_validate_json(bending.model_dump_json()) == bending
+
+
+def test_a_map_bends_only_where_there_are_studies_to_tell() -> None:
+    """Calibrated scores leave it where it is, to within what chance does to a centre's share of them."""
+    rng = np.random.default_rng(5)
+    middles = rng.uniform(50, 70, 600)
+    map_ = Recalibration.fit(rng.standard_normal(600), None, middles)
+    assert map_.scores_at[0] == map_.scores_at[1] == map_.scores
+    assert np.abs(np.array(map_.scores_at) - KNOTS).max() < 0.35
 
 
 # --- posteriors ------------------------------------------------------------------------------------------------------

@@ -32,7 +32,16 @@ from mcsdr.metrics.scores import StudyScores
 from mcsdr.metrics.subgroups import LEAST_PATIENTS
 from mcsdr.model import Card, Model, load
 from mcsdr.posterior import Posterior
-from mcsdr.posterior.recalibration import LEVELS, PATTERNS, SEVERAL, Calibration, Recalibration, scores_of, swapped
+from mcsdr.posterior.recalibration import (
+    LEVELS,
+    PATTERNS,
+    SEVERAL,
+    Calibration,
+    Recalibration,
+    middle_of,
+    scores_of,
+    swapped,
+)
 from mcsdr.study import Study
 
 Array = NDArray[np.float64]
@@ -215,7 +224,7 @@ def _fit_all(by_pattern: dict[str, Asked], seed: int, notes: list[str]) -> tuple
             continue
         if count < FEW_PATIENTS:
             notes.append(f"{pattern}: {count} patients; below {FEW_PATIENTS} a small fault is not worth mending.")
-        maps[pattern] = Recalibration.fit(scores_of(raw, ef), count)
+        maps[pattern] = Recalibration.fit(scores_of(raw, ef), count, middle_of(raw))
         rows += measure(pattern, raw, ef, patients, seed)
     for pattern, why in too_few.items():
         serves = (
@@ -270,12 +279,12 @@ def _cross_fit(
     raw: Posterior, scores: Array, patients: NDArray[Any], fold: NDArray[np.intp]
 ) -> tuple[Posterior, Intervals]:
     """Each study's recalibrated posterior and conformal intervals from a map fitted without its fold."""
-    z = np.array(np.broadcast_to(raw.z, raw.latent.shape))
+    z, middles = np.array(np.broadcast_to(raw.z, raw.latent.shape)), middle_of(raw)
     intervals = [(np.empty(len(raw)), np.empty(len(raw))) for _ in LEVELS]
     for one in range(FOLDS):
         held_out, rest = np.flatnonzero(fold == one), fold != one
-        fitted = Recalibration.fit(scores[rest], len(np.unique(patients[rest])))
-        z[held_out] = fitted.inverse(z[held_out])
+        fitted = Recalibration.fit(scores[rest], len(np.unique(patients[rest])), middles[rest])
+        z[held_out] = fitted.inverse(z[held_out], middles[held_out])
         for (low, high), level in zip(intervals, LEVELS, strict=True):
             low[held_out], high[held_out] = fitted.conformal_interval(raw[held_out], level)
     return replace(raw, z=z), intervals

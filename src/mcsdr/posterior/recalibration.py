@@ -15,6 +15,12 @@ bias, scale, skewness and tails. Of calibrated scores c_j has mean 0 and varianc
 uncorrelated, so each is shrunk to c_j (1 − v_j/c_j²)₊: what cannot be told from chance is left alone. h is kept as a
 monotone cubic through nine knots, a straight line beyond them.
 
+What is right on average may be too wide where the heart fails and too narrow where it is well. So h may bend with the
+answer: at each of CENTRES, in EF points of the table's middle node m, c_j is fitted with the studies weighted by
+max(0, 1 − |m − centre|/gap), and what differs from the common c_j is shrunk as above with n = (Σw)²/Σw²; between two
+centres h is their mixture by m. m is the sampler's, which recalibration does not move, so h is found again from a
+recalibrated table.
+
 A split-conformal interval of the raw posterior, [G(−q̂), G(q̂)] with q̂ the ⌈(n + 1)λ⌉-th smallest of the n |s_i|, holds
 the label with probability ≥ λ whatever the posteriors are, where studies are exchangeable with those of the
 calibration. It is an average over studies: nothing is promised for a kind of patient. Both are fitted for each pattern
@@ -52,6 +58,8 @@ SCORE_LIMIT = 6.0  # scores are held within: at 6 the distribution function is s
 TERMS = 4  # of h
 KNOTS: Array = np.array([-2.5, -1.75, -1.1, -0.5, 0.0, 0.5, 1.1, 1.75, 2.5])
 LEAST_SLOPE = 0.2  # no posterior becomes narrower than a fifth of what it was
+CENTRES: Array = np.array([25.0, 35.0, 45.0, 55.0, 65.0])  # of the middle of a posterior, EF in per cent
+LEAST_STUDIES = 30  # in effect, about a centre; with fewer the common map holds there
 
 
 def pattern_of(windows: ArrayLike, attributes: ArrayLike) -> NDArray[np.str_]:
@@ -95,6 +103,7 @@ class Recalibration(BaseModel):
 
     Arguments:
         z, scores: knots of h, both strictly ascending.
+        scores_at: the knots' scores at each of CENTRES; empty where h is the same for all answers.
         conformal: q̂ of each level of `LEVELS`.
         studies, patients: how many it was fitted on.
     """
@@ -103,6 +112,7 @@ class Recalibration(BaseModel):
 
     z: tuple[float, ...]
     scores: tuple[float, ...]
+    scores_at: tuple[tuple[float, ...], ...] = ()
     conformal: tuple[float, ...]
     studies: int
     patients: int
@@ -114,52 +124,75 @@ class Recalibration(BaseModel):
             raise ValueError("knots must be three or more, finite, and ascend")
         return knots
 
+    @field_validator("scores_at")
     @classmethod
-    def fit(cls, scores: ArrayLike, patients: int | None = None) -> Recalibration:
+    def _each_ascends(cls, rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        if rows and len(rows) != len(CENTRES):
+            raise ValueError(f"knots at {len(rows)} centres, not {len(CENTRES)}")
+        return tuple(cls._ascend(row) for row in rows)
+
+    @classmethod
+    def fit(
+        cls, scores: ArrayLike, patients: int | None = None, middles_percent: ArrayLike | None = None
+    ) -> Recalibration:
         """From the scores [n] of studies that the model never saw.
 
         Arguments:
             patients: how many the studies are of; they, not the studies, are independent. n if left out.
+            middles_percent: `middle_of` each raw posterior, [n], for an h that bends with the answer; one h for all if
+                left out.
 
         Raises:
             InvalidConfig: too few scores for the conformal levels.
         """
-        s = np.sort(np.asarray(scores, dtype=np.float64))
-        c = coefficients(s)
-        shrunk = shrink(c, patients or len(s))
-        h = KNOTS + shrunk @ hermite(KNOTS)
-        rising = np.maximum.accumulate(h - LEAST_SLOPE * KNOTS) + LEAST_SLOPE * KNOTS
-        conformal = tuple(conformal_quantile(s, level) for level in LEVELS)
-        knots = tuple(KNOTS.tolist())
+        s = np.asarray(scores, dtype=np.float64)
+        n = patients or len(s)
+        common = shrink(coefficients(s), n)
         return cls(
-            z=knots,
-            scores=tuple(rising.tolist()),
-            conformal=conformal,
+            z=tuple(KNOTS.tolist()),
+            scores=_rising(common),
+            scores_at=() if middles_percent is None else _bent(s, n, common, np.asarray(middles_percent)),
+            conformal=tuple(conformal_quantile(s, level) for level in LEVELS),
             studies=len(s),
-            patients=patients or len(s),
+            patients=n,
         )
 
     @cached_property
-    def _h(self) -> MonotoneCubic:
+    def _common(self) -> MonotoneCubic:
         return MonotoneCubic.fit(np.array([self.z]), np.array([self.scores]))
 
-    def h(self, z: ArrayLike) -> Array:
-        """The score at which the raw posterior has what the recalibrated one has at z; any shape."""
-        x = np.asarray(z, dtype=np.float64)
-        return self._h(x.reshape(1, -1))[0].reshape(x.shape)
+    def _of(self, middles_percent: Array | None) -> MonotoneCubic:
+        """h of each posterior, or the common one."""
+        if middles_percent is None or not self.scores_at:
+            return self._common
+        return MonotoneCubic.fit(np.array([self.z]), _towards(middles_percent) @ np.array(self.scores_at))
 
-    def inverse(self, scores: ArrayLike) -> Array:
-        """h⁻¹: scores of the raw posterior to scores of the recalibrated one; any shape."""
+    def h(self, z: ArrayLike, middles_percent: Array | None = None) -> Array:
+        """The score at which a raw posterior has what the recalibrated one has at z.
+
+        Arguments:
+            z: [B, M] of posteriors with these middles; of any shape without, for the common h.
+            middles_percent: `middle_of` the posteriors, [B].
+        """
+        x = np.asarray(z, dtype=np.float64)
+        return self._of(middles_percent)(np.atleast_2d(x))[0].reshape(x.shape)
+
+    def inverse(self, scores: ArrayLike, middles_percent: Array | None = None) -> Array:
+        """h⁻¹: scores of raw posteriors to scores of the recalibrated ones; shapes as of `h`."""
         s = np.asarray(scores, dtype=np.float64)
-        return self._h.inverse(s.reshape(1, -1)).reshape(s.shape)
+        return self._of(middles_percent).inverse(np.atleast_2d(s)).reshape(s.shape)
 
     def apply(self, posterior: Posterior) -> Posterior:
         """F' = R ∘ F: the table's nodes moved to h⁻¹(z); values, trajectories and angles stay."""
-        return replace(posterior, z=self.inverse(posterior.z))
+        if not self.scores_at:  # tables may go on sharing their nodes
+            return replace(posterior, z=self.inverse(posterior.z))
+        return replace(posterior, z=self.inverse(_nodes(posterior), middle_of(posterior)))
 
     def undo(self, posterior: Posterior) -> Posterior:
         """The posterior that `apply` was given."""
-        return replace(posterior, z=self.h(posterior.z))
+        if not self.scores_at:
+            return replace(posterior, z=self.h(posterior.z))
+        return replace(posterior, z=self.h(_nodes(posterior), middle_of(posterior)))
 
     def conformal_interval(self, raw: Posterior, level: float) -> tuple[Array, Array]:
         """[G(−q̂), G(q̂)] of raw posteriors in EF %, both [B]; [0, 100] where no label of the calibration was nearer."""
@@ -256,12 +289,50 @@ class Calibration(BaseModel):
         return (float(low[0]), float(high[0])) if posterior.single else (low, high)
 
     def _moved(self, posterior: Posterior, known: NDArray[np.str_], undo: bool) -> Posterior:
-        z = np.array(np.broadcast_to(posterior.z, posterior.latent.shape))
+        z, middles = _nodes(posterior), middle_of(posterior)
         for pattern, rows in _rows(known):
             one = self.maps.get(pattern) or self.maps.get(swapped(pattern))
             if one is not None:
-                z[rows] = one.h(z[rows]) if undo else one.inverse(z[rows])
+                z[rows] = (one.h if undo else one.inverse)(z[rows], middles[rows])
         return replace(posterior, z=z)
+
+
+def middle_of(posterior: Posterior) -> Array:
+    """EF in per cent at the middle node of each table, [B]: the raw median, which recalibration does not move."""
+    values = np.atleast_2d(posterior.y_percent)
+    middles: Array = values[:, values.shape[1] // 2]
+    return middles
+
+
+def _nodes(posterior: Posterior) -> Array:
+    """z of every table of a batch, [B, N], free to be changed."""
+    return np.array(np.broadcast_to(posterior.z, posterior.latent.shape))
+
+
+def _rising(c: Array) -> tuple[float, ...]:
+    """h at the knots, nowhere flatter than LEAST_SLOPE."""
+    h = KNOTS + c @ hermite(KNOTS)
+    return tuple((np.maximum.accumulate(h - LEAST_SLOPE * KNOTS) + LEAST_SLOPE * KNOTS).tolist())
+
+
+def _towards(middles_percent: Array) -> Array:
+    """The share of each centre in h of a posterior with this middle, [B, CENTRES]; they sum to 1."""
+    held = np.clip(middles_percent, CENTRES[0], CENTRES[-1])[:, None]
+    shares: Array = np.maximum(0.0, 1 - np.abs(held - CENTRES) / (CENTRES[1] - CENTRES[0]))
+    return shares
+
+
+def _bent(scores: Array, patients: int, common: Array, middles_percent: Array) -> tuple[tuple[float, ...], ...]:
+    """h at the knots about each centre; the common one where there are too few studies."""
+    rows = []
+    for weights in _towards(middles_percent).T:
+        in_effect = float(weights.sum() ** 2 / max((weights**2).sum(), 1e-12)) * patients / len(scores)
+        if in_effect < LEAST_STUDIES:
+            rows.append(_rising(common))
+        else:
+            own = coefficients(scores, weights)
+            rows.append(_rising(common + shrink(own - common, in_effect)))
+    return tuple(rows)
 
 
 def hermite(z: Array) -> Array:
@@ -272,14 +343,16 @@ def hermite(z: Array) -> Array:
     return np.stack([one / math.sqrt(math.factorial(j)) for j, one in enumerate(he)])
 
 
-def coefficients(scores: Array) -> Array:
-    """c_j of ascending scores [n]: the quantile-quantile plot less the diagonal, in Hermite functions, [TERMS]."""
-    z = normal_quantile((np.arange(len(scores)) + 0.5) / len(scores))
-    c: Array = hermite(z) @ (scores - z) / len(scores)
+def coefficients(scores: Array, weights: Array | None = None) -> Array:
+    """c_j of scores [n]: the quantile-quantile plot less the diagonal, in Hermite functions, [TERMS]; weights [n]."""
+    order = np.argsort(scores, kind="stable")
+    share = np.full(len(scores), 1 / len(scores)) if weights is None else (weights / weights.sum())[order]
+    z = normal_quantile(np.clip(np.cumsum(share) - share / 2, 1e-12, 1 - 1e-12))
+    c: Array = hermite(z) @ (share * (scores[order] - z))
     return c
 
 
-def shrink(c: Array, n: int) -> Array:
+def shrink(c: Array, n: float) -> Array:
     """c_j (1 − v_j/c_j²)₊ with v_j = 1/((j + 1)n), the variance that c_j has by chance."""
     v = 1 / ((np.arange(len(c)) + 1) * n)
     return c * np.maximum(0.0, 1 - v / np.maximum(c**2, 1e-300))
