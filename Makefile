@@ -55,9 +55,10 @@ tables: .venv/.ready               ## the tables of docs/reproduction.md; about 
 bundle: .venv/.ready               ## the model in the package, trained and measured anew; hours on 2 cores
 	$(BIN)/mcsdr train configs/phantom.toml --out runs/phantom
 	$(BIN)/mcsdr train configs/phantom-varied.toml --out runs/phantom-varied
-	$(BIN)/mcsdr gate runs/phantom-varied/model phantom:600:12:varied phantom:800:13:varied --share 0.012 --out runs/phantom-varied/gated
-	$(BIN)/mcsdr calibrate runs/phantom-varied/gated phantom:1000:8:shifted-val \
-	    --long phantom:1000:8:shifted-val:3s --out runs/phantom-varied/calibrated
+	$(BIN)/mcsdr gate runs/phantom-varied/model phantom:500:12:varied:flat phantom:500:13:shifted-val:flat \
+	    --share 0.012 --out runs/phantom-varied/gated
+	$(BIN)/mcsdr calibrate runs/phantom-varied/gated phantom:800:8:shifted-val:flat \
+	    --long phantom:300:8:shifted-val:flat:3s --out runs/phantom-varied/calibrated
 	$(BIN)/python benchmarks/bundle.py runs/phantom-varied/calibrated
 
 picture: .venv/.ready              ## the two pictures of the README; needs Debian's chromium

@@ -2,14 +2,14 @@
 
     mcsdr train configs/phantom.toml --out runs/phantom
     mcsdr train configs/phantom-varied.toml --out runs/phantom-varied
-    mcsdr gate runs/phantom-varied/model phantom:600:12:varied phantom:800:13:varied \\
+    mcsdr gate runs/phantom-varied/model phantom:500:12:varied:flat phantom:500:13:shifted-val:flat \\
         --share 0.012 --out runs/phantom-varied/gated
-    mcsdr calibrate runs/phantom-varied/gated phantom:1000:8:shifted-val \\
-        --long phantom:1000:8:shifted-val:3s --out runs/phantom-varied/calibrated
+    mcsdr calibrate runs/phantom-varied/gated phantom:800:8:shifted-val:flat \\
+        --long phantom:300:8:shifted-val:flat:3s --out runs/phantom-varied/calibrated
     python benchmarks/bundle.py runs/phantom-varied/calibrated
 
-The test phantoms are of seeds that training, selection, gate and calibration have not seen; those of shifted-test also
-show families of appearance and motion that none of them has.
+The test phantoms are of seeds that training, selection, gate and calibration have not seen; those of shifted-test are
+of a style of drawing, with families of appearance and motion, that none of them has.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from mcsdr.evaluation import Evaluation, evaluate
 from mcsdr.files import write_atomically
 from mcsdr.study import Study
 
-TEST_N, TEST_SEED = 1000, 9
+TEST_N, TEST_SEED = 400, 9
 COLUMNS = {  # heading of the card: appearance of the phantoms, and what is hidden from the model
     "video and attributes": ("varied", ()),
     "video alone": ("varied", ("attributes",)),
     "attributes alone": ("varied", ("video",)),
-    "shifted phantoms": ("shifted-test", ()),
+    "held-out style": ("shifted-test:flat", ()),
 }
 PRETRAINED = Path(__file__).parents[1] / "src" / "mcsdr" / "pretrained"
 
@@ -40,21 +40,41 @@ CARD = """# {name}
 - **What it is.** {parameters:,} parameters: a compact space-time encoder, attribute tokens, a location-scale head and a
   score network with cross-attention. Weights: `model.safetensors`; all settings, `model.json`.
 - **Trained on** {training_data}, from the weights of phantom-a4c, which has learnt from plain
-  phantoms; labels are simulated readers' reports (true EF + N(0, 4²), drawn anew at each visit). Selected and
-  recalibrated on phantoms with families of appearance and motion that it never learnt from. No patient's data were
-  used. `configs/phantom-varied.toml` tells in how many rounds.
+  phantoms; labels are simulated readers' reports (true EF + N(0, 4²), drawn anew at each visit). Its p(EF) is flat: a
+  clip that tells nothing is answered by a flat belief. Selected, gated and recalibrated on phantoms of a style of
+  drawing that it never learnt from, and measured on another. No patient's data were used. `configs/phantom-varied.toml`
+  tells in how many rounds.
 - **Made by** the commands at the top of `benchmarks/bundle.py`.
 - **Answers** single apical four-chamber clips of adults, all beats of a longer one, and abstains with a reason where it
   should not answer (`mcsdr gate`). It abstains where its 90 % interval is wider than 25 points.
-- **On real clips** nothing has been measured against readers; its intervals are calibrated on phantoms alone.
+- **On real clips** these weights have not been measured. Those before them, which had learnt from phantoms as they were
+  drawn before, pulled 248 real clips to the middle: slope of the median on the reader's EF 0.57, hearts below 40 % read
+  14 points too high.
 
-Measured on {n:,} fresh phantoms each (seed {seed}), varied ones in the first three columns and held-out families in
-the last; 95 % bootstrap intervals over patients. Coverage and CRPS against a reader of SD 4, central window of 1.3 s.
+Measured on {n:,} fresh phantoms each (seed {seed}), varied ones with an adult's p(EF) in the first three columns, and a
+held-out style of drawing with a flat p(EF) in the last; 95 % bootstrap intervals over patients. Coverage and CRPS
+against a reader of SD 4, central window of 1.3 s.
 
 | measure | {headings} |
 |---|{rule}|
 {rows}
+
+By true EF, held-out style; errors of the median to the truth, coverage of the reader's report by the 90 % interval.
+
+| true EF | phantoms | MAE | bias | coverage 90% |
+|---|---|---|---|---|
+{bands}
 """
+
+
+def bands(result: Evaluation) -> str:
+    """A row of the card for each band of true EF."""
+    rows = []
+    for one in (subgroup for subgroup in result.subgroups if subgroup.attribute == "true EF"):
+        found = [one.measures.get(name) for name in ("MAE", "bias", "coverage 90%")]
+        cells = ("no evidence" if m is None else f"{m.estimate:.2f} ({m.lower:.2f} to {m.upper:.2f})" for m in found)
+        rows.append(f"| {one.group} | {one.studies} | {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def phantoms(appearance: str) -> list[Study]:
@@ -98,6 +118,7 @@ def main() -> None:
         headings=" | ".join(COLUMNS),
         rule="|".join(["---"] * len(COLUMNS)),
         rows="\n".join(rows),
+        bands=bands(results["held-out style"]),
     )
     folder = PRETRAINED / model.card.name
     model.save(folder)

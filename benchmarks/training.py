@@ -1,0 +1,68 @@
+"""What a step of training costs: with batch norms and with none, by flat convolutions and by deep ones, in one run.
+
+The ways take turns, so that whatever slows the machine slows all; the medians of their processor time over the turns
+are compared. The ratios are the result, the seconds depend on the machine.
+
+    python benchmarks/training.py [--turns 10] [--threads 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from unittest import mock
+
+import torch
+from torch import nn
+
+from mcsdr.nn import video_encoder
+from mcsdr.training.loop import Run, Silence
+from mcsdr.training.settings import read_settings
+
+CONFIG = Path(__file__).parents[1] / "configs" / "phantom-varied.toml"
+WAYS = {  # network.norm, and whether convolutions are deep
+    "batch norms, deep convolutions": ("batch", True),
+    "batch norms, flat convolutions": ("batch", False),
+    "no norms, flat convolutions": ("none", False),
+}
+
+
+def start(folder: Path, norm: str) -> Run:
+    """A run of the varied model's training on a few plain phantoms, which cost the same to learn from."""
+    few = {"data.train.n": "64", "data.train.appearance": "plain", "data.val.n": "8", "data.val.appearance": "plain"}
+    few |= {"data.train.population": "adult", "data.val.population": "adult", "data.workers": "0"}
+    own = {"data.cache": str(folder / "cache"), "start.model": '""', "network.norm": norm, "run.short_clips": "0"}
+    return Run.start(read_settings(CONFIG, few | own), folder / norm, Silence())
+
+
+def step(run: Run, at: int, deep: bool) -> float:
+    """Processor seconds of one step."""
+    with mock.patch.object(video_encoder.PlaneConv, "forward", nn.Conv3d.forward) if deep else mock.MagicMock():
+        with mock.patch.object(video_encoder.TimeConv, "forward", nn.Conv3d.forward) if deep else mock.MagicMock():
+            started = time.process_time()
+            run.advance(at, 1000)
+            return time.process_time() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--turns", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        runs = {norm: start(Path(folder), norm) for norm in ("batch", "none")}
+        turns = [[step(runs[norm], at, deep) for norm, deep in WAYS.values()] for at in range(options.turns + 1)]
+        batch = runs["batch"].settings.optim.batch
+    columns = list(zip(*turns[1:], strict=True))  # the first warms up
+    print(f"{options.threads} threads, {batch} clips a step, {options.turns} turns")
+    for way, times in zip(WAYS, columns, strict=True):
+        gain = statistics.median(first / own for first, own in zip(columns[0], times, strict=True))
+        print(f"{way:>32}: {batch / statistics.median(times):6.1f} clips a processor second, × {gain:.2f}")
+
+
+if __name__ == "__main__":
+    main()
