@@ -57,8 +57,6 @@ class SectorStack(FrameStack):
         self._sample = dict.fromkeys(sample)
         self._coloured = set(sample[:: max(1, len(sample) // COLOUR_FRAMES)][: COLOUR_FRAMES + 1])
         self._stride = colour_stride(*self._size)
-        self._rank = {index: rank for rank, index in enumerate(sample)}
-        self._block = np.empty((len(sample), *self._size), dtype=np.uint8)  # of the sample, one piece of memory
         self._whole: dict[int, Pictures] = {}
         self._kept: Pictures | None = None
         self._look: Look | None = None
@@ -94,11 +92,7 @@ class SectorStack(FrameStack):
         self.indices.append(at)
         if self._look is None:
             self._check_bytes(len(self) * picture.size)
-            if at in self._rank:
-                self._block[self._rank[at]] = picture
-                self._whole[at] = self._block[self._rank[at]]
-            else:
-                self._whole[at] = np.array(picture)
+            self._whole[at] = np.array(picture)
             if self._sample and len(self) == len(self._sample) and self._sample.keys() == self._whole.keys():
                 self._find()
         else:
@@ -129,9 +123,7 @@ class SectorStack(FrameStack):
     def _find(self) -> None:
         """Look at what is there, and cut it."""
         places = sorted(self._whole)
-        looked_at = [places[i] for i in sample_indices(len(places))]
-        complete = self._sample and looked_at == list(self._sample)
-        sample = self._block if complete else np.stack([self._whole[place] for place in looked_at])
+        sample = [self._whole[places[i]] for i in sample_indices(len(places))]
         self._look = look(sample, self.colour(), self._regions)
         crop = self._look.sector.crop
         self._kept = np.empty((max(self.declared, places[-1] + 1), crop.height, crop.width), dtype=np.uint8)
@@ -140,7 +132,6 @@ class SectorStack(FrameStack):
         self._box, self._mask = (rows, columns), np.uint8(255) * self._look.sector.mask[rows, columns]
         for place in places:
             self._keep(self._whole.pop(place), place)
-        self._block = self._block[:0]
 
     def _keep(self, picture: Pictures, at: int) -> None:
         assert self._kept is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 FULL_RANGE = 2  # AVCOL_RANGE_JPEG
@@ -23,3 +24,8 @@ def full_range_luma(frame: VideoFrame) -> NDArray[np.uint8] | None:
     if name.startswith("yuvj") or (name in ("yuv420p", "yuv422p", "yuv444p") and frame.color_range == FULL_RANGE):
         return plane(frame)
     return plane(frame) if name == "gray" else None
+
+
+def converted(converter: VideoReformatter, frame: VideoFrame, layout: str) -> NDArray[np.uint8]:
+    """A frame in another layout, [H, W] or [H, W, 3]; on one thread, since waking others costs more than they save."""
+    return converter.reformat(frame, format=layout, threads=1).to_ndarray().astype(np.uint8, copy=False)

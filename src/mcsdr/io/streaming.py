@@ -58,7 +58,7 @@ class StreamingStack(SectorStack):
         if not self.indices or self._kept is None:
             return False
         places = sorted(place for place in self._whole if place in self._sample)
-        shown = np.stack([self._whole.pop(place) for place in places])
+        shown = [self._whole.pop(place) for place in places]
         self._look = look(shown, self.colour(), self._regions)
         crop, box = self._look.sector.crop, self._wide
         return (
@@ -85,7 +85,7 @@ class StreamingStack(SectorStack):
     def _provide(self) -> None:
         """Find the provisional box, and keep of the frames so far what lies in it."""
         places = sorted(self._whole)
-        shown = np.stack([self._whole[places[i]] for i in sample_indices(len(places))])
+        shown = [self._whole[places[i]] for i in sample_indices(len(places))]
         crop = look(shown, self.colour(), self._regions).sector.crop
         height, width = self._size
         down, across = round(MARGIN * height), round(MARGIN * width)

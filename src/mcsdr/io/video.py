@@ -1,8 +1,8 @@
 """Reading video through PyAV: AVI, MP4 and MOV, Matroska, Windows Media, MPEG, Flash.
 
 The luma Y of a video is stored in the limited range 16…235 (H.264) or the full range 0…255 (MJPG), and files often do
-not say which. The frames therefore pass through the converter that knows the codec's rule, never as the raw Y plane:
-black is 0 and white is 255 from either. They are turned as the container says that they are shown (orientation.py),
+not say which. Frames of a limited range therefore pass through the converter that knows the codec's rule, and of those
+known to be of the full range the Y plane is taken as it stands: black is 0 and white is 255 from either. They are turned as the container says that they are shown (orientation.py),
 made square, and cut to the sector as they come (cutting.py).
 
 How many frames there should be is counted in counting.py, and held against those decoded: a cut file still states its
@@ -31,6 +31,7 @@ from mcsdr.io import streaming as streams
 from mcsdr.io.counting import Counting, refuse_without_table
 from mcsdr.io.cutting import SectorStack
 from mcsdr.io.orientation import UPRIGHT, Orientation, orientation_of
+from mcsdr.io.planes import converted, full_range_luma
 from mcsdr.io.recording import (
     MAX_SIDE,
     FrameStack,
@@ -105,12 +106,12 @@ class GreyConverter:
     def add(self, frame: VideoFrame, stack: FrameStack, index: int | None = None) -> None:
         """Convert one frame and put it on the stack; `index` is its place in the file, where known."""
         colourless = frame.format.name in GREY_FORMATS
-        luma = self._shown(self._luma, frame, "gray")
-        stack.add(luma, None if colourless else lambda: self._shown(self._rgb, frame, "rgb24"), index)
+        stored = full_range_luma(frame)
+        luma = self._orientation.applied(converted(self._luma, frame, "gray") if stored is None else stored)
+        stack.add(luma, None if colourless else lambda: self._in_colour(frame), index)
 
-    def _shown(self, converter: VideoReformatter, frame: VideoFrame, layout: str) -> NDArray[np.uint8]:
-        pixels = converter.reformat(frame, format=layout).to_ndarray().astype(np.uint8, copy=False)
-        return self._orientation.applied(pixels)
+    def _in_colour(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        return self._orientation.applied(converted(self._rgb, frame, "rgb24"))
 
 
 class Video:
