@@ -147,10 +147,12 @@ def _variation(frames: Pictures) -> NDArray[np.uint32]:
             np.minimum(x[i - 1], x[i], out=spare)
             np.maximum(x[i - 1], x[i], out=x[i])
             x[i - 1], spare = spare, x[i - 1]
-    total, squares = (np.zeros(x[0].shape, dtype=np.uint32) for _ in range(2))
+    total, squares = np.zeros(x[0].shape, dtype=np.uint32), np.zeros(x[0].shape, dtype=np.uint32)
+    wide = np.empty(x[0].shape, dtype=np.uint16)
     for value in x[tenth : len(x) - tenth]:
-        total += value
-        squares += np.square(value, dtype=np.uint16)
+        wide[...] = value  # widened once for both sums
+        total += wide
+        squares += np.multiply(wide, wide, out=wide)
     return np.uint32(len(x) - 2 * tenth) * squares - total * total
 
 
@@ -178,7 +180,8 @@ class _Coarse(NamedTuple):
         seen = main_patch(live, labels)
         if seen.sum() < SMALLEST * seen.size:
             inside = [picture[self._part(box)] for picture in self.sample]
-            seen = main_patch(self._not_drawn(np.mean(inside, axis=0, dtype=np.float32) > BRIGHT, box))
+            mean: NDArray[np.float32] = np.mean(inside, axis=0, dtype=np.float32)
+            seen = main_patch(self._not_drawn(mean > BRIGHT, box))
         if seen.sum() < SMALLEST * seen.size:
             return None
         top, left = box.top % self.step, box.left % self.step  # the first coarse pixel may begin before the box
@@ -191,7 +194,10 @@ class _Coarse(NamedTuple):
 
     def others(self, sector: Mask, live: Mask, labels: NDArray[np.intp]) -> tuple[Mask, ...]:
         """The shapes of the loops that the screen shows beside a sector: bool [H, W] each."""
-        loops = [from_cells(loop, live.shape) & live for loop in separate_loops(labels)]
+        separate = separate_loops(labels)
+        if len(separate) < 2:
+            return ()
+        loops = [from_cells(loop, live.shape) & live for loop in separate]
         flickers = [float(np.median(self.deviation[loop])) for loop in loops]
         loops = [loop for loop, sd in zip(loops, flickers, strict=True) if sd >= LOOP_FLICKER * flickers[0]]
         if len(loops) < 2:

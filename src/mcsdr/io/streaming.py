@@ -19,7 +19,6 @@ from mcsdr.io.cutting import Pictures, SectorStack
 from mcsdr.io.looking import Look, look
 from mcsdr.io.patches import Box
 from mcsdr.io.sector import sample_indices
-from mcsdr.io.square import squared
 
 WHOLE_BYTES = 1 << 28  # of whole pictures; of a video that has more only the sector is kept
 FIRST = 48  # frames that give the provisional box
@@ -42,9 +41,9 @@ class StreamingStack(SectorStack):
             raise UnreadableFile("the size of its picture changes from frame to frame", path=self.path)
         at = len(self) if index is None else index
         if rgb is not None and at in self._coloured:
-            colour = squared(rgb()[None], self.aspect)[0]
+            colour = self._square(rgb())
             self._colour.append(np.ascontiguousarray(colour[:: self._stride, :: self._stride]))
-        picture = squared(luma[None], self.aspect)[0]
+        picture = self._square(luma)
         if at in self._sample or self._kept is None:
             self._whole[at] = np.array(picture)
         self.indices.append(at)
