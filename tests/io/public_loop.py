@@ -1,6 +1,6 @@
 """One public loop, changed in every way that laboratories' files are, and what says that it was read all the same.
 
-Read right it has 30 frames at 30 Hz and a crop of 180 × 259.
+Read right it has 30 frames at 30 Hz and a crop of 180 × 260.
 """
 
 from __future__ import annotations

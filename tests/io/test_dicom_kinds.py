@@ -24,7 +24,7 @@ from mcsdr.study import Clip
 
 
 def test_the_loop_as_it_is(clean: Clip) -> None:
-    assert clean.frames.shape == (30, 180, 259)
+    assert clean.frames.shape == (30, 180, 260)
     assert clean.notices == ()
 
 

@@ -12,8 +12,8 @@ from pydicom.data import get_testdata_file
 
 from mcsdr.io import read_clip
 from mcsdr.io.colour import flow_share, luma
-from mcsdr.io.fan import convex_hull
-from mcsdr.io.patches import Box, components
+from mcsdr.io.fan import Fan, convex_hull, fit_fan
+from mcsdr.io.patches import Box, bounding_box, components
 from mcsdr.io.sector import cut_sector, find_sector, fitting_region
 from mcsdr.study import Crop
 
@@ -161,3 +161,16 @@ def test_tint_trace_and_buttons_are_not_flow_but_flow_is() -> None:
     flowing = frames.copy()
     flowing[::2, 100:130, 150:180] = (200, 30, 20)
     assert flow_share(flowing, inside) > 0.02
+
+
+@pytest.mark.parametrize("half_angle", [34.7, 41.3, 45.2])
+@pytest.mark.parametrize("deepest_row", [110, 175])  # below it a shadow, or blocks of a codec, hide the edges
+def test_a_fan_between_the_angles_tried_is_placed_to_a_pixel(half_angle: float, deepest_row: int) -> None:
+    """A half-angle a quarter of a degree off moves the corner of a fan of 200 pixels by more than one."""
+    fan = Fan(float(np.tan(np.radians(half_angle))), 160.0, 7.0, 195.0, 22)
+    seen = fan.mask((240, 320))
+    middle = np.abs(np.arange(320) - 160) < 60
+    seen[deepest_row:, ~middle] = False
+    fitted = fit_fan(seen)
+    assert fitted is not None
+    assert np.abs(np.subtract(bounding_box(fitted.mask(seen.shape)), bounding_box(fan.mask(seen.shape)))).max() <= 1

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import struct
 import time
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import av.filter
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from generated_clips import Pictures, decoded_video, doppler_loop, fan_loop, write_video
 
 from mcsdr.errors import (
@@ -24,6 +28,7 @@ from mcsdr.errors import (
     UnsupportedFormat,
 )
 from mcsdr.io import find_clips, read_clip, read_study
+from mcsdr.io.planes import converted, full_range_luma
 from mcsdr.io.video import frame_times
 from mcsdr.study import View
 
@@ -217,3 +222,28 @@ def test_find_clips_lists_candidates_in_order(avi: Path, tmp_path: Path) -> None
     assert find_clips(str(avi)) == [avi]
     with pytest.raises(MissingFile):
         find_clips(tmp_path / "gone")
+
+
+def upside_down(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame with its rows stored from the bottom up, as some raw AVIs hold them."""
+    graph = av.filter.Graph()
+    graph.link_nodes(
+        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 30)),
+        graph.add("vflip"),
+        graph.add("buffersink"),
+    ).configure()
+    graph.push(frame)
+    return graph.pull()
+
+
+@pytest.mark.parametrize(
+    ("layout", "full"), [("gray", True), ("yuvj420p", True), ("yuvj444p", True), ("yuv420p", False)]
+)
+def test_luma_that_is_taken_as_it_stands_is_what_the_converter_makes(layout: str, full: bool) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (48, 70, 3), dtype=np.uint8)
+    frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=layout)
+    taken = full_range_luma(frame, layout)
+    assert (taken is not None) == full
+    if taken is not None:
+        assert np.array_equal(taken, converted(VideoReformatter(), frame, "gray"))
+        assert full_range_luma(upside_down(frame), layout) is None  # no buffer says where its rows begin

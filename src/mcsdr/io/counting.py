@@ -62,7 +62,7 @@ class Counting:
         """Count what is to be shown, by the container's index where it is whole, else packet by packet."""
         if self._demuxer not in INDEXED or not self._indexed():
             self._packets(container)
-        if self._demuxer == "avi":
+        if self._demuxer == "avi" and self._stated > self.shown:
             self._stated = max(0, self._stated - max(self._held, _empty_chunks(self._path)))
 
     def _indexed(self) -> bool:

@@ -29,6 +29,8 @@ from mcsdr.io.recording import MAX_BYTES, FrameStack
 from mcsdr.io.sector import sample_indices
 from mcsdr.io.square import squared, squared_size
 
+SMALL = 1 << 24  # bytes of whole pictures that lie in one piece
+
 Pictures = NDArray[np.uint8]
 
 
@@ -57,8 +59,7 @@ class SectorStack(FrameStack):
         self._sample = dict.fromkeys(sample)
         self._coloured = set(sample[:: max(1, len(sample) // COLOUR_FRAMES)][: COLOUR_FRAMES + 1])
         self._stride = colour_stride(*self._size)
-        self._rank = {index: rank for rank, index in enumerate(sample)}
-        self._block = np.empty((len(sample), *self._size), dtype=np.uint8)  # of the sample, one piece of memory
+        self._block = self._room(count)
         self._whole: dict[int, Pictures] = {}
         self._kept: Pictures | None = None
         self._look: Look | None = None
@@ -88,17 +89,13 @@ class SectorStack(FrameStack):
             raise UnreadableFile("the size of its picture changes from frame to frame", path=self.path)
         at = index if index is not None else (self.indices[-1] + 1 if self.indices else 0)
         if rgb is not None and (at in self._coloured or (not self.declared and self._takes_colour())):
-            colour = squared(rgb()[None], self.aspect)[0]
+            colour = self._square(rgb())
             self._colour.append(np.ascontiguousarray(colour[:: self._stride, :: self._stride]))
-        picture = squared(luma[None], self.aspect)[0]
+        picture = self._square(luma)
         self.indices.append(at)
         if self._look is None:
             self._check_bytes(len(self) * picture.size)
-            if at in self._rank:
-                self._block[self._rank[at]] = picture
-                self._whole[at] = self._block[self._rank[at]]
-            else:
-                self._whole[at] = np.array(picture)
+            self._whole[at] = self._copied(picture, at)
             if self._sample and len(self) == len(self._sample) and self._sample.keys() == self._whole.keys():
                 self._find()
         else:
@@ -123,23 +120,40 @@ class SectorStack(FrameStack):
         whole = self.indices[-1] + 1 == len(self.indices)
         return kept[: len(self.indices)] if whole else kept[self.indices], self._look
 
+    def _room(self, count: int) -> Pictures:
+        """One piece of memory for all pictures whole, which is kept where nothing is cut away; none for many."""
+        return np.empty((count if count * self._size[0] * self._size[1] <= SMALL else 0, *self._size), dtype=np.uint8)
+
+    def _copied(self, picture: Pictures, at: int) -> Pictures:
+        if at >= len(self._block):
+            return np.array(picture)
+        copy: Pictures = self._block[at]
+        copy[...] = picture
+        return copy
+
+    def _square(self, picture: Pictures) -> Pictures:
+        """A picture [H, W] or [H, W, 3] in square pixels; itself where they are."""
+        return picture if picture.shape[:2] == self._size else squared(picture[None], self.aspect)[0]
+
     def _takes_colour(self) -> bool:
         return len(self) % 4 == 0 and len(self._colour) <= COLOUR_FRAMES
 
     def _find(self) -> None:
         """Look at what is there, and cut it."""
         places = sorted(self._whole)
-        looked_at = [places[i] for i in sample_indices(len(places))]
-        complete = self._sample and looked_at == list(self._sample)
-        sample = self._block if complete else np.stack([self._whole[place] for place in looked_at])
+        sample = [self._whole[places[i]] for i in sample_indices(len(places))]
         self._look = look(sample, self.colour(), self._regions)
         crop = self._look.sector.crop
-        self._kept = np.empty((max(self.declared, places[-1] + 1), crop.height, crop.width), dtype=np.uint8)
-        self._check_bytes(self._kept.size)
         rows, columns = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
         self._box, self._mask = (rows, columns), np.uint8(255) * self._look.sector.mask[rows, columns]
-        for place in places:
-            self._keep(self._whole.pop(place), place)
+        if (crop.height, crop.width) == self._size and places[-1] < len(self._block):
+            self._kept = np.bitwise_and(self._block, self._mask, out=self._block)
+            self._whole.clear()
+        else:
+            self._kept = np.empty((max(self.declared, places[-1] + 1), crop.height, crop.width), dtype=np.uint8)
+            self._check_bytes(self._kept.size)
+            for place in places:
+                self._keep(self._whole.pop(place), place)
         self._block = self._block[:0]
 
     def _keep(self, picture: Pictures, at: int) -> None:

@@ -51,7 +51,7 @@ from mcsdr.io.dicom_frames import CodedFrames, coded_frames, declared_frames
 from mcsdr.io.dicom_header import integer, text
 from mcsdr.io.dicom_native import NativeFrames, eight_bits, full_range, native_frames, palette
 from mcsdr.io.dicom_video import VIDEO_SYNTAXES, VideoFrames
-from mcsdr.io.planes import plane
+from mcsdr.io.planes import converted, plane
 from mcsdr.io.recording import FrameStack
 from mcsdr.io.square import MAX_SIDE
 from mcsdr.study import Notice
@@ -301,7 +301,7 @@ class _Jpeg:
 
     def rgb(self, frame: VideoFrame) -> Picture:
         """Its colours, full-range RGB [H, W, 3]."""
-        return self._reformatter.reformat(frame, format="rgb24").to_ndarray().astype(np.uint8, copy=False)
+        return converted(self._reformatter, frame, "rgb24")
 
     def samples(self, frame: VideoFrame) -> Samples:
         """Its samples as stored: [H, W], or [H, W, 3] with coarser planes repeated."""

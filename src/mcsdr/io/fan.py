@@ -4,9 +4,11 @@ A phased array draws a fan: two straight edges that meet in an apex (x_0, y_0), 
 of radius R about it. Shadows and low gain hide parts of a fan, above all its lower corners, but not its geometry:
 
     left edge    x = b_l - s y     the slope s and the offsets b_l, b_r on which most of the rows' first and last
-    right edge   x = b_r + s y     pixels agree (a Hough transform); the fan stands upright, so s is common
+    right edge   x = b_r + s y     pixels agree (a Hough transform); the fan stands upright, so s is common. Least
+                                   squares over those that agree then place them, since half-angles half a degree apart
+                                   are 3 pixels apart at the end of an edge of 200
     apex         where the edges meet
-    arc          the R on which most of the columns' lowest pixels agree
+    arc          the R on which most of the columns' lowest pixels agree, their median
 
 Where the fan so drawn does not hold nearly all that was seen, or is mostly unseen, the shape is the convex hull: for
 every row y the interval [left(y), right(y)], with `left` the convex minorant of the first pixels of the rows and
@@ -26,9 +28,12 @@ HALF_ANGLES = np.radians(np.arange(20.0, 60.5, 0.5))  # of each edge against the
 AGREEMENT = 0.025  # of the picture's shorter side: points so close together agree
 AGREEING = 0.25  # share of the rows, or columns, that must agree on the edges, or the arc
 HELD = 0.95  # share of the seen pixels that a fan must hold
+ROUNDS = 6  # of least squares; by then the points that agree are the same
+EDGE = 0.5  # pixels allowed beyond the edges and the arc
 SEEN = 0.5  # share of the fan that the hull of the seen pixels must fill
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 
 class Fan(NamedTuple):
@@ -39,14 +44,13 @@ class Fan(NamedTuple):
     apex_y: float
     radius: float
     top: int
-    span: float  # how far apart points lay that agreed; a quarter of it is allowed beyond the edges
 
     def mask(self, shape: tuple[int, ...]) -> Mask:
         """What the fan holds of a picture [H, W]."""
         y, x = np.ogrid[: shape[0], : shape[1]]
-        right, down, margin = x - self.apex_x, y - self.apex_y, 0.25 * self.span
-        held: Mask = (np.abs(right) <= self.slope * down + margin) & (y >= self.top)
-        held &= right**2 + down**2 <= (self.radius + margin) ** 2
+        right, down = x - self.apex_x, y - self.apex_y
+        held: Mask = (np.abs(right) <= self.slope * down + EDGE) & (y >= self.top)
+        held &= right**2 + down**2 <= (self.radius + EDGE) ** 2
         return held
 
 
@@ -78,15 +82,34 @@ def fit_fan(patch: Mask) -> Fan | None:
     b_right, count_right = _densest(last - slopes[:, None] * rows, span)
     most = int((count_left + count_right).argmax())
     if count_left[most] + count_right[most] > votes:
-        slope, left, right = float(slopes[most]), float(b_left[most]), float(b_right[most])
+        edges = float(slopes[most]), float(b_left[most]), float(b_right[most])
+        slope, left, right = _placed(rows, first, last, edges, 0.5 * span)
     if slope == 0.0:
         return None
     apex_x, apex_y = (left + right) / 2.0, (left - right) / (2.0 * slope)
     radii = np.hypot(columns - apex_x, lowest - apex_y)
     (radius,), (count,) = (found.tolist() for found in _densest(radii[None], span))
     if count < AGREEING * len(radii):
-        radius = float(radii.max())
-    return Fan(slope, apex_x, apex_y, radius, int(rows[0]), span)
+        return Fan(slope, apex_x, apex_y, float(radii.max()), int(rows[0]))
+    agreeing = radii[np.abs(radii - radius) <= 0.5 * span]
+    return Fan(slope, apex_x, apex_y, float(np.median(agreeing)), int(rows[0]))
+
+
+def _placed(
+    y: Indices, first: Indices, last: Indices, edges: tuple[float, float, float], reach: float
+) -> tuple[float, float, float]:
+    """Slope s and offsets b_l, b_r of the edges, by least squares over the points that lie within reach of them."""
+    slope, left, right = edges
+    for _ in range(ROUNDS):
+        on_left = np.abs(first + slope * y - left) <= reach
+        on_right = np.abs(last - slope * y - right) <= reach
+        y_l, x_l, y_r, x_r = y[on_left], first[on_left], y[on_right], last[on_right]
+        if min(len(y_l), len(y_r)) < 2:
+            return edges
+        deep_l, deep_r = y_l - y_l.mean(), y_r - y_r.mean()
+        slope = float((deep_r @ x_r - deep_l @ x_l) / (deep_r @ deep_r + deep_l @ deep_l))
+        left, right = float(x_l.mean() + slope * y_l.mean()), float(x_r.mean() - slope * y_r.mean())
+    return slope, left, right
 
 
 def _span(mask: Mask) -> float:

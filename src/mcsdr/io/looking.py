@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mcsdr.io.colour import Coloured, colour_stride, coloured_pixels
 from mcsdr.io.patches import Box, Mask
-from mcsdr.io.sector import Sector, find_sector
+from mcsdr.io.sector import Pictures, Sector, find_sector
 
 OVERLAY_SHARE = 0.05  # of the picture: thin coloured drawings stay below, a colour box does not
 
@@ -27,17 +27,17 @@ class Look(NamedTuple):
     overview: NDArray[np.uint8]
 
 
-def look(frames: NDArray[np.uint8], colour: NDArray[np.uint8], regions: Sequence[Box] = ()) -> Look:
+def look(frames: Pictures, colour: NDArray[np.uint8], regions: Sequence[Box] = ()) -> Look:
     """Look at frames of a clip.
 
     Arguments:
-        frames: uint8 [T, H, W], luma of whole pictures, the first of the clip first.
+        frames: uint8 [T, H, W], or T of [H, W], luma of whole pictures, the first of the clip first.
         colour: uint8 [N, h, w, 3], RGB of some of them, every `colour_stride(H, W)`-th pixel; N may be 0.
         regions: where the file says that the 2-D image lies.
     """
-    stride = colour_stride(*frames.shape[1:])
+    stride = colour_stride(*frames[0].shape)
     coloured = coloured_pixels(colour)
-    sector = find_sector(frames, regions=regions, overlay=_drawings(coloured, stride, frames.shape))
+    sector = find_sector(frames, regions=regions, overlay=_drawings(coloured, stride, frames[0].shape))
     flow = coloured.flow_share(sector.mask[::stride, ::stride]) if len(colour) else 0.0
     return Look(sector, flow, frames[0].copy())
 
@@ -48,4 +48,4 @@ def _drawings(coloured: Coloured, stride: int, shape: tuple[int, ...]) -> Mask |
     if not passed.any() or passed.mean() > OVERLAY_SHARE:
         return None
     full: Mask = np.repeat(np.repeat(passed, stride, axis=0), stride, axis=1)
-    return full[: shape[1], : shape[2]]
+    return full[: shape[0], : shape[1]]

@@ -6,7 +6,6 @@ opening (erosion, then dilation, by 3 x 3 cells) removes whatever is thinner tha
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -65,39 +64,35 @@ def _cell(shape: tuple[int, ...]) -> int:
 
 def components(mask: Mask) -> NDArray[np.intp]:
     """Patches of true pixels connected through edges or corners: int [H, W], 0 outside, 1 the largest, then 2, …"""
-    runs: list[tuple[int, int, int]] = []  # row, start, stop
-    parent: list[int] = []
-    above: list[int] = []
     rows, columns = np.nonzero(np.diff(mask, axis=1, prepend=False, append=False))
-    of_row = np.searchsorted(rows, np.arange(len(mask) + 1)).tolist()
-    edges = columns.tolist()
-    for row, (first, last) in enumerate(pairwise(of_row)):
-        here = []
-        for start, stop in zip(edges[first:last:2], edges[first + 1 : last : 2], strict=True):
-            label = len(runs)
-            runs.append((row, start, stop))
-            parent.append(label)
-            here.append(label)
-            for other in above:
-                if runs[other][1] <= stop and start <= runs[other][2]:
-                    parent[_root(parent, other)] = _root(parent, label)
-        above = here
-    sizes: dict[int, int] = {}
-    for label, (_, start, stop) in enumerate(runs):
-        root = _root(parent, label)
-        sizes[root] = sizes.get(root, 0) + stop - start
-    rank = {root: place for place, root in enumerate(sorted(sizes, key=lambda root: -sizes[root]), start=1)}
-    labels = np.zeros(mask.shape, dtype=np.intp)
-    for label, (row, start, stop) in enumerate(runs):
-        labels[row, start:stop] = rank[_root(parent, label)]
+    row, start, stop = rows[::2], columns[::2], columns[1::2]  # the runs, those of a row from left to right
+    root = _roots(row, start, stop)
+    sizes = np.bincount(root, weights=stop - start, minlength=len(row))
+    rank = np.empty(len(row), dtype=np.intp)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(1, len(row) + 1)
+    step = np.zeros((len(mask), mask.shape[1] + 1), dtype=np.intp)
+    step[row, start], step[row, stop] = rank[root], -rank[root]
+    labels: NDArray[np.intp] = np.cumsum(step[:, :-1], axis=1)
     return labels
 
 
-def _root(parent: list[int], label: int) -> int:
-    while parent[label] != label:
-        parent[label] = parent[parent[label]]
-        label = parent[label]
-    return label
+def _roots(row: NDArray[np.intp], start: NDArray[np.intp], stop: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The first run of the patch that each run belongs to; the least of its neighbours' is taken until all agree."""
+    wide = 2 + int(stop.max(initial=0))
+    above = (row - 1) * wide  # a run touches those above that end where it starts or later, and start where it ends
+    first = np.searchsorted(row * wide + stop, above + start)
+    touched = np.maximum(np.searchsorted(row * wide + start, above + stop, side="right") - first, 0)
+    lower = np.repeat(np.arange(len(row)), touched)
+    upper = np.arange(len(lower)) + np.repeat(first - np.cumsum(touched) + touched, touched)
+    root = np.arange(len(row))
+    while True:
+        least = root.copy()
+        np.minimum.at(least, lower, root[upper])
+        np.minimum.at(least, upper, root[lower])
+        least = least[least]
+        if np.array_equal(least, root):
+            return root
+        root = least
 
 
 def _with_near_field(labels: NDArray[np.intp]) -> Mask:

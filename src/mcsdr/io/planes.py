@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+SEPARATE = ("yuv420p", "yuv422p", "yuv444p")  # whose Y is a plane of its own, of 8 bits
 
 
 def plane(frame: VideoFrame, index: int = 0) -> NDArray[np.uint8]:
     """One plane of 8 bits, [H, W], a view of the decoder's memory."""
-    stored = frame.planes[index]
-    values: NDArray[np.uint8] = np.frombuffer(memoryview(stored), dtype=np.uint8)
-    rows = values[: stored.height * stored.line_size].reshape(stored.height, stored.line_size)
-    return rows[:, : stored.width]
+    return _rows(VideoPlane(frame, index))  # `frame.planes` makes them all, for six times the cost
 
 
-def full_range_luma(frame: VideoFrame) -> NDArray[np.uint8] | None:
-    """The plane Y where it is luma from 0 to 255 as it stands, as in JPEG; None where it must be converted."""
-    name = frame.format.name
-    if name.startswith("yuvj") or (name in ("yuv420p", "yuv422p", "yuv444p") and frame.color_range == FULL_RANGE):
-        return plane(frame)
-    return plane(frame) if name == "gray" else None
+def _rows(stored: VideoPlane) -> NDArray[np.uint8]:
+    shape, steps = (stored.height, stored.width), (stored.line_size, 1)
+    return np.ndarray(shape, dtype=np.uint8, buffer=memoryview(stored), strides=steps)
+
+
+def full_range_luma(frame: VideoFrame, name: str) -> NDArray[np.uint8] | None:
+    """The plane Y where it is luma from 0 to 255 as it stands, as in JPEG; None where it must be converted.
+
+    `name` is that of the frame's format, which is dear to ask for.
+    """
+    if not (name == "gray" or name.startswith("yuvj") or (name in SEPARATE and frame.color_range == FULL_RANGE)):
+        return None
+    stored = VideoPlane(frame, 0)
+    return _rows(stored) if stored.line_size > 0 else None  # rows from the bottom up begin where no buffer says
+
+
+def converted(converter: VideoReformatter, frame: VideoFrame, layout: str) -> NDArray[np.uint8]:
+    """A frame in another layout, [H, W] or [H, W, 3]; on one thread, since waking others costs more than they save."""
+    return converter.reformat(frame, format=layout, threads=1).to_ndarray().astype(np.uint8, copy=False)

@@ -36,6 +36,9 @@ BAND = 128  # rows that are looked at together, so that they stay in the process
 SIDE = 480  # pixels; a longer picture is looked at more coarsely
 
 
+Pictures = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]  # [T, H, W], or T of [H, W]
+
+
 class Sector(NamedTuple):
     """Where the sector lies: its crop, and its mask over the whole picture (bool [H0, W0]).
 
@@ -49,11 +52,11 @@ class Sector(NamedTuple):
     others: tuple[Mask, ...] = ()
 
 
-def find_sector(frames: NDArray[np.uint8], *, regions: Sequence[Box] = (), overlay: Mask | None = None) -> Sector:
+def find_sector(frames: Pictures, *, regions: Sequence[Box] = (), overlay: Mask | None = None) -> Sector:
     """The ultrasound sector of a clip.
 
     Arguments:
-        frames: uint8 [T, H, W], luma of the whole picture.
+        frames: uint8 [T, H, W], or T of [H, W], luma of the whole picture.
         regions: where the file says the 2-D image lies; those that do not fit the picture are ignored, and within the
             largest that does the sector is sought as it would be in a whole picture.
         overlay: bool [H, W], pixels known to be drawn over the picture (a coloured ECG trace), never part of a sector.
@@ -62,7 +65,7 @@ def find_sector(frames: NDArray[np.uint8], *, regions: Sequence[Box] = (), overl
         the sector; its crop is the bounding box of the mask, by method "regions" (a region of the file applied),
         "picture" (found in the image alone) or "whole" (the picture is all sector, nothing was cut).
     """
-    height, width = frames.shape[1:]
+    height, width = frames[0].shape
     limit = fitting_region(regions, height, width)
     box = limit or Box(0, 0, height, width)
     coarse = _look(frames, overlay)
@@ -114,25 +117,25 @@ def _beside(limit: Box, regions: Sequence[Box], height: int, width: int) -> list
     ]
 
 
-def flicker(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """σ of each pixel: float [H, W] from uint8 [T, H, W], T at most 256.
+def flicker(frames: Pictures) -> NDArray[np.float32]:
+    """σ of each pixel: float [H, W] from uint8 [T, H, W], or T of [H, W], T at most 256.
 
     With n values left of a pixel, (n σ)² = n Σx² − (Σx)², in whole numbers.
     """
-    bands = [_variation(frames[:, top : top + BAND]) for top in range(0, frames.shape[1], BAND)]
+    bands = [_variation([frame[top : top + BAND] for frame in frames]) for top in range(0, len(frames[0]), BAND)]
     tenth = len(frames) // 10
     deviation: NDArray[np.float32] = np.sqrt(np.concatenate(bands), dtype=np.float32)
     deviation /= len(frames) - 2 * tenth
     return deviation
 
 
-def _variation(frames: NDArray[np.uint8]) -> NDArray[np.uint32]:
+def _variation(frames: Pictures) -> NDArray[np.uint32]:
     """(n σ)² of each pixel, the lowest and highest tenth of its values left out.
 
     These are taken off by as many rounds of a bubble sort along time, two passes over whole pictures each: a fraction
     of the time that sorting every pixel's values takes.
     """
-    x, tenth = list(np.array(frames)), len(frames) // 10
+    x, tenth = [np.array(frame) for frame in frames], len(frames) // 10
     spare = np.empty_like(x[0])
     for first in range(tenth):
         last = len(x) - 1 - first
@@ -144,10 +147,12 @@ def _variation(frames: NDArray[np.uint8]) -> NDArray[np.uint32]:
             np.minimum(x[i - 1], x[i], out=spare)
             np.maximum(x[i - 1], x[i], out=x[i])
             x[i - 1], spare = spare, x[i - 1]
-    total, squares = (np.zeros(frames.shape[1:], dtype=np.uint32) for _ in range(2))
+    total, squares = np.zeros(x[0].shape, dtype=np.uint32), np.zeros(x[0].shape, dtype=np.uint32)
+    wide = np.empty(x[0].shape, dtype=np.uint16)
     for value in x[tenth : len(x) - tenth]:
-        total += value
-        squares += np.square(value, dtype=np.uint16)
+        wide[...] = value  # widened once for both sums
+        total += wide
+        squares += np.multiply(wide, wide, out=wide)
     return np.uint32(len(x) - 2 * tenth) * squares - total * total
 
 
@@ -159,7 +164,7 @@ def _anything_drawn(frame: NDArray[np.uint8], sector: Mask) -> bool:
 class _Coarse(NamedTuple):
     """What is seen on a sample of frames, at every `step`-th pixel: these pixels, σ, and what is drawn over them."""
 
-    sample: NDArray[np.uint8]
+    sample: Pictures
     deviation: NDArray[np.float32]
     overlay: Mask | None
     step: int
@@ -174,8 +179,9 @@ class _Coarse(NamedTuple):
         live = self.live(box) if live is None else live
         seen = main_patch(live, labels)
         if seen.sum() < SMALLEST * seen.size:
-            part = (slice(None), *self._part(box))
-            seen = main_patch(self._not_drawn(self.sample[part].mean(axis=0, dtype=np.float32) > BRIGHT, box))
+            inside = [picture[self._part(box)] for picture in self.sample]
+            mean: NDArray[np.float32] = np.mean(inside, axis=0, dtype=np.float32)
+            seen = main_patch(self._not_drawn(mean > BRIGHT, box))
         if seen.sum() < SMALLEST * seen.size:
             return None
         top, left = box.top % self.step, box.left % self.step  # the first coarse pixel may begin before the box
@@ -188,7 +194,10 @@ class _Coarse(NamedTuple):
 
     def others(self, sector: Mask, live: Mask, labels: NDArray[np.intp]) -> tuple[Mask, ...]:
         """The shapes of the loops that the screen shows beside a sector: bool [H, W] each."""
-        loops = [from_cells(loop, live.shape) & live for loop in separate_loops(labels)]
+        separate = separate_loops(labels)
+        if len(separate) < 2:
+            return ()
+        loops = [from_cells(loop, live.shape) & live for loop in separate]
         flickers = [float(np.median(self.deviation[loop])) for loop in loops]
         loops = [loop for loop, sd in zip(loops, flickers, strict=True) if sd >= LOOP_FLICKER * flickers[0]]
         if len(loops) < 2:
@@ -223,10 +232,10 @@ class _Coarse(NamedTuple):
         return mask if self.overlay is None else mask & ~self.overlay[self._part(box)]
 
 
-def _look(frames: NDArray[np.uint8], overlay: Mask | None) -> _Coarse:
-    height, width = frames.shape[1:]
+def _look(frames: Pictures, overlay: Mask | None) -> _Coarse:
+    height, width = frames[0].shape
     step = -(-max(height, width) // SIDE)
-    sample = (frames if len(frames) <= SAMPLE else frames[sample_indices(len(frames))])[:, ::step, ::step]
+    sample = [frames[index][::step, ::step] for index in sample_indices(len(frames))]
     coarse_overlay = None if overlay is None else overlay[::step, ::step]
     return _Coarse(sample, flicker(sample), coarse_overlay, step, (height, width))
 

@@ -19,7 +19,6 @@ from mcsdr.io.cutting import Pictures, SectorStack
 from mcsdr.io.looking import Look, look
 from mcsdr.io.patches import Box
 from mcsdr.io.sector import sample_indices
-from mcsdr.io.square import squared
 
 WHOLE_BYTES = 1 << 28  # of whole pictures; of a video that has more only the sector is kept
 FIRST = 48  # frames that give the provisional box
@@ -42,9 +41,9 @@ class StreamingStack(SectorStack):
             raise UnreadableFile("the size of its picture changes from frame to frame", path=self.path)
         at = len(self) if index is None else index
         if rgb is not None and at in self._coloured:
-            colour = squared(rgb()[None], self.aspect)[0]
+            colour = self._square(rgb())
             self._colour.append(np.ascontiguousarray(colour[:: self._stride, :: self._stride]))
-        picture = squared(luma[None], self.aspect)[0]
+        picture = self._square(luma)
         if at in self._sample or self._kept is None:
             self._whole[at] = np.array(picture)
         self.indices.append(at)
@@ -58,7 +57,7 @@ class StreamingStack(SectorStack):
         if not self.indices or self._kept is None:
             return False
         places = sorted(place for place in self._whole if place in self._sample)
-        shown = np.stack([self._whole.pop(place) for place in places])
+        shown = [self._whole.pop(place) for place in places]
         self._look = look(shown, self.colour(), self._regions)
         crop, box = self._look.sector.crop, self._wide
         return (
@@ -85,7 +84,7 @@ class StreamingStack(SectorStack):
     def _provide(self) -> None:
         """Find the provisional box, and keep of the frames so far what lies in it."""
         places = sorted(self._whole)
-        shown = np.stack([self._whole[places[i]] for i in sample_indices(len(places))])
+        shown = [self._whole[places[i]] for i in sample_indices(len(places))]
         crop = look(shown, self.colour(), self._regions).sector.crop
         height, width = self._size
         down, across = round(MARGIN * height), round(MARGIN * width)

@@ -1,9 +1,10 @@
 """Reading video through PyAV: AVI, MP4 and MOV, Matroska, Windows Media, MPEG, Flash.
 
 The luma Y of a video is stored in the limited range 16…235 (H.264) or the full range 0…255 (MJPG), and files often do
-not say which. The frames therefore pass through the converter that knows the codec's rule, never as the raw Y plane:
-black is 0 and white is 255 from either. They are turned as the container says that they are shown (orientation.py),
-made square, and cut to the sector as they come (cutting.py).
+not say which. Frames of a limited range therefore pass through the converter that knows the codec's rule, and of those
+known to be of the full range the Y plane is taken as it stands: black is 0 and white is 255 from either. They are
+turned as the container says that they are shown (orientation.py), made square, and cut to the sector as they come
+(cutting.py).
 
 How many frames there should be is counted in counting.py, and held against those decoded: a cut file still states its
 count, and decoders then stop early without an error. Times come from the presentation time stamps where these ascend
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -31,6 +33,7 @@ from mcsdr.io import streaming as streams
 from mcsdr.io.counting import Counting, refuse_without_table
 from mcsdr.io.cutting import SectorStack
 from mcsdr.io.orientation import UPRIGHT, Orientation, orientation_of
+from mcsdr.io.planes import converted, full_range_luma
 from mcsdr.io.recording import (
     MAX_SIDE,
     FrameStack,
@@ -100,17 +103,19 @@ class GreyConverter:
 
     def __init__(self, orientation: Orientation = UPRIGHT) -> None:
         self._luma, self._rgb = VideoReformatter(), VideoReformatter()
-        self._orientation = orientation
+        self._orientation = None if orientation == UPRIGHT else orientation
 
     def add(self, frame: VideoFrame, stack: FrameStack, index: int | None = None) -> None:
         """Convert one frame and put it on the stack; `index` is its place in the file, where known."""
-        colourless = frame.format.name in GREY_FORMATS
-        luma = self._shown(self._luma, frame, "gray")
-        stack.add(luma, None if colourless else lambda: self._shown(self._rgb, frame, "rgb24"), index)
+        name = frame.format.name
+        stored = full_range_luma(frame, name)
+        luma = self._shown(converted(self._luma, frame, "gray") if stored is None else stored)
+        stack.add(
+            luma, None if name in GREY_FORMATS else lambda: self._shown(converted(self._rgb, frame, "rgb24")), index
+        )
 
-    def _shown(self, converter: VideoReformatter, frame: VideoFrame, layout: str) -> NDArray[np.uint8]:
-        pixels = converter.reformat(frame, format=layout).to_ndarray().astype(np.uint8, copy=False)
-        return self._orientation.applied(pixels)
+    def _shown(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return picture if self._orientation is None else self._orientation.applied(picture)
 
 
 class Video:
@@ -139,13 +144,14 @@ class Video:
             self.counting.look(container)
         self.count = self.counting.shown
         self.stamps: dict[int, float | None] = {}
-        with self._opened() as (container, stream):
-            first = next(self._frames(container, stream), None)
-            if first is None:
-                raise UnreadableFile("no frame of it could be decoded", path=path)
-            self._orientation = orientation_of(first)
-            turned = self._orientation.transposed
-            self.height, self.width = (first.width, first.height) if turned else (first.height, first.width)
+        frames = self._frames()
+        first = next(frames, None)
+        if first is None:
+            raise UnreadableFile("no frame of it could be decoded", path=path)
+        self._begun: Iterator[VideoFrame] | None = chain((first,), frames)  # the first pass goes on from there
+        self._orientation = orientation_of(first)
+        turned = self._orientation.transposed
+        self.height, self.width = (first.width, first.height) if turned else (first.height, first.width)
         self.aspect = 1 / ratio if turned else ratio
 
     def decode(self, stack: FrameStack) -> None:
@@ -158,26 +164,27 @@ class Video:
 
     def _pass(self, stack: FrameStack, wanted: Callable[[int], bool]) -> None:
         converter = GreyConverter(self._orientation)
+        frames, self._begun = self._begun or self._frames(), None
+        for index, frame in enumerate(frames):
+            self.stamps[index] = frame.time
+            if wanted(index):
+                converter.add(frame, stack, index)
+
+    def _frames(self) -> Iterator[VideoFrame]:
         self.counting.failed = 0
         with self._opened() as (container, stream):
-            for index, frame in enumerate(self._frames(container, stream)):
-                self.stamps[index] = frame.time
-                if wanted(index):
-                    converter.add(frame, stack, index)
-
-    def _frames(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:
-                self.counting.failed += 1
-                continue
-            for frame in frames:
-                if isinstance(frame, VideoFrame):
-                    if frame.is_corrupt:
-                        self.counting.failed += 1
-                    else:
-                        yield frame
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.error.InvalidDataError:
+                    self.counting.failed += 1
+                    continue
+                for frame in frames:
+                    if isinstance(frame, VideoFrame):
+                        if frame.is_corrupt:
+                            self.counting.failed += 1
+                        else:
+                            yield frame
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
