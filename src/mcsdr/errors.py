@@ -22,7 +22,10 @@
     │   ├── TooManyBadRows      more rows than allowed cannot be used
     │   └── PatientInTwoSplits  what is tested on would have been learnt from
     ├── ChangedRun          a table was begun with another model, other settings or other inputs
-    ├── LostWorker          a process that answered clips died
+    ├── LostWorker          a process that answered clips, or learnt beside this one, died
+    ├── OutOfMemory         a batch does not fit
+    ├── DamagedCache        a file that was kept is not what was written
+    ├── TrainingStopped     a training was asked to end, and its checkpoint is on disk
     ├── MissingExtra        a library that only some commands need is not installed
     ├── CannotListen        a port is taken, or an address is not this machine's
     ├── TrainingDiverged    the loss is no longer a number
@@ -58,6 +61,7 @@ class McsdrError(Exception):
     """An error with a machine-readable code, a cause, a next step and, where there is one, a file."""
 
     code = "error"
+    exit_status = 2  # of the command that it ends
     next_step = "Run the command again with --help, or report this with the full message."
 
     def __init__(self, cause: str, *, path: str | Path | None = None, next_step: str | None = None) -> None:
@@ -235,8 +239,29 @@ class ChangedRun(McsdrError):
     next_step = "Begin anew with --restart, name another table, or go back to the settings that it was begun with."
 
 
+class OutOfMemory(McsdrError):
+    """A batch does not fit into memory."""
+
+    code = "out-of-memory"
+    next_step = "Lower optim.batch, clip.size or dropout.masks, or train on more processes; nothing of the run is lost."
+
+
+class DamagedCache(McsdrError):
+    """A file that was kept for later is not what was written: a disk or a copy went wrong."""
+
+    code = "damaged-cache"
+    next_step = "Remove the folder that it lies in: it is made again from the clips. Then check the disk."
+
+
+class TrainingStopped(McsdrError):
+    """A training was asked to end before its end."""
+
+    code = "training-stopped"
+    next_step = "Run the same command again: it goes on from there, to the bit."
+
+
 class LostWorker(McsdrError):
-    """A process that answered clips died."""
+    """A process that answered clips, or learnt beside this one, died."""
 
     code = "lost-worker"
     next_step = (

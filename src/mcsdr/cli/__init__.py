@@ -106,4 +106,4 @@ def main() -> None:
 
 def _refuse(error: McsdrError) -> None:
     print(f"mcsdr: {error}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(error.exit_status)

@@ -212,8 +212,8 @@ class SamplerSettings:
         grid(self.schedule, self.steps)
         if (self.draws or 0) * (self.steps + 1) > MOST_STATES:
             raise InvalidConfig(
-                f"{self.draws} draws of {self.steps} steps are {self.draws or 0:.0e}·{self.steps + 1} states for each study.",
-                next_step=f"Ask for fewer draws or steps: {MOST_STATES:.0e} states are held at most.",
+                f"{self.draws} draws in {self.steps} steps are more states of one study than memory should hold.",
+                next_step=f"Ask for fewer: draws × (steps + 1) is {MOST_STATES:,} at most.",
             )
 
     @property

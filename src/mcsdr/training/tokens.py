@@ -23,6 +23,9 @@ from mcsdr.clips import ClipSettings, cut_windows, to_grey
 from mcsdr.datasets import CohortSpec, fingerprint, open_cohort
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import InvalidConfig
+from mcsdr.files import locked_table
+from mcsdr.files.sealing import check_seal, seal
+from mcsdr.files.writing import unwritable
 from mcsdr.model import Model, VideoTokens
 from mcsdr.nn.network import Network
 from mcsdr.posterior import Posterior
@@ -119,6 +122,7 @@ def stored_tokens(cache: ClipCache, network: Network, settings: ClipSettings) ->
     Raises:
         InvalidConfig: the network adds something of its own to the tokens (a view, a projection), or the clips are of
             different lengths.
+        DamagedCache: they are not what was written.
     """
     if network.settings.views or network.settings.encoder != "compact":
         raise InvalidConfig(
@@ -127,10 +131,17 @@ def stored_tokens(cache: ClipCache, network: Network, settings: ClipSettings) ->
         )
     path = cache.folder / f"tokens-{_fingerprint(cache, network, settings)}.npy"
     if not path.exists():
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        with partial.open("wb") as file:
-            np.save(file, _encode(cache, network, settings))
-        os.replace(partial, path)
+        with locked_table(path, "mcsdr, which encodes clips"):
+            tokens, partial = _encode(cache, network, settings), path.with_name(f".{path.name}.partial")
+            try:
+                with unwritable(path):
+                    with partial.open("wb") as file:
+                        np.save(file, tokens)
+                    os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
+            seal(path)
+    check_seal(path)
     return torch.from_numpy(np.load(path))
 
 
