@@ -116,6 +116,13 @@ def test_other_processes_read_the_same(tmp_path: Path) -> None:
         assert all((alone.frames(a) == shared.frames(b)).all() for a, b in zip(here, there, strict=True))
 
 
+def read_all(folder: Path) -> None:
+    """One frame of every clip."""
+    cache = ClipCache(folder)
+    for clip in (clip for clips in cache.clips for clip in clips):
+        cache.frames(clip, 0, 1)
+
+
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
@@ -129,7 +136,6 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["frames.u8", "index.json", "sums.json"])
 def test_any_flipped_bit_is_refused(tmp_path: Path, name: str) -> None:
-    """Of the frames where the clip is read, and only there: 20 clips are not read to look at one."""
     folder = cached(tmp_path, {}, Rows(4), SETTINGS, ()).folder
     whole = (folder / name).read_bytes()
     for place in range(0, len(whole), 97):
@@ -137,14 +143,10 @@ def test_any_flipped_bit_is_refused(tmp_path: Path, name: str) -> None:
         flipped[place] ^= 4
         (folder / name).write_bytes(flipped)
         with pytest.raises(DamagedCache, match=name):
-            cache = ClipCache(folder)
-            for clip in (clip for clips in cache.clips for clip in clips):
-                cache.frames(clip, 0, 1)
+            read_all(folder)
     (folder / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DamagedCache, match=name):
-        cache = ClipCache(folder)
-        for clip in (clip for clips in cache.clips for clip in clips):
-            cache.frames(clip)
+        read_all(folder)
 
 
 def test_a_cache_of_an_earlier_version_is_sealed_as_it_is(tmp_path: Path) -> None:
