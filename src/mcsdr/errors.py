@@ -44,7 +44,6 @@ from pathlib import Path
 EXTRAS = {
     "fastapi": "serve",
     "uvicorn": "serve",
-    "python_multipart": "serve",
     "pynetdicom": "dicom",
     "dicomweb_client": "dicom",
     "zuko": "bench",
