@@ -16,6 +16,11 @@ from mcsdr.files.writing import unwritable
 class Log:
     """One JSON row per event in log.jsonl, mirrored to tensorboard; rows beyond a resumed step are taken back.
 
+    Arguments:
+        folder: where it lies.
+        resumed_step: the last step that was made; 0 at the beginning.
+        unlooked: whether its validation is still to come, so that no row tells it.
+
     TensorBoard's file is written here and not by tensorboardX's own thread, which dies of a full disk and leaves the
     training waiting for it.
 
@@ -23,12 +28,14 @@ class Log:
         UnwritableFile: no room or no permission.
     """
 
-    def __init__(self, folder: Path, resumed_step: int) -> None:
+    def __init__(self, folder: Path, resumed_step: int, unlooked: bool = False) -> None:
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         self.path, self.folder = folder / "log.jsonl", folder / "tensorboard"
-        kept = [line for line in self._lines() if json.loads(line)["step"] <= resumed_step]
+        rows = ((line, json.loads(line)) for line in self._lines())
+        stands = lambda row: row["step"] < resumed_step or not (unlooked and "val_crps" in row)  # noqa: E731
+        kept = [line for line, row in rows if row["step"] <= resumed_step and stands(row)]
         write_atomically(self.path, "".join(kept).encode())
         with unwritable(self.folder):
             self.folder.mkdir(exist_ok=True)

@@ -270,9 +270,11 @@ class Run:
         """
         per_epoch, every = self.feed.steps_per_epoch, self.settings.run
         steps, begun = per_epoch * self.settings.optim.epochs, self.progress["step"]
-        log = Log(self.folder, begun) if self.accelerator.is_main_process else None
-        if log is not None and self.progress["unlooked"]:
+        unlooked = self.progress["unlooked"]
+        log = Log(self.folder, begun, unlooked) if self.accelerator.is_main_process else None
+        if log is not None and unlooked:
             log.write(begun, **self.look(begun))
+            self.save(begun)
         for done in range(begun + 1, steps + 1):
             left_out = self.progress["left_out"]
             denoising, nll = self.advance(done - 1, steps)
