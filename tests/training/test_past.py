@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -358,3 +361,56 @@ def test_a_log_on_a_full_disk(cache: Path, tmp_path: Path) -> None:
 
     with pytest.raises(UnwritableFile, match=r"log\.jsonl.*No space left"):
         train(settings_of(cache), tmp_path, at_step(2, fill))
+
+
+def train_tiny(cache: Path, folder: Path) -> None:
+    """What each of the killed processes does."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.__wrapped__(patch)  # type: ignore[attr-defined]
+        train(settings_of(cache, optim__epochs="20"), folder)
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_no_bit(cache: Path, tmp_path: Path) -> None:
+    """At any moment from the start on, in the writing of a checkpoint, right behind it, and some time after it."""
+    context = multiprocessing.get_context("forkserver")  # processes that have loaded torch and done nothing with it
+    context.set_forkserver_preload(["mcsdr.training", "safetensors.torch", "tensorboardX"])
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    undisturbed = context.Process(target=train_tiny, args=(cache, whole))
+    undisturbed.start()
+    undisturbed.join()
+    rng, last, kills, half_written = np.random.default_rng(7), killed / LAST, 0, 0
+    while kills < 20:
+        process = context.Process(target=train_tiny, args=(cache, killed))
+        before = last.stat().st_mtime_ns if last.exists() else 0
+        process.start()
+        match kills % 4:
+            case 0:
+                time.sleep(rng.uniform(0, 3))
+            case 1:
+                wait_for(process, lambda: any(killed.glob(".last.safetensors.*.partial")))
+            case _:
+                wait_for(process, lambda: last.exists() and last.stat().st_mtime_ns > before)  # noqa: B023
+                time.sleep(rng.uniform(0, 0.5) if kills % 4 == 3 else 0)
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        kills += 1
+        half_written += any(killed.glob(".*.partial"))
+        checkpoint, damage = newest_checkpoint(killed)
+        assert damage is None
+        print(f"kill {kills}: step {checkpoint.progress['step'] if checkpoint else 0}, {half_written} half written")
+    assert half_written >= 3
+    finished = context.Process(target=train_tiny, args=(cache, killed))
+    finished.start()
+    finished.join()
+    same_end(whole, killed)
+    assert not list(killed.rglob(".*.partial"))
+
+
+def wait_for(process: BaseProcess, happens: Callable[[], bool]) -> None:
+    """Until it happens, the process ends, or two minutes are over."""
+    deadline = time.monotonic() + 120
+    while not happens() and process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.0005)
