@@ -39,8 +39,6 @@ from mcsdr.posterior.recalibration import Calibration
 
 FORMAT = 2  # of model.json; docs/saved-models.md says which versions read it
 READ = (1, 2)  # format 1 had no digest
-PARTS = {"network", "clip", "attributes", "sampler", "protocol", "card", "calibration"}
-HEADING = {"format", "mcsdr", "sha256", "digest"}
 LONGEST = 16 * 2**20  # bytes of model.json that are read
 # What the parts of a description raise that are not what they should be.
 UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, RuntimeError)
@@ -136,8 +134,13 @@ def load(name_or_folder: str | Path = mcsdr.DEFAULT_MODEL, device: str | torch.d
         model = _rebuilt(description, weights)
     except (*UNFIT, SafetensorError, InvalidConfig, InvalidModel) as error:
         raise InvalidModel(f"the model does not fit mcsdr {mcsdr.__version__}: {error}", path=folder) from error
-    model.weights_sha256 = weights_sha256
-    model.saved_as = {digest_of(description_of(model, weights_sha256)): digest_of(description)}
+    said = description_of(model, weights_sha256)
+    unknown = ", ".join(sorted(description.keys() - said.keys() - {"digest"}))
+    if unknown:
+        raise InvalidModel(
+            f"model.json has parts that mcsdr {mcsdr.__version__} does not know: {unknown[:200]}.", path=folder
+        )
+    model.weights_sha256, model.saved_as = weights_sha256, {digest_of(said): digest_of(description)}
     model.network.to(device)
     return model
 
@@ -154,9 +157,6 @@ def _check(description: Any, weights_sha256: str, folder: Path) -> None:
             path=folder,
             next_step=f"Load it with mcsdr {writer}.",
         )
-    unknown = ", ".join(sorted(description.keys() - PARTS - HEADING))
-    if unknown:
-        raise InvalidModel(f"model.json has parts that no version wrote: {unknown[:200]}.", path=folder)
     if description.get("sha256") != weights_sha256:
         raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
     required = description["format"] > 1 or "digest" in description

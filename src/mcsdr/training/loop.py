@@ -22,7 +22,7 @@ from accelerate import Accelerator
 from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.datasets import CohortSpec, fingerprint, is_synthetic, open_cohort
 from mcsdr.datasets.entries import FolderCohort
-from mcsdr.errors import InvalidConfig, TrainingDiverged, TrainingStopped
+from mcsdr.errors import InvalidConfig, InvalidModel, TrainingDiverged, TrainingStopped
 from mcsdr.files import locked_folder
 from mcsdr.files.writing import clear_partials
 from mcsdr.metrics.scores import crps_of
@@ -45,9 +45,9 @@ from mcsdr.training.feed import Ahead, Feed
 from mcsdr.training.log import Log, Silence, Watcher
 from mcsdr.training.objective import DropoutSettings, Objective
 from mcsdr.training.settings import OptimSettings, TrainSettings
-from mcsdr.training.start import start_from
 from mcsdr.training.stopping import Stop, named_failures
-from mcsdr.training.tokens import EncodedCohort, stored_tokens
+from mcsdr.training.tokens import EncodedCohort, tokens_of
+from mcsdr.training.weights.published import load_encoder_weights
 
 LOG_EVERY = 20
 # Before the first step. "unlooked": the run was stopped within the validation after its step; "left_out", "in_a_row":
@@ -344,27 +344,37 @@ def _stopped(stop: Stop, done: int, folder: Path) -> TrainingStopped:
     return error
 
 
-def tokens_of(
-    network: Network, settings: TrainSettings, accelerator: Accelerator, *caches: ClipCache
-) -> tuple[torch.Tensor, ...]:
-    """The tokens of each cache under an encoder that stands still, encoded once by the first process.
-
-    Raises:
-        InvalidConfig: the settings ask for what tokens cannot give.
-    """
-    if settings.run.augmentation != "none" or settings.protocol.together > 1 or not settings.start.encoder:
-        raise InvalidConfig(
-            "start.frozen encodes each clip once, with an encoder that has learnt.",
-            next_step="Give start.encoder, and set run.augmentation = 'none' and protocol.pool = 'mixture'.",
-        )
-    with accelerator.main_process_first():
-        network.to(accelerator.device)
-        return tuple(stored_tokens(cache, network, settings.clip) for cache in caches)
-
-
 def has_bf16(device: torch.device) -> bool:
     """Whether a device multiplies in bfloat16; a processor that only emulates it is ten times slower so."""
     return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def start_from(network: Network, settings: TrainSettings) -> None:
+    """Load what the network starts from: a model of this package or its encoder, or a published encoder's checkpoint.
+
+    Raises:
+        InvalidConfig: its shape is another.
+        InvalidModel: there is no such model.
+    """
+    start = settings.start
+    if start.model:
+        _take_over(network, load(start.model).network, f"start.model = {start.model!r}")
+    elif start.encoder:
+        try:
+            encoder = load(start.encoder).network.video_encoder
+        except InvalidModel:
+            if not Path(start.encoder).is_file():
+                raise
+            load_encoder_weights(network.video_encoder, Path(start.encoder), settings.network.encoder)
+            return
+        _take_over(network.video_encoder, encoder, f"start.encoder = {start.encoder!r}")
+
+
+def _take_over(module: torch.nn.Module, other: torch.nn.Module, what: str) -> None:
+    try:
+        module.load_state_dict(other.state_dict())
+    except RuntimeError as error:
+        raise InvalidConfig(f"{what} is of another shape: {error}") from error
 
 
 def averaged_model(

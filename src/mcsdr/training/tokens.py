@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,6 +32,7 @@ from mcsdr.nn.network import Network
 from mcsdr.posterior import Posterior
 from mcsdr.study import KnownPosterior
 from mcsdr.training.cache import ClipCache, cached
+from mcsdr.training.settings import TrainSettings
 
 Array = NDArray[np.float64]
 
@@ -114,6 +116,24 @@ def encode_cohort(
 
     clips = cached(cache, made_from, cohort, model.clip, model.statistics.names, advance)
     return EncodedCohort.of(clips, stored_tokens(clips, model.network, model.clip))
+
+
+def tokens_of(
+    network: Network, settings: TrainSettings, accelerator: Accelerator, *caches: ClipCache
+) -> tuple[Tensor, ...]:
+    """The tokens of each cache under an encoder that stands still, encoded once by the first process.
+
+    Raises:
+        InvalidConfig: the settings ask for what tokens cannot give.
+    """
+    if settings.run.augmentation != "none" or settings.protocol.together > 1 or not settings.start.encoder:
+        raise InvalidConfig(
+            "start.frozen encodes each clip once, with an encoder that has learnt.",
+            next_step="Give start.encoder, and set run.augmentation = 'none' and protocol.pool = 'mixture'.",
+        )
+    with accelerator.main_process_first():
+        network.to(accelerator.device)
+        return tuple(stored_tokens(cache, network, settings.clip) for cache in caches)
 
 
 def stored_tokens(cache: ClipCache, network: Network, settings: ClipSettings) -> Tensor:
