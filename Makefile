@@ -3,7 +3,11 @@ PYTHON ?= python3
 BIN    := .venv/bin
 CLIP    = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("examples_ybr_color.dcm"))')
 
-.PHONY: demo test help lint docs test-slow test-page test-orthanc test-wheel figures tables benchmarks bundle picture clean
+# One test file for each library whose lowest version is tried: readers, writers, service, node, model, training.
+LOWEST  = tests/io tests/interop tests/report tests/serve tests/model/test_saved_models.py tests/training/test_past.py \
+          tests/training/test_cache.py tests/nn/test_heads.py tests/cli/test_help.py
+
+.PHONY: demo test help lint docs test-slow test-lowest audit test-page test-orthanc test-wheel figures tables benchmarks bundle picture clean
 
 demo: .venv/.ready                 ## set up, and read a real apical four-chamber DICOM
 	$(BIN)/mcsdr predict "$(CLIP)" --report out/demo.html
@@ -30,6 +34,16 @@ test-orthanc: .venv/.ready         ## a report through a real archive; needs Deb
 
 test-wheel:                        ## the wheel alone in an empty environment, every command tried; 5 minutes, 2 GB
 	$(PYTHON) benchmarks/wheel.py
+
+test-lowest:                       ## the lowest versions that pyproject.toml allows, in an environment of their own; 4 GB
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet uv
+	VIRTUAL_ENV=.venv-lowest .venv-lowest/bin/uv pip install --quiet --resolution lowest-direct \
+	  $(if $(OVERRIDE),--override $(OVERRIDE)) --editable '.[dev]'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(LOWEST)
+
+audit: .venv/.ready                ## known flaws of what is installed; asks the package index for its advisories
+	$(BIN)/pip-audit --strict --skip-editable --progress-spinner off
 
 test-slow: .venv/.ready            ## the longer studies
 	$(BIN)/python -m pytest -m slow
@@ -78,4 +92,4 @@ benchmarks: .venv/.ready           ## speed, and the samplers against closed for
 	@touch $@
 
 clean:                             ## remove the environment and all that was made
-	rm -rf .venv out runs
+	rm -rf .venv .venv-lowest out runs

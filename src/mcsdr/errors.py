@@ -15,13 +15,17 @@
     │   └── NoFrameTime         nothing says how fast the heart moves
     ├── Identifiable        a copy of a clip could still tell who the patient is
     ├── UnwritableFile      an output cannot be written: no room, no permission
+    ├── OutputInUse         another process writes to this folder or table
     ├── InvalidConfig       a setting is unknown or out of range
     ├── InvalidCohort       a data set's folder or table is not as its layout says
     │   ├── BadRow              one row of it cannot be used
     │   ├── TooManyBadRows      more rows than allowed cannot be used
     │   └── PatientInTwoSplits  what is tested on would have been learnt from
     ├── ChangedRun          a table was begun with another model, other settings or other inputs
-    ├── LostWorker          a process that answered clips died
+    ├── LostWorker          a process that answered clips, or learnt beside this one, died
+    ├── OutOfMemory         a batch does not fit
+    ├── DamagedCache        a file that was kept is not what was written
+    ├── TrainingStopped     a training was asked to end, and its checkpoint is on disk
     ├── MissingExtra        a library that only some commands need is not installed
     ├── CannotListen        a port is taken, or an address is not this machine's
     ├── TrainingDiverged    the loss is no longer a number
@@ -40,7 +44,6 @@ from pathlib import Path
 EXTRAS = {
     "fastapi": "serve",
     "uvicorn": "serve",
-    "python_multipart": "serve",
     "pynetdicom": "dicom",
     "dicomweb_client": "dicom",
     "zuko": "bench",
@@ -57,6 +60,7 @@ class McsdrError(Exception):
     """An error with a machine-readable code, a cause, a next step and, where there is one, a file."""
 
     code = "error"
+    exit_status = 2  # of the command that it ends
     next_step = "Run the command again with --help, or report this with the full message."
 
     def __init__(self, cause: str, *, path: str | Path | None = None, next_step: str | None = None) -> None:
@@ -185,6 +189,13 @@ class UnwritableFile(McsdrError):
     next_step = "Make room or choose another place, and run the command again."
 
 
+class OutputInUse(McsdrError):
+    """Another process writes to this folder or table; nothing of it was touched."""
+
+    code = "output-in-use"
+    next_step = "Wait until that one has ended, end it, or name another output."
+
+
 class InvalidConfig(McsdrError):
     """A setting is unknown, of the wrong type or out of range."""
 
@@ -227,8 +238,29 @@ class ChangedRun(McsdrError):
     next_step = "Begin anew with --restart, name another table, or go back to the settings that it was begun with."
 
 
+class OutOfMemory(McsdrError):
+    """A batch does not fit into memory."""
+
+    code = "out-of-memory"
+    next_step = "Lower optim.batch, clip.size or dropout.masks, or train on more processes; nothing of the run is lost."
+
+
+class DamagedCache(McsdrError):
+    """A file that was kept for later is not what was written: a disk or a copy went wrong."""
+
+    code = "damaged-cache"
+    next_step = "Remove the folder that it lies in: it is made again from the clips. Then check the disk."
+
+
+class TrainingStopped(McsdrError):
+    """A training was asked to end before its end."""
+
+    code = "training-stopped"
+    next_step = "Run the same command again: it goes on from there, to the bit."
+
+
 class LostWorker(McsdrError):
-    """A process that answered clips died."""
+    """A process that answered clips, or learnt beside this one, died."""
 
     code = "lost-worker"
     next_step = (

@@ -16,6 +16,7 @@ from mcsdr.errors import InvalidCohort, InvalidConfig, InvalidModel, TooManyBadR
 from mcsdr.evaluation.calibration import FOLDS, calibrate, folds_of, measure, refuse_seen
 from mcsdr.model import Card, Model, load
 from mcsdr.model.record import provenance
+from mcsdr.model.storage import digest_of
 from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.posterior.normal import normal_cdf
 from mcsdr.posterior.recalibration import PATTERNS
@@ -63,7 +64,8 @@ def test_saved_loaded_and_said(model: Model, tmp_path: Path) -> None:
     again, study = load(tmp_path), cohort_of(model, 1, 1.0)[0]
     assert again.calibration == calibrated.calibration
     assert np.array_equal(again.posteriors([study]).z, calibrated.posteriors([study]).z)
-    assert again.sha256 == model.sha256
+    assert again.sha256 == calibrated.sha256 != model.sha256
+    assert again.weights_sha256 == model.weights_sha256
     assert "synthetic phantoms" in replace_synthetic(again.card).notice
     assert "SYNTHETIC: made up (120 studies" in provenance(again, again.sampler)["calibration"]
     assert provenance(again, PAPER)["calibration"] is None
@@ -87,6 +89,7 @@ def test_a_damaged_calibration_is_refused(model: Model, tmp_path: Path) -> None:
     calibrate(model, cohort_of(model, 120, 1.5)).model.save(tmp_path)
     content = json.loads((tmp_path / "model.json").read_text())
     content["calibration"]["maps"]["nothing"]["z"][0] = 99
+    content["digest"] = digest_of(content)
     (tmp_path / "model.json").write_text(json.dumps(content))
     with pytest.raises(InvalidModel, match="ascend"):
         load(tmp_path)

@@ -93,7 +93,7 @@ def test_the_readmes_lines_run(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_model_json_is_complete(name: str) -> None:
     description = json.loads((find(name) / "model.json").read_text())
-    assert description["sha256"] == mcsdr.load(name).sha256
+    assert description["digest"] == mcsdr.load(name).sha256
     assert description["card"]["config"]["data"]["train"]["kind"] == "phantom"
 
 

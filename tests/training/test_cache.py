@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from mcsdr.clips import ClipSettings
-from mcsdr.errors import BadRow, TooManyBadRows, UnreadableFile
+from mcsdr.errors import BadRow, DamagedCache, OutputInUse, TooManyBadRows, UnreadableFile, UnwritableFile
+from mcsdr.files import locked_table
 from mcsdr.study import Attributes, Clip, Study, View
 from mcsdr.training.cache import ClipCache, cached
 
@@ -112,3 +114,61 @@ def test_other_processes_read_the_same(tmp_path: Path) -> None:
     assert shared.bad == alone.bad
     for here, there in zip(alone.clips, shared.clips, strict=True):
         assert all((alone.frames(a) == shared.frames(b)).all() for a, b in zip(here, there, strict=True))
+
+
+def read_all(folder: Path) -> None:
+    """One frame of every clip."""
+    cache = ClipCache(folder)
+    for clip in (clip for clips in cache.clips for clip in clips):
+        cache.frames(clip, 0, 1)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(UnwritableFile, match=r"frames\.u8: .*File too large"):
+            cached(tmp_path, {}, Rows(20), SETTINGS, ())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["frames.u8", "index.json", "sums.json"])
+def test_any_flipped_bit_is_refused(tmp_path: Path, name: str) -> None:
+    folder = cached(tmp_path, {}, Rows(4), SETTINGS, ()).folder
+    whole = (folder / name).read_bytes()
+    for place in range(0, len(whole), 97):
+        flipped = bytearray(whole)
+        flipped[place] ^= 4
+        (folder / name).write_bytes(flipped)
+        with pytest.raises(DamagedCache, match=name):
+            read_all(folder)
+    (folder / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DamagedCache, match=name):
+        read_all(folder)
+
+
+def test_a_cache_of_an_earlier_version_is_sealed_as_it_is(tmp_path: Path) -> None:
+    folder = cached(tmp_path, {}, Rows(4), SETTINGS, ()).folder
+    written = {file: file.read_bytes() for file in folder.iterdir()}
+    for file in (folder / "sums.json", *folder.glob("*.sha256")):
+        file.unlink()
+    ClipCache(folder)
+    assert {file: file.read_bytes() for file in folder.iterdir()} == written
+
+
+def test_what_killed_builds_left_is_cleared(tmp_path: Path) -> None:
+    """But not what another process still builds."""
+    for name in ("0123456789abcdef.partial-77", "fedcba9876543210.partial", "aaaaaaaaaaaaaaaa.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "frames.u8").write_bytes(b"half")
+    with locked_table(tmp_path / "aaaaaaaaaaaaaaaa", "another"):
+        cached(tmp_path, {}, Rows(4), SETTINGS, ())
+        assert [file.name for file in tmp_path.glob("*.partial*")] == ["aaaaaaaaaaaaaaaa.partial"]
+
+
+def test_two_builds_of_one_cache(tmp_path: Path) -> None:
+    name = cached(tmp_path / "there", {}, Rows(4), SETTINGS, ()).folder.name
+    with locked_table(tmp_path / name, "mcsdr train"), pytest.raises(OutputInUse, match="mcsdr train"):
+        cached(tmp_path, {}, Rows(4), SETTINGS, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +27,9 @@ from mcsdr.cli.serve import serve
 from mcsdr.cli.simulate import simulate
 from mcsdr.cli.sr import sr
 from mcsdr.cli.train import train
-from mcsdr.errors import EXTRAS, McsdrError, MissingExtra
+from mcsdr.errors import EXTRAS, McsdrError, MissingExtra, UnwritableFile
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 # Every command with an example, by what it is for, in the order of `mcsdr --help`.
 COMMANDS: dict[str, list[tuple[Callable[..., None] | App, str]]] = {
@@ -88,7 +91,11 @@ app = _app()
 def main() -> None:
     """Entry point: typed errors become one paragraph on standard error and exit status 2."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # what does not fit shows here, and not when the interpreter ends
     except McsdrError as error:
         _refuse(error)
     except ModuleNotFoundError as error:
@@ -99,6 +106,12 @@ def main() -> None:
     except BrokenPipeError:  # whoever read the output, `head` say, has had enough
         sys.stdout = None  # nothing more to flush
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = error.filename or "standard output"
+        sys.stdout = None
+        _refuse(UnwritableFile(f"it cannot be written: {error.strerror}.", path=where))
     except KeyboardInterrupt:
         print("mcsdr: interrupted; what was finished is on disk.", file=sys.stderr)
         sys.exit(130)
@@ -106,4 +119,4 @@ def main() -> None:
 
 def _refuse(error: McsdrError) -> None:
     print(f"mcsdr: {error}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(error.exit_status)

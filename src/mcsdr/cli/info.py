@@ -73,6 +73,7 @@ def _facts(model: Model) -> dict[str, Any]:
         "parameters": model.network.parameter_counts(),
         "training_data": model.card.training_data,
         "synthetic": model.card.synthetic,
+        **({"changes": model.card.changes} if model.card.changes else {}),
         "figures": model.card.figures,
         "clip": model.clip.model_dump(),
         "attributes": list(model.statistics.names),

@@ -22,6 +22,7 @@ def train(
     *settings: Annotated[str, Parameter(allow_leading_hyphen=True, help="--table.key value, over the file's.")],
     out: Path = Path("runs/model"),
     list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
+    continue_with_changes: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Train a model, or go on with a training that was stopped.
 
@@ -34,6 +35,8 @@ def train(
         Folder for the checkpoint, the log and the model.
     list_
         Print the experiments that ship with the package, and train nothing.
+    continue_with_changes
+        Go on from a checkpoint of other settings, more epochs for one; the model's card tells both.
     """
     if list_:
         print("\n\n".join(_listed()))
@@ -50,10 +53,10 @@ def train(
 
     chosen = read_settings(file_of(config), overrides_of(settings))
     if int(os.environ.get("RANK", "0")) > 0:
-        run(chosen, out, Silence())
+        run(chosen, out, Silence(), continue_with_changes=continue_with_changes)
         return
     with RichWatcher() as watcher:
-        model = run(chosen, out, watcher)
+        model = run(chosen, out, watcher, continue_with_changes=continue_with_changes)
     figures = ", ".join(f"{name} {value:.3f}" for name, value in model.card.figures["validation"].items())
     print(f"Best model in {out / 'model'} ({figures}). {model.card.notice}")
 
@@ -129,6 +132,10 @@ class RichWatcher:
             self.progress.console.print(f"left out of {cohort}: {name}: {why}", markup=False, highlight=False)
         if len(bad) > SHOWN:
             self.progress.console.print(f"… and {len(bad) - SHOWN} more, listed in the cache's bad_rows.csv")
+
+    def notice(self, text: str) -> None:
+        """Say one sentence."""
+        self.progress.console.print(text, markup=False, highlight=False)
 
     def evaluated(self, done: int) -> None:
         """So many studies of the test split were answered."""

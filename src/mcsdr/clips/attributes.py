@@ -6,10 +6,11 @@ Sex becomes −1 (F) or +1 (M). The statistics are fitted once, on the training 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from mcsdr.study import Attributes
 
@@ -29,11 +30,17 @@ def attribute_row(attributes: Attributes, names: Sequence[str]) -> list[float]:
 class AttributeStatistics(BaseModel):
     """Mean and SD of each attribute over the training split."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     names: tuple[str, ...]
     mean: tuple[float, ...]
     sd: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if not len(self.names) == len(self.mean) == len(self.sd) or any(sd <= 0 for sd in self.sd):
+            raise ValueError("every attribute has one mean and one SD above 0")
+        return self
 
     @classmethod
     def fit(cls, names: Sequence[str], rows: NDArray[np.float64]) -> AttributeStatistics:

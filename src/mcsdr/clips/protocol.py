@@ -51,7 +51,9 @@ class ProtocolSettings(BaseModel):
 
     windows: Windows = "one"
     pool: Pool = "mixture"
-    views_together: int = Field(1, gt=0)  # "tokens": at most so many clips, each of another view, are seen at once
+    views_together: int = Field(
+        1, gt=0, le=16
+    )  # "tokens": at most so many clips, each of another view, are seen at once
     looks: Looks = 1  # at each window: 1 as it is; 2 mirrored too; 4 both of them the last frame first too
 
     @property

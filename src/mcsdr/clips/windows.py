@@ -39,13 +39,13 @@ Frames = NDArray[np.uint8]
 class ClipSettings(BaseModel):
     """How a clip is sampled; stored with the model, since it must never change after training."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     sampling: Literal["seconds", "whole"] = "seconds"
-    rate_hz: float = Field(25.0, gt=0)  # "seconds" only
-    frames: int = Field(32, gt=0, multiple_of=4)
-    size: int = Field(112, gt=0, multiple_of=16)
-    every: int = Field(1, gt=0)  # "whole" only: frames between one that is taken and the next
+    rate_hz: float = Field(25.0, gt=0, le=1000)  # "seconds" only
+    frames: int = Field(32, gt=0, le=1024, multiple_of=4)
+    size: int = Field(112, gt=0, le=1024, multiple_of=16)
+    every: int = Field(1, gt=0, le=1000)  # "whole" only: frames between one that is taken and the next
     keep: float = Field(1.0, gt=0, le=1)  # "whole" only: the central share of them that an answer sees
     keep_least: float = Field(1.0, gt=0, le=1)  # and in training the least share, drawn up to 1 and anywhere
     grey: Literal["standardised", "unit"] = "standardised"

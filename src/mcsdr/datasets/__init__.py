@@ -57,15 +57,15 @@ class CohortSpec(BaseModel):
         fold: of a cross-validation, for the data sets that have one.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Kind
-    n: int | None = Field(None, gt=0)
-    seed: int | None = Field(None, ge=0)
+    n: int | None = Field(None, gt=0, le=10_000_000)
+    seed: int | None = Field(None, ge=0, lt=2**63)
     root: Path | None = None
     split: Literal["train", "val", "test"] | None = None
-    views: tuple[View, ...] | None = Field(None, min_length=1)
-    fold: int | None = Field(None, ge=0)
+    views: tuple[View, ...] | None = Field(None, min_length=1, max_length=32)
+    fold: int | None = Field(None, ge=0, le=1000)
     population: Population = "adult"
     appearance: Appearance = "plain"
     ambiguity: Ambiguity | None = None

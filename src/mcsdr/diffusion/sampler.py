@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count, pairwise
 from math import cos, inf, log, pi, sin, sqrt, tan
+from numbers import Integral
 from typing import NamedTuple, Protocol
 
 import torch
@@ -166,6 +167,7 @@ SAMPLERS: dict[str, Step] = {
     "dpm++2m": dpmpp_2m,
 }
 STOCHASTIC = frozenset({"ddpm"})
+MOST_STATES = 50_000_000  # of a study: draws × (steps + 1) float32 numbers, 200 MB
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,11 @@ class SamplerSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, number in (("steps", self.steps), ("draws", 2 if self.draws is None else self.draws)):
+            if not isinstance(number, Integral):
+                raise InvalidConfig(f"{name} = {number!r} is no whole number.", next_step="Write it without a point.")
+        if not isinstance(self.seed, Integral) or not 0 <= self.seed < 2**63:
+            raise InvalidConfig(f"{self.seed!r} is no seed.", next_step="Give a whole number from 0 to 2⁶³ − 1.")
         if self.sampler not in SAMPLERS:
             raise InvalidConfig(
                 f"There is no sampler named {self.sampler!r}.",
@@ -203,6 +210,11 @@ class SamplerSettings:
         if self.draws is not None and self.draws < 2:
             raise InvalidConfig(f"{self.draws} draws do not make a posterior.", next_step="Ask for two draws or more.")
         grid(self.schedule, self.steps)
+        if (self.draws or 0) * (self.steps + 1) > MOST_STATES:
+            raise InvalidConfig(
+                f"{self.draws} draws in {self.steps} steps are more states of one study than memory should hold.",
+                next_step=f"Ask for fewer: draws × (steps + 1) is {MOST_STATES:,} at most.",
+            )
 
     @property
     def evaluations(self) -> int:

@@ -24,6 +24,7 @@ from mcsdr.errors import InvalidConfig
 
 T = 1000
 BETA_MIN, BETA_MAX = 1e-4, 0.02
+MOST_STEPS = 10_000  # of a schedule, whose angles are held as a list
 
 
 def uniform(steps: int) -> list[float]:
@@ -82,6 +83,10 @@ def grid(schedule: str, steps: int) -> list[float]:
         )
     if steps < 1:
         raise InvalidConfig(f"A sampler needs at least one step, and {steps} were asked for.", next_step="Raise steps.")
+    if steps > MOST_STEPS:
+        raise InvalidConfig(
+            f"{steps} steps are more than any schedule has.", next_step=f"Ask for {MOST_STEPS} at most."
+        )
     return SCHEDULES[schedule](steps)
 
 

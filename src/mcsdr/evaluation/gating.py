@@ -134,7 +134,7 @@ def fit(
         mine = _of([name], to_ask)
         rates.append(_rate(name, Seen(asked.features[mine], asked.odd[mine]), familiarity, unseen[mine]))
     gated = copy(model)
-    gated.__dict__.pop("sha256", None)  # of the weights without the gate
+    gated.__dict__.pop("weights_sha256", None)  # of the weights without the gate
     gated.familiarity = familiarity
     gated.card = model.card.model_copy(update={"figures": {**model.card.figures, "gate": _figures(rates, share)}})
     return Gated(gated, tuple(rates), tuple(failures), tuple(notes))

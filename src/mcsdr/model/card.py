@@ -22,6 +22,7 @@ class Card(BaseModel):
     figures: dict[str, Any] = {}
     calibration: str = ""  # on what its posteriors were recalibrated; empty where they were not
     calibration_synthetic: bool = False
+    changes: list[dict[str, Any]] = []  # of settings while it was trained: from which step, and each before and after
 
     @property
     def notice(self) -> str:

@@ -89,6 +89,7 @@ class Model:
         self.clip, self.statistics, self.card = clip, statistics, card
         self.sampler, self.protocol, self.calibration = sampler, protocol, calibration
         self.familiarity = familiarity
+        self.saved_as: dict[str, str] = {}  # the digest on disk of what was loaded, by the digest that it has here
         self._flows: dict[SamplerSettings, torch.nn.Module] = {}
 
     @property
@@ -106,9 +107,17 @@ class Model:
         tokens, mask = video.tokens[video.plain], video.mask[video.plain]
         return token_features(tokens.float().cpu().numpy(), mask.cpu().numpy(), self.places)
 
-    @cached_property
+    @property
     def sha256(self) -> str:
-        """Hash of the weights as they are saved."""
+        """The digest of weights and description, as in the model.json that was loaded, or that would be saved now."""
+        from mcsdr.model import storage
+
+        digest = storage.digest_of(storage.description_of(self, self.weights_sha256))
+        return self.saved_as.get(digest, digest)
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """Hash of the weights alone, as they are saved; worked out once."""
         from mcsdr.model import storage
 
         return hashlib.sha256(storage.weights_of(self)).hexdigest()

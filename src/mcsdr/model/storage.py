@@ -1,21 +1,24 @@
 """A model on disk: a folder of two files that rebuild it without further help.
 
     model.safetensors    the weights, and the numbers of the gate under names that begin with "gate."
-    model.json           everything else, with the SHA-256 of the weights
+    model.json           everything else, the SHA-256 of the weights, and a digest of all of it
 
-No pickle is ever read.
+The digest is the SHA-256 of the description as canonical JSON (keys in order, no blanks), without the digest itself. It
+covers the weights through their hash, so that it names the whole model: one number changed in the calibration, or the
+words "synthetic phantoms" taken out, and it is another. It is what every output quotes as the model's SHA-256. No
+pickle is ever read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -26,7 +29,7 @@ from mcsdr.clips import ClipSettings
 from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.clips.protocol import ProtocolSettings
 from mcsdr.diffusion.sampler import SamplerSettings
-from mcsdr.errors import InvalidModel, did_you_mean
+from mcsdr.errors import InvalidConfig, InvalidModel, did_you_mean
 from mcsdr.files import write_atomically
 from mcsdr.files.shipped import models
 from mcsdr.model.card import Card
@@ -34,19 +37,30 @@ from mcsdr.model.model import Model
 from mcsdr.nn.network import NetworkSettings, build_network
 from mcsdr.posterior.recalibration import Calibration
 
-FORMAT = 1  # of model.json; docs/saved-models.md says which versions read it
+FORMAT = 2  # of model.json; docs/saved-models.md says which versions read it
+READ = (1, 2)  # format 1 had no digest
+LONGEST = 16 * 2**20  # bytes of model.json that are read
+# What the parts of a description raise that are not what they should be.
+UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, RuntimeError)
 GATE = "gate."  # begins the names of the numbers in model.safetensors that are not the network's
 
 
 def save(model: Model, folder: str | Path) -> None:
     """Write model.safetensors and model.json, each in one piece or not at all."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     weights = weights_of(model)
+    description = description_of(model, hashlib.sha256(weights).hexdigest())
+    description["digest"] = digest_of(description)
+    write_atomically(folder / "model.safetensors", weights)
+    write_atomically(folder / "model.json", json.dumps(description, indent=2).encode())
+
+
+def description_of(model: Model, weights_sha256: str) -> dict[str, Any]:
+    """What model.json says of a model, as plain data, less the digest."""
     description: dict[str, Any] = {
         "format": FORMAT,
         "mcsdr": mcsdr.__version__,
-        "sha256": hashlib.sha256(weights).hexdigest(),
+        "sha256": weights_sha256,
         "network": model.network.settings.model_dump(),
         "clip": model.clip.model_dump(),
         "attributes": model.statistics.model_dump(),
@@ -56,8 +70,14 @@ def save(model: Model, folder: str | Path) -> None:
     }
     if model.calibration is not None:
         description["calibration"] = model.calibration.model_dump()
-    write_atomically(folder / "model.safetensors", weights)
-    write_atomically(folder / "model.json", json.dumps(description, indent=2).encode())
+    plain: dict[str, Any] = json.loads(json.dumps(description))  # tuples are lists, and every key a word
+    return plain
+
+
+def digest_of(description: Mapping[str, Any]) -> str:
+    """SHA-256 of a description, and so of the weights that it has the hash of."""
+    said = {name: part for name, part in description.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def weights_of(model: Model) -> bytes:
@@ -103,26 +123,48 @@ def load(name_or_folder: str | Path = mcsdr.DEFAULT_MODEL, device: str | torch.d
     """
     folder = find(name_or_folder)
     try:
-        description = json.loads((folder / "model.json").read_bytes())
+        with (folder / "model.json").open("rb") as file:
+            description = json.loads(file.read(LONGEST))
         weights = (folder / "model.safetensors").read_bytes()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidModel(f"the model cannot be read: {error}", path=folder) from error
-    if hashlib.sha256(weights).hexdigest() != description.get("sha256"):
-        raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
-    if description.get("format") != FORMAT:
+    weights_sha256 = hashlib.sha256(weights).hexdigest()
+    _check(description, weights_sha256, folder)
+    try:
+        model = _rebuilt(description, weights)
+    except (*UNFIT, SafetensorError, InvalidConfig, InvalidModel) as error:
+        raise InvalidModel(f"the model does not fit mcsdr {mcsdr.__version__}: {error}", path=folder) from error
+    said = description_of(model, weights_sha256)
+    unknown = ", ".join(sorted(description.keys() - said.keys() - {"digest"}))
+    if unknown:
+        raise InvalidModel(
+            f"model.json has parts that mcsdr {mcsdr.__version__} does not know: {unknown[:200]}.", path=folder
+        )
+    model.weights_sha256, model.saved_as = weights_sha256, {digest_of(said): digest_of(description)}
+    model.network.to(device)
+    return model
+
+
+def _check(description: Any, weights_sha256: str, folder: Path) -> None:
+    """Refuse what is no description, is of another format, or is not what was saved."""
+    if not isinstance(description, dict):
+        raise InvalidModel("model.json is no description of a model.", path=folder)
+    if description.get("format") not in READ:
         writer = description.get("mcsdr", "of another version")
         raise InvalidModel(
             f"it is of format {description.get('format')} and was written by mcsdr {writer}; "
-            f"mcsdr {mcsdr.__version__} reads format {FORMAT}.",
+            f"mcsdr {mcsdr.__version__} reads formats {READ[0]} to {READ[-1]}.",
             path=folder,
             next_step=f"Load it with mcsdr {writer}.",
         )
-    try:
-        model = _rebuilt(description, weights)
-    except (KeyError, TypeError, RuntimeError, SafetensorError, ValidationError) as error:
-        raise InvalidModel(f"the model does not fit mcsdr {mcsdr.__version__}: {error}", path=folder) from error
-    model.network.to(device)
-    return model
+    if description.get("sha256") != weights_sha256:
+        raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
+    required = description["format"] > 1 or "digest" in description
+    if required and description.get("digest") != digest_of(description):
+        raise InvalidModel(
+            "the description is not the one that was saved: model.json was changed since, and its digest differs.",
+            path=folder,
+        )
 
 
 def _rebuilt(description: dict[str, Any], weights: bytes) -> Model:

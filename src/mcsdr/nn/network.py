@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import asin, cos, pi, sin
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -31,33 +31,36 @@ from mcsdr.nn.uniformer import UniFormerS
 from mcsdr.nn.video_encoder import CompactEncoder, Norm
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
+Channels = Annotated[int, Field(gt=0, le=1024)]
 Encoder = Literal["compact", "uniformer-s", "r2plus1d-18"]
 
 
 class NetworkSettings(BaseModel):
     """Sizes of every part; stored with the weights, enough to rebuild the network."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["posterior", "mcsdr", "head"] = "posterior"
     head: str = ""  # a name in mcsdr.nn.heads.HEADS; kind "head" only
     encoder: Encoder = "compact"
-    channels: tuple[int, int, int] = (32, 64, 112)  # compact only
+    channels: tuple[Channels, Channels, Channels] = (32, 64, 112)  # compact only
     norm: Norm = "batch"  # compact only; "none" trains faster, and may start from a model with "batch"
-    width: int = Field(96, gt=0)
-    heads: int = Field(4, gt=0)
-    score_depth: int = Field(2, gt=0)
-    score_expansion: int = Field(2, gt=0)
-    max_frames: int = Field(32, gt=0, multiple_of=4)
-    views: tuple[str, ...] = ()  # views that are told apart; none: all clips are taken alike
-    attributes: tuple[str, ...] = ("age_years", "sex", "weight_kg", "height_cm")
-    attribute_width: int = Field(64, ge=0)  # mcsdr only
-    time_width: int = Field(64, gt=0, multiple_of=2)  # mcsdr only
+    width: int = Field(96, gt=0, le=1024)
+    heads: int = Field(4, gt=0, le=64)
+    score_depth: int = Field(2, gt=0, le=16)
+    score_expansion: int = Field(2, gt=0, le=8)
+    max_frames: int = Field(32, gt=0, le=1024, multiple_of=4)
+    views: tuple[str, ...] = Field((), max_length=32)  # views that are told apart; none: all clips are taken alike
+    attributes: tuple[str, ...] = Field(("age_years", "sex", "weight_kg", "height_cm"), max_length=32)
+    attribute_width: int = Field(64, ge=0, le=4096)  # mcsdr only
+    time_width: int = Field(64, gt=0, le=4096, multiple_of=2)  # mcsdr only
 
     @model_validator(mode="after")
     def _head_is_known(self) -> Self:
         if self.kind == "head" and self.head not in HEADS:
             raise ValueError(f"There is no head named {self.head!r}: choose one of {', '.join(HEADS)}.")
+        if self.width % self.heads:
+            raise ValueError(f"The heads of attention share the width: {self.heads} do not divide {self.width}.")
         if self.kind != "head" and self.head:
             raise ValueError(f'The head {self.head!r} needs kind = "head", not {self.kind!r}.')
         return self

@@ -38,11 +38,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mcsdr.errors import InvalidConfig
 from mcsdr.posterior.monotone import MonotoneCubic
@@ -110,12 +110,12 @@ class Recalibration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    z: tuple[float, ...]
-    scores: tuple[float, ...]
+    z: tuple[float, ...] = Field(max_length=1000)
+    scores: tuple[float, ...] = Field(max_length=1000)
     scores_at: tuple[tuple[float, ...], ...] = ()
-    conformal: tuple[float, ...]
-    studies: int
-    patients: int
+    conformal: tuple[float, ...] = Field(min_length=len(LEVELS), max_length=len(LEVELS))
+    studies: int = Field(ge=0)
+    patients: int = Field(ge=0)
 
     @field_validator("z", "scores")
     @classmethod
@@ -123,6 +123,12 @@ class Recalibration(BaseModel):
         if len(knots) < 3 or not np.isfinite(knots).all() or not (np.diff(knots) > 0).all():
             raise ValueError("knots must be three or more, finite, and ascend")
         return knots
+
+    @model_validator(mode="after")
+    def _knots_in_pairs(self) -> Self:
+        if any(len(row) != len(self.z) for row in (self.scores, *self.scores_at)):
+            raise ValueError("every z has one score")
+        return self
 
     @field_validator("scores_at")
     @classmethod

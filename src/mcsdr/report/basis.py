@@ -86,7 +86,7 @@ def provenance(name: str, answer: Answer, record: Mapping[str, Any]) -> Rows:
         ("SHA-256 of the file", record["input_sha256"] or "no file was read"),
         ("mcsdr", record["version"]),
         ("Model", record["model"]),
-        ("SHA-256 of the weights", record["model_sha256"]),
+        ("SHA-256 of the model", record["model_sha256"]),
         ("Sampler", f"{sampler['sampler']}, {sampler['steps']} steps, {sampler['schedule']} schedule"),
         ("Paths", f"{nodes} quantiles, no random draws" if sampler["draws"] is None else f"{nodes} random draws"),
         ("Paths that crossed", f"{crossed}, put in order" if crossed else "none"),

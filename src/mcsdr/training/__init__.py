@@ -1,6 +1,7 @@
 """How models come to be: settings and a cohort → weights; or other people's weights → a model.
 
     loop          the training, read top to bottom;  checkpoint: what a killed run goes on from
+    log           what a run says of itself;  stopping: how it ends before its end
     settings      every setting, from TOML and the command line
     cache, feed   clips on disk and the batches made of them
     objective     the loss
@@ -10,6 +11,7 @@
 A new loss is one function of `objective`; a new setting one field of `settings`.
 """
 
-from mcsdr.training.loop import Silence, Watcher, learning_rate, load_caches, train, validate
+from mcsdr.training.log import Silence, Watcher
+from mcsdr.training.loop import learning_rate, load_caches, train, validate
 
 __all__ = ["Silence", "Watcher", "learning_rate", "load_caches", "train", "validate"]

@@ -5,6 +5,9 @@ end, each as long as it is, so a study may hold any number of any length. A cach
 renamed into place when it is complete, so a half-written one is never read. Its name is a hash of what it was made
 from.
 
+Every clip has a checksum, looked at when it is first read, and the index a hash: one flipped bit is an error, not
+another label.
+
 A study that cannot be used is left out and listed in `bad_rows.csv`; more of them than the limit allows stop the
 build.
 """
@@ -16,6 +19,7 @@ import json
 import math
 import os
 import shutil
+import zlib
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
@@ -23,6 +27,7 @@ from copy import copy
 from dataclasses import astuple, dataclass
 from fractions import Fraction
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +35,15 @@ import numpy as np
 
 from mcsdr.clips import ClipSettings, Frames, store
 from mcsdr.clips.attributes import attribute_row
-from mcsdr.errors import BadRow, McsdrError, TooManyBadRows
-from mcsdr.files import write_table
+from mcsdr.errors import BadRow, DamagedCache, McsdrError, OutputInUse, TooManyBadRows
+from mcsdr.files import locked_table, write_atomically, write_table
+from mcsdr.files.sealing import check_seal, seal
 from mcsdr.files.workers import worker_pool
+from mcsdr.files.writing import sync_folder, unwritable
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.study import KnownPosterior, Study, View
 
-FRAMES, INDEX, BAD_ROWS = "frames.u8", "index.json", "bad_rows.csv"
+FRAMES, INDEX, SUMS, BAD_ROWS = "frames.u8", "index.json", "sums.json", "bad_rows.csv"
 AHEAD = 8  # studies that each process reads ahead
 
 
@@ -61,9 +68,13 @@ class ClipCache:
         folder: where it lies.
         bad: studies that were left out, as (name, why).
         names: what each study is called in its cohort, see `name_of`.
+
+    Raises:
+        DamagedCache: a file is not what was written, or not there.
     """
 
     def __init__(self, folder: Path) -> None:
+        check_seal(folder / INDEX)
         index: dict[str, Any] = json.loads((folder / INDEX).read_text())
         size, rows = index["size"], index["studies"]
         self.clips = [[StoredClip(o, n, View(view)) for o, n, view in row["clips"]] for row in rows]
@@ -75,7 +86,16 @@ class ClipCache:
         self.known = [None if row["known"] is None else _known(*row["known"]) for row in rows]
         self.folder = folder
         self.bad: list[tuple[str, str]] = [(name, why) for name, why in index["bad"]]
-        self._frames: Frames = np.memmap(folder / FRAMES, np.uint8, "r").reshape(-1, size, size)
+        try:
+            self._frames: Frames = np.memmap(folder / FRAMES, np.uint8, "r").reshape(-1, size, size)
+        except (OSError, ValueError) as error:
+            raise DamagedCache(f"it cannot be read: {error}", path=folder / FRAMES) from error
+        if not (folder / SUMS).exists():  # an earlier version's
+            sums = [self._checksum(clip) for clips in self.clips for clip in clips]
+            write_atomically(folder / SUMS, json.dumps(sums).encode())
+        check_seal(folder / SUMS)
+        clips = (clip for clips in self.clips for clip in clips)
+        self._sums = dict(zip((clip.offset for clip in clips), json.loads((folder / SUMS).read_text()), strict=True))
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -92,9 +112,22 @@ class ClipCache:
         return chosen
 
     def frames(self, clip: StoredClip, start: int = 0, stop: int | None = None) -> Frames:
-        """Frames start to stop of a clip, uint8 [T, size, size]; read from the map."""
+        """Frames start to stop of a clip, uint8 [T, size, size]; read from the map.
+
+        Raises:
+            DamagedCache: the clip is not what was written; looked at when it is first read.
+        """
+        expected = self._sums.get(clip.offset)
+        if expected is not None:
+            if self._checksum(clip) != expected:
+                cause = f"the clip at frame {clip.offset} is not what was written: its checksum differs."
+                raise DamagedCache(cause, path=self.folder / FRAMES)
+            self._sums.pop(clip.offset, None)
         stop = clip.length if stop is None else stop
         return np.array(self._frames[clip.offset + start : clip.offset + stop])
+
+    def _checksum(self, clip: StoredClip) -> int:
+        return zlib.crc32(self._frames[clip.offset : clip.offset + clip.length].data)
 
 
 def cached(
@@ -111,21 +144,42 @@ def cached(
 
     Raises:
         TooManyBadRows: more than the share `max_bad` of the cohort's studies cannot be used.
+        OutputInUse: another process is building it.
+        UnwritableFile: no room or no permission.
+        DamagedCache: it is not what was written.
     """
     stored = settings.model_dump(include={"sampling", "rate_hz", "frames", "every", "size"})
     description = {**made_from, "clip": stored, "attributes": attributes, "format": 7}
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / digest
     if not folder.exists():
-        partial = root / f"{digest}.partial-{os.getpid()}"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        _build(partial, cohort, settings, attributes, advance, max_bad, workers)
-        (partial / "made_from.json").write_text(json.dumps(description, indent=2))
-        os.replace(partial, folder)
+        _clear_partials(root)
+        with locked_table(folder, "mcsdr, which renders or decodes clips"):
+            partial = root / f"{digest}.partial"
+            try:
+                with unwritable(partial):
+                    shutil.rmtree(partial, ignore_errors=True)
+                    partial.mkdir(parents=True)
+                _build(partial, cohort, settings, attributes, advance, max_bad, workers)
+                write_atomically(partial / "made_from.json", json.dumps(description, indent=2).encode())
+                with unwritable(folder):
+                    os.replace(partial, folder)
+                    sync_folder(root)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     cache = ClipCache(folder)
     check_limit(cache.bad, len(cohort), max_bad)
     return cache
+
+
+def _clear_partials(root: Path) -> None:
+    """Remove what killed builds left: a cache that somebody still builds is locked."""
+    for left in root.glob("*.partial*"):
+        try:
+            with locked_table(root / left.name.partition(".")[0], "mcsdr, which clears what was left"):
+                shutil.rmtree(left, ignore_errors=True)
+        except OutputInUse:
+            continue
 
 
 def allowed_bad(max_bad: float, total: int) -> int:
@@ -197,8 +251,9 @@ def _build(
 ) -> None:
     rows: list[dict[str, Any]] = []
     bad: list[tuple[str, str]] = []
+    sums: list[int] = []
     offset = 0
-    with (folder / FRAMES).open("wb") as file:
+    with FileIO(folder / FRAMES, "w") as file:  # without a buffer, so that nothing is left to fail at the close
         for index, read in enumerate(readers(cohort, workers)):
             try:
                 study = read()
@@ -212,15 +267,28 @@ def _build(
             else:
                 clips = []
                 for clip, frames in zip(study.clips, stored, strict=True):
-                    file.write(np.ascontiguousarray(frames).data)
+                    data = np.ascontiguousarray(frames).data.cast("B")
+                    _append(file, data, folder / FRAMES)
+                    sums.append(zlib.crc32(data))
                     clips.append((offset, len(frames), clip.view.value))
                     offset += len(frames)
                 rows.append({"name": name_of(cohort, index), **_index_row(study, clips, attributes)})
             advance(index + 1)
+        with unwritable(folder / FRAMES):
+            os.fsync(file.fileno())
     if not rows:
         raise TooManyBadRows("no study of the cohort can be used.")
     write_table(folder / BAD_ROWS, ("study_id", "error"), bad)
-    (folder / INDEX).write_text(json.dumps({"size": settings.size, "studies": rows, "bad": bad}))
+    index_of_all = {"size": settings.size, "studies": rows, "bad": bad}
+    for path, content in ((folder / INDEX, index_of_all), (folder / SUMS, sums)):
+        write_atomically(path, json.dumps(content).encode())
+        seal(path)
+
+
+def _append(file: FileIO, data: memoryview, path: Path) -> None:
+    with unwritable(path):
+        while data:
+            data = data[file.write(data) :]
 
 
 def _index_row(study: Study, clips: list[tuple[int, int, str]], attributes: tuple[str, ...]) -> dict[str, Any]:

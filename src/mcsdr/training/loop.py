@@ -1,17 +1,19 @@
-"""Training, read top to bottom: rate, validation, log, data, one run, the loop.
+"""Training, read top to bottom: rate, validation, data, one run, the loop.
 
 The same script runs on 2 cores, one GPU or many processes under torchrun. Every random draw is a function of
-(seed, step, process), every setting is in the TOML file, and a killed run resumes where its checkpoint stood.
+(seed, step, process), every setting is in the TOML file, and a killed run resumes where its checkpoint stood. A step
+whose gradient is no number is left out and counted.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +22,9 @@ from accelerate import Accelerator
 from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.datasets import CohortSpec, fingerprint, is_synthetic, open_cohort
 from mcsdr.datasets.entries import FolderCohort
-from mcsdr.errors import InvalidConfig, InvalidModel, TrainingDiverged
+from mcsdr.errors import InvalidConfig, InvalidModel, TrainingDiverged, TrainingStopped
+from mcsdr.files import locked_folder
+from mcsdr.files.writing import clear_partials
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Card, Model, load
 from mcsdr.nn.network import Network, build_network, channels_last
@@ -28,15 +32,28 @@ from mcsdr.nn.video_encoder import folded
 from mcsdr.posterior import Posterior
 from mcsdr.study import ADULT_YEARS
 from mcsdr.training.cache import ClipCache, cached, check_limit, name_of
-from mcsdr.training.checkpoint import Average, load_checkpoint, save_checkpoint
+from mcsdr.training.checkpoint import (
+    Average,
+    changes,
+    made_by,
+    newest_checkpoint,
+    refuse_changes,
+    refuse_infinite,
+    restore,
+    save_checkpoint,
+)
 from mcsdr.training.feed import Ahead, Feed
+from mcsdr.training.log import Log, Silence, Watcher
 from mcsdr.training.objective import DropoutSettings, Objective
 from mcsdr.training.settings import OptimSettings, TrainSettings
-from mcsdr.training.tokens import EncodedCohort, stored_tokens
+from mcsdr.training.stopping import Stop, named_failures
+from mcsdr.training.tokens import EncodedCohort, tokens_of
 from mcsdr.training.weights.published import load_encoder_weights
 
-CHECKPOINT = "last.safetensors"
 LOG_EVERY = 20
+# Before the first step. "unlooked": the run was stopped within the validation after its step; "left_out", "in_a_row":
+# steps without a finite gradient, all and the latest; "changes": of settings, as on the card.
+BEGINNING: dict[str, Any] = {"step": 0, "best": None, "unlooked": False, "left_out": 0, "in_a_row": 0, "changes": []}
 
 
 def learning_rate(step: int, steps: int, peak: float, settings: OptimSettings) -> float:
@@ -100,56 +117,6 @@ def _answer(model: Model, cache: ClipCache, attributes: np.ndarray, video: bool,
     return Posterior.joined(answers)
 
 
-class Log:
-    """One JSON row per event in log.jsonl, mirrored to tensorboard; rows beyond a resumed step are taken back."""
-
-    def __init__(self, folder: Path, resumed_step: int) -> None:
-        from tensorboardX import SummaryWriter
-
-        self.path = folder / "log.jsonl"
-        kept = [line for line in self._lines() if json.loads(line)["step"] <= resumed_step]
-        self.path.write_text("".join(kept))
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_step + 1)
-
-    def _lines(self) -> Iterator[str]:
-        if self.path.exists():
-            with self.path.open() as file:
-                yield from (line for line in file if line.endswith("}\n"))
-
-    def write(self, step: int, **values: float) -> None:
-        """Append one row."""
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
-        for name, value in values.items():
-            self.board.add_scalar(name, value, step)
-        self.board.flush()
-
-
-class Watcher(Protocol):
-    """Whom a run tells how far it is."""
-
-    def cache(self, cohort: str, done: int, total: int) -> None:
-        """A clip was rendered or decoded."""
-
-    def skipped(self, cohort: str, bad: Sequence[tuple[str, str]]) -> None:
-        """These studies cannot be used, as (study_id, why)."""
-
-    def step(self, step: int, steps: int, loss: float) -> None:
-        """A step was made."""
-
-    def validated(self, step: int, figures: dict[str, float], best: bool) -> None:
-        """The validation cohort was answered."""
-
-
-class Silence:
-    """A watcher that says nothing."""
-
-    def cache(self, cohort: str, done: int, total: int) -> None: ...
-    def skipped(self, cohort: str, bad: Sequence[tuple[str, str]]) -> None: ...
-    def step(self, step: int, steps: int, loss: float) -> None: ...
-    def validated(self, step: int, figures: dict[str, float], best: bool) -> None: ...
-
-
 def load_caches(settings: TrainSettings, watcher: Watcher, accelerator: Accelerator) -> tuple[ClipCache, ClipCache]:
     """The training and validation clips, rendered or decoded once by the first process."""
 
@@ -191,13 +158,15 @@ class Run:
     objective: torch.nn.Module  # the loss, wrapped so that processes average their gradients
     optimiser: Any
     average: Average
-    progress: dict[str, Any]  # "step" and "best", what a checkpoint says besides tensors
+    progress: dict[str, Any]  # what a checkpoint says besides tensors, see `BEGINNING`
     ahead: Feed | Ahead  # the feed, by a thread where a GPU would wait for it
+    stop: Stop
+    made_by: dict[str, Any]
+    keep: bool = True  # whether the checkpoint on disk is good, to be kept as the one before the next
 
     @classmethod
-    def start(cls, settings: TrainSettings, folder: Path, watcher: Watcher) -> Run:
+    def start(cls, settings: TrainSettings, folder: Path, watcher: Watcher, stop: Stop, change: bool) -> Run:
         """Data, network and optimiser, from the folder's checkpoint if it has one."""
-        folder.mkdir(parents=True, exist_ok=True)
         # Without cpu=True, Accelerate under torchrun on a machine without a GPU makes one lone run of each process.
         # Its own mixed precision is fixed for the life of a process, in which trainings of both kinds may follow.
         accelerator = Accelerator(mixed_precision="no", cpu=not torch.cuda.is_available())
@@ -213,14 +182,24 @@ class Run:
         rank, world = accelerator.process_index, accelerator.num_processes
         feed = Feed(train_cache, statistics, settings, rank, world, tokens)
         optimiser, average = make_optimiser(network, settings.optim), Average(network, settings.optim.ema)
-        progress: dict[str, Any] = {"step": 0, "best": None}
-        if (folder / CHECKPOINT).exists():
-            progress = load_checkpoint(folder / CHECKPOINT, network, average, optimiser)
+        clips = {"train": train_cache.folder.name, "val": val_cache.folder.name}
+        made, progress = made_by(settings, clips, world), dict(BEGINNING)
+        checkpoint, damage = newest_checkpoint(folder)
+        if checkpoint is not None:
+            changed = changes(checkpoint.made_by, made)
+            if not change:
+                refuse_changes(checkpoint, changed)
+            restore(checkpoint, network, average, optimiser)
+            progress |= checkpoint.progress
+            if changed:
+                progress["changes"] = [*progress["changes"], {"step": progress["step"], "settings": changed}]
+        if damage is not None:
+            watcher.notice(f"{damage.path}: {damage.cause}; the run goes on from the checkpoint before it.")
         objective, optimiser = accelerator.prepare(Objective(network), optimiser)
         average.state = {name: t.to(accelerator.device) for name, t in average.state.items()}
         ahead = feed if accelerator.device.type == "cpu" else Ahead(feed)
         parts = (feed, val_cache, val_tokens, statistics, network, objective, optimiser, average, progress, ahead)
-        return cls(settings, folder, watcher, accelerator, *parts)
+        return cls(settings, folder, watcher, accelerator, *parts, stop, made, keep=damage is None)
 
     def advance(self, step: int, steps: int) -> tuple[float, float]:
         """One step of the optimiser; returns the denoising loss and the NLL of the location-scale head."""
@@ -231,84 +210,139 @@ class Run:
         batch = self.ahead.batch(step).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             denoising, nll = self.objective(batch.videos, batch.attributes, batch.ef_percent, batch.hidden, batch.pairs)
-        self._refuse_divergence(denoising + nll, step)
-        self.accelerator.backward(denoising + nll)
-        if self.settings.optim.clip_norm:
-            self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.optim.clip_norm)
-        self.optimiser.step()
+        loss = denoising + nll
+        # Times 1, or NaN where the loss is no number: what is none on one process makes no step on any.
+        self.accelerator.backward(loss * (1 + 0 * loss.detach()))
+        limit = self.settings.optim.clip_norm or math.inf
+        norm = self.accelerator.clip_grad_norm_(self.network.parameters(), limit)
+        if bool(norm.isfinite()):
+            self.optimiser.step()
+            self.average.update(self.network, step + 1)
+            self.progress["in_a_row"] = 0
+        else:
+            self._leave_out(step + 1, loss.item())
         self.optimiser.zero_grad()
-        self.average.update(self.network, step + 1)
         return denoising.item(), nll.item()
 
-    def _refuse_divergence(self, loss: torch.Tensor, step: int) -> None:
-        if not bool(loss.isfinite()):
-            cause = f"the loss is {loss.item()} at step {step + 1}; the checkpoint before it is whole."
+    def _leave_out(self, step: int, loss: float) -> None:
+        """Count a step that is not made; stop where there are too many in a row."""
+        self.progress["left_out"] += 1
+        self.progress["in_a_row"] += 1
+        if self.progress["in_a_row"] > self.settings.optim.bad_steps:
+            cause = (
+                f"{self.progress['in_a_row']} steps in a row gave no finite gradient, more than optim.bad_steps; the "
+                f"last was step {step}, with a loss of {loss}. The checkpoint before them is whole."
+            )
             raise TrainingDiverged(cause, path=self.folder)
 
     def look(self, done: int) -> dict[str, float]:
         """Validate the averaged network, and keep it if it is the best so far."""
+        refuse_infinite(self.average.state, self.folder)
         model = averaged_model(self.settings, self.statistics, self.average, self.feed.cache)
-        figures = validate(model, self.val_cache, self.val_tokens, self.settings.dropout)
+        try:
+            with self.stop.at_once():
+                figures = validate(model, self.val_cache, self.val_tokens, self.settings.dropout)
+        except KeyboardInterrupt:
+            self.save(done, unlooked=True)
+            raise
         by = figures[self.settings.run.select]
         best = self.progress["best"] is None or by < self.progress["best"]
         if best:
             self.progress["best"] = by
-            model.card.figures["validation"] = {"step": done, "processes": self.feed.world, **figures}
+            left_out = {"left_out": self.progress["left_out"]} if self.progress["left_out"] else {}
+            model.card.figures["validation"] = {"step": done, "processes": self.feed.world, **figures, **left_out}
+            model.card.changes = self.progress["changes"]
             model.save(self.folder / "model")
         self.watcher.validated(done, figures, best)
         return {f"val_{name}": value for name, value in figures.items()}
 
-    def save(self, done: int) -> None:
+    def save(self, done: int, unlooked: bool = False) -> None:
         """Write the checkpoint."""
-        self.progress["step"] = done
-        save_checkpoint(self.folder / CHECKPOINT, self.network, self.average, self.optimiser, self.progress)
+        self.progress |= {"step": done, "unlooked": unlooked}
+        state = (self.network, self.average, self.optimiser, self.progress, self.made_by)
+        save_checkpoint(self.folder, *state, keep=self.keep)
+        self.keep = True
+
+    def to_the_end(self) -> None:
+        """Every step that is left, with what is told, validated and saved on the way.
+
+        Raises:
+            KeyboardInterrupt: a process was asked to end; the checkpoint is of the last step.
+        """
+        per_epoch, every = self.feed.steps_per_epoch, self.settings.run
+        steps, begun = per_epoch * self.settings.optim.epochs, self.progress["step"]
+        unlooked = self.progress["unlooked"]
+        log = Log(self.folder, begun, unlooked) if self.accelerator.is_main_process else None
+        if log is not None and unlooked:
+            log.write(begun, **self.look(begun))
+            self.save(begun)
+        for done in range(begun + 1, steps + 1):
+            left_out = self.progress["left_out"]
+            denoising, nll = self.advance(done - 1, steps)
+            stopping = self.stop.anywhere(self.accelerator)
+            if log is not None:
+                self.watcher.step(done, steps, denoising + nll)
+                if self.progress["left_out"] > left_out:
+                    log.write(done, left_out=self.progress["left_out"])
+                if done % LOG_EVERY == 0:
+                    log.write(done, denoising=denoising, nll=nll)
+                if done == steps or done % (every.validate_every * per_epoch) == 0:
+                    log.write(done, **self.look(done))
+                if stopping or done == steps or done % every.checkpoint_every == 0:
+                    self.save(done)
+            if stopping:
+                raise KeyboardInterrupt
+        self.accelerator.wait_for_everyone()
 
 
-def train(settings: TrainSettings, folder: Path, watcher: Watcher | None = None) -> Model:
+def train(
+    settings: TrainSettings, folder: Path, watcher: Watcher | None = None, *, continue_with_changes: bool = False
+) -> Model:
     """Train into `folder`, going on from its checkpoint if it has one, and return the best model.
 
-    Writes last.safetensors (the checkpoint), log.jsonl, tensorboard/ and model/, the model of the best validation CRPS.
+    Writes last.safetensors (the checkpoint), previous.safetensors (the one before it), log.jsonl, tensorboard/ and
+    model/, the model of the best validation CRPS.
+
+    Arguments:
+        continue_with_changes: go on from a checkpoint of other settings; the model's card tells both.
 
     Raises:
         InvalidConfig: the settings do not fit the data.
-        InvalidModel: the folder holds a checkpoint of another network.
+        ChangedRun: the folder's checkpoint is of other settings, more epochs among them.
+        InvalidModel: it is damaged, and so is the one before it, or it is of another network.
+        OutputInUse: another training writes to the folder.
+        UnwritableFile: no room or no permission; the last checkpoint is whole.
+        OutOfMemory, LostWorker, DamagedCache: what they say.
+        TrainingDiverged: too many steps in a row gave no finite gradient, or a weight is no number.
+        TrainingStopped: SIGTERM or SIGINT came, and the checkpoint is on disk.
     """
-    watcher = watcher or Silence()
-    run = Run.start(settings, folder, watcher)
-    per_epoch, every = run.feed.steps_per_epoch, settings.run
-    steps = per_epoch * settings.optim.epochs
-    log = Log(folder, run.progress["step"]) if run.accelerator.is_main_process else None
-    for done in range(run.progress["step"] + 1, steps + 1):
-        denoising, nll = run.advance(done - 1, steps)
-        if log is None:
-            continue
-        watcher.step(done, steps, denoising + nll)
-        if done % LOG_EVERY == 0:
-            log.write(done, denoising=denoising, nll=nll)
-        if done == steps or done % (every.validate_every * per_epoch) == 0:
-            log.write(done, **run.look(done))
-        if done == steps or done % every.checkpoint_every == 0:
-            run.save(done)
-    run.accelerator.wait_for_everyone()
+    first = int(os.environ.get("RANK", "0")) == 0  # of the processes of torchrun
+    done = 0
+    with locked_folder(folder, "mcsdr train") if first else nullcontext(), Stop() as stop, named_failures(settings):
+        if first:
+            clear_partials(folder)
+            clear_partials(folder / "model")
+        try:
+            with stop.at_once():
+                run = Run.start(settings, folder, watcher or Silence(), stop, continue_with_changes)
+            try:
+                run.to_the_end()
+            finally:
+                done = run.progress["step"]
+        except (KeyboardInterrupt, RuntimeError) as error:
+            # Where the first process has left, the others lose it within a step of theirs.
+            if stop.signal is None or (isinstance(error, RuntimeError) and first):
+                raise
+            raise _stopped(stop, done, folder) from error
     return load(folder / "model")
 
 
-def tokens_of(
-    network: Network, settings: TrainSettings, accelerator: Accelerator, *caches: ClipCache
-) -> tuple[torch.Tensor, ...]:
-    """The tokens of each cache under an encoder that stands still, encoded once by the first process.
-
-    Raises:
-        InvalidConfig: the settings ask for what tokens cannot give.
-    """
-    if settings.run.augmentation != "none" or settings.protocol.together > 1 or not settings.start.encoder:
-        raise InvalidConfig(
-            "start.frozen encodes each clip once, with an encoder that has learnt.",
-            next_step="Give start.encoder, and set run.augmentation = 'none' and protocol.pool = 'mixture'.",
-        )
-    with accelerator.main_process_first():
-        network.to(accelerator.device)
-        return tuple(stored_tokens(cache, network, settings.clip) for cache in caches)
+def _stopped(stop: Stop, done: int, folder: Path) -> TrainingStopped:
+    assert stop.signal is not None
+    where = f"after step {done}, whose checkpoint is on disk" if done else "before its first step"
+    error = TrainingStopped(f"{stop.signal.name} ended the training {where}.", path=folder)
+    error.exit_status = 128 + stop.signal
+    return error
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -29,7 +29,7 @@ class DropoutSettings(BaseModel):
     A share of 1 hides always: what is left is a model of the rest alone.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # Each attribute by itself: one share for all, or one for each in the order of network.attributes.
     attribute: Share | tuple[Share, ...] = 0.15
@@ -37,8 +37,8 @@ class DropoutSettings(BaseModel):
     clip: float = Field(0.0, ge=0, lt=1)  # each clip of a study by itself
     video: float = Field(0.10, ge=0, le=1)  # all clips
     everything: float = Field(0.03, ge=0, lt=1)
-    masks: int = Field(4, gt=0)  # masks drawn per encoded study
-    pairs: int = Field(16, gt=0)  # (θ, ε) pairs per mask
+    masks: int = Field(4, gt=0, le=1024)  # masks drawn per encoded study
+    pairs: int = Field(16, gt=0, le=4096)  # (θ, ε) pairs per mask
 
     @property
     def attribute_never_shown(self) -> NDArray[np.bool_]:

@@ -20,6 +20,7 @@ from mcsdr.datasets import CohortSpec
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings
 from mcsdr.errors import InvalidConfig, did_you_mean
 from mcsdr.nn.network import NetworkSettings
+from mcsdr.study import Attributes
 from mcsdr.training.objective import DropoutSettings
 
 COMPARE = "Compare it with the experiments that ship with the package: `mcsdr train --list`."
@@ -28,7 +29,7 @@ COMPARE = "Compare it with the experiments that ship with the package: `mcsdr tr
 class Settings(BaseModel):
     """Base of every table of a training file: an unknown key is an error, not a silence."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSettings(Settings):
@@ -39,24 +40,27 @@ class DataSettings(Settings):
     # "reading" is the label of the table; "redrawn" lets another reader read the same phantom at every visit, and where
     # the phantom hides something, another hidden truth behind the same picture.
     label: Literal["reading", "redrawn"] = "reading"
-    readings: int = Field(1, gt=0)  # at a visit, where redrawn: so many readers, each with its share of the noise pairs
+    readings: int = Field(
+        1, gt=0, le=4096
+    )  # at a visit, where redrawn: so many readers, each with its share of the noise pairs
     cache: Path = Path("runs/cache")
-    workers: int = Field(0, ge=0)  # processes that render or decode clips for the cache; 0: the training's own
+    workers: int = Field(0, ge=0, le=256)  # processes that render or decode clips for the cache; 0: the training's own
     max_bad: float = Field(0.01, ge=0, le=1)  # share of studies that may be unusable before the run stops
 
 
 class OptimSettings(Settings):
     """How the weights move."""
 
-    epochs: int = Field(20, gt=0)
-    batch: int = Field(32, gt=0)
-    lr: float = Field(2e-3, gt=0)
-    encoder_lr: float | None = Field(None, gt=0)  # the video encoder's, where it is another
-    lr_end: float | None = Field(None, gt=0)  # of every part at the last step; 1 % of its own where not given
-    weight_decay: float = Field(0.02, ge=0)
+    epochs: int = Field(20, gt=0, le=100_000)
+    batch: int = Field(32, gt=0, le=65_536)
+    lr: float = Field(2e-3, gt=0, le=10)
+    encoder_lr: float | None = Field(None, gt=0, le=10)  # the video encoder's, where it is another
+    lr_end: float | None = Field(None, gt=0, le=10)  # of every part at the last step; 1 % of its own where not given
+    weight_decay: float = Field(0.02, ge=0, le=10)
     warmup: float = Field(0.03, ge=0, lt=1)  # share of all steps
     beta2: float = Field(0.98, gt=0, lt=1)  # of AdamW
-    clip_norm: float = Field(1.0, ge=0)  # 0: gradients are not cut
+    clip_norm: float = Field(1.0, ge=0, le=1e6)  # 0: gradients are not cut
+    bad_steps: int = Field(10, ge=0, le=1000)  # steps in a row without a finite gradient, left out, before a run stops
     ema: float = Field(0.999, ge=0, lt=1)
 
 
@@ -71,16 +75,16 @@ class StartSettings(Settings):
 class RunSettings(Settings):
     """Seed, precision, augmentation and how often to look."""
 
-    name: str = "model"
-    seed: int = 0
+    name: str = Field("model", min_length=1, max_length=100)
+    seed: int = Field(0, ge=0, lt=2**63)
     precision: Literal["bf16", "no"] = "bf16"  # bf16 where the machine multiplies in it, else float32
     short_clips: float = Field(0.3, ge=0, le=1)  # share of batches cut to fewer frames
     mirrored_clips: float = Field(0.0, ge=0, le=1)  # share of clips with left and right exchanged
     reversed_clips: float = Field(0.0, ge=0, le=1)  # share of clips with the last frame first
     augmentation: Literal["strong", "crop", "none"] = "strong"
     select: Literal["crps", "mae"] = "crps"  # the validation figure that the kept model is best in
-    validate_every: int = Field(1, gt=0)  # epochs
-    checkpoint_every: int = Field(100, gt=0)  # steps
+    validate_every: int = Field(1, gt=0, le=100_000)  # epochs
+    checkpoint_every: int = Field(100, gt=0, le=10_000_000)  # steps
 
 
 class TrainSettings(Settings):
@@ -95,6 +99,19 @@ class TrainSettings(Settings):
     start: StartSettings = StartSettings()
     optim: OptimSettings = OptimSettings()
     run: RunSettings = RunSettings()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> TrainSettings:
+        network, known = self.network, [field.name for field in fields(Attributes)]
+        unknown = [name for name in network.attributes if name not in known]
+        if unknown:
+            raise ValueError(f"network.attributes: there is no attribute {unknown[0]!r}; there are {', '.join(known)}")
+        if network.encoder == "compact" and self.clip.frames > network.max_frames:
+            raise ValueError(f"clip.frames = {self.clip.frames} is above network.max_frames = {network.max_frames}")
+        shares = self.dropout.attribute
+        if isinstance(shares, tuple) and len(shares) != len(network.attributes):
+            raise ValueError(f"dropout.attribute holds {len(shares)} shares for {len(network.attributes)} attributes")
+        return self
 
     @model_validator(mode="after")
     def _readers_share_pairs(self) -> TrainSettings:
@@ -119,7 +136,7 @@ def read_settings(path: Path, overrides: dict[str, str] | None = None, *over: Pa
     for file in (path, *over):
         try:
             _lay_over(tables, tomllib.loads(file.read_text()))
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # no TOML, no text, or nested without an end
             raise InvalidConfig(f"the settings cannot be read: {error}", path=file, next_step=COMPARE) from error
     for key, value in (overrides or {}).items():
         _lay_over(tables, _nested(key, _toml_value(value)))
@@ -180,5 +197,5 @@ def _toml_value(text: str) -> Any:
     """A number, list or table as TOML writes it; anything else is a word."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,11 +24,15 @@ from mcsdr.clips import ClipSettings, cut_windows, to_grey
 from mcsdr.datasets import CohortSpec, fingerprint, open_cohort
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import InvalidConfig
+from mcsdr.files import locked_table
+from mcsdr.files.sealing import check_seal, seal
+from mcsdr.files.writing import unwritable
 from mcsdr.model import Model, VideoTokens
 from mcsdr.nn.network import Network
 from mcsdr.posterior import Posterior
 from mcsdr.study import KnownPosterior
 from mcsdr.training.cache import ClipCache, cached
+from mcsdr.training.settings import TrainSettings
 
 Array = NDArray[np.float64]
 
@@ -113,12 +118,31 @@ def encode_cohort(
     return EncodedCohort.of(clips, stored_tokens(clips, model.network, model.clip))
 
 
+def tokens_of(
+    network: Network, settings: TrainSettings, accelerator: Accelerator, *caches: ClipCache
+) -> tuple[Tensor, ...]:
+    """The tokens of each cache under an encoder that stands still, encoded once by the first process.
+
+    Raises:
+        InvalidConfig: the settings ask for what tokens cannot give.
+    """
+    if settings.run.augmentation != "none" or settings.protocol.together > 1 or not settings.start.encoder:
+        raise InvalidConfig(
+            "start.frozen encodes each clip once, with an encoder that has learnt.",
+            next_step="Give start.encoder, and set run.augmentation = 'none' and protocol.pool = 'mixture'.",
+        )
+    with accelerator.main_process_first():
+        network.to(accelerator.device)
+        return tuple(stored_tokens(cache, network, settings.clip) for cache in caches)
+
+
 def stored_tokens(cache: ClipCache, network: Network, settings: ClipSettings) -> Tensor:
     """The tokens of each study's central window, read from beside the clips or encoded and put there.
 
     Raises:
         InvalidConfig: the network adds something of its own to the tokens (a view, a projection), or the clips are of
             different lengths.
+        DamagedCache: they are not what was written.
     """
     if network.settings.views or network.settings.encoder != "compact":
         raise InvalidConfig(
@@ -127,10 +151,17 @@ def stored_tokens(cache: ClipCache, network: Network, settings: ClipSettings) ->
         )
     path = cache.folder / f"tokens-{_fingerprint(cache, network, settings)}.npy"
     if not path.exists():
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        with partial.open("wb") as file:
-            np.save(file, _encode(cache, network, settings))
-        os.replace(partial, path)
+        with locked_table(path, "mcsdr, which encodes clips"):
+            tokens, partial = _encode(cache, network, settings), path.with_name(f".{path.name}.partial")
+            try:
+                with unwritable(path):
+                    with partial.open("wb") as file:
+                        np.save(file, tokens)
+                    os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
+            seal(path)
+    check_seal(path)
     return torch.from_numpy(np.load(path))
 
 
