@@ -15,6 +15,7 @@
     │   └── NoFrameTime         nothing says how fast the heart moves
     ├── Identifiable        a copy of a clip could still tell who the patient is
     ├── UnwritableFile      an output cannot be written: no room, no permission
+    ├── OutputInUse         another process writes to this folder or table
     ├── InvalidConfig       a setting is unknown or out of range
     ├── InvalidCohort       a data set's folder or table is not as its layout says
     │   ├── BadRow              one row of it cannot be used
@@ -183,6 +184,13 @@ class UnwritableFile(McsdrError):
 
     code = "unwritable-file"
     next_step = "Make room or choose another place, and run the command again."
+
+
+class OutputInUse(McsdrError):
+    """Another process writes to this folder or table; nothing of it was touched."""
+
+    code = "output-in-use"
+    next_step = "Wait until that one has ended, end it, or name another output."
 
 
 class InvalidConfig(McsdrError):
