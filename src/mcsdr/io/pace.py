@@ -30,8 +30,19 @@ BEYOND = 0.1  # of the clip's duration: so far after its end an R wave may lie
 NEXT = "Find out the true rate and give it: --frame-rate HZ on the command line, frame_rate_hz= in Python."
 
 
-def pace_notices(clip: Clip) -> tuple[Notice, ...]:
-    """A notice where a clip's frame times contradict what its file, or its pictures, say of the rhythm."""
+def small(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames [..., H, W] of at most SIDE pixels a side, evenly taken: all that is asked of a clip's pictures here."""
+    step = -(-max(frames.shape[-2:]) // SIDE)
+    return frames[..., ::step, ::step]
+
+
+def pace_notices(clip: Clip, pictures: NDArray[np.uint8] | None = None) -> tuple[Notice, ...]:
+    """A notice where a clip's frame times contradict what its file, or its pictures, say of the rhythm.
+
+    Arguments:
+        clip: the clip.
+        pictures: its frames made `small`, where they were before.
+    """
     frames, times_s, r_waves_s = clip.frames, clip.frame_times_s, clip.r_wave_times_s
     if len(frames) < 2:
         return ()
@@ -41,8 +52,8 @@ def pace_notices(clip: Clip) -> tuple[Notice, ...]:
     if len(r_waves_s) and r_waves_s[-1] - times_s[0] > (1 + BEYOND) * duration:
         why = f"the clip lasts {duration:.2f} s, but its ECG has a beat at {r_waves_s[-1] - times_s[0]:.2f} s"
         return (_doubt(rate_hz, why),)
-    step = -(-max(frames.shape[1:]) // SIDE)
-    why = _contradiction(frames[:, ::step, ::step], rate_hz, clip.heart_rate_bpm or _of_r_waves(r_waves_s))
+    shown = small(frames) if pictures is None else pictures
+    why = _contradiction(shown, rate_hz, clip.heart_rate_bpm or _of_r_waves(r_waves_s))
     return (_doubt(rate_hz, why),) if why else ()
 
 
