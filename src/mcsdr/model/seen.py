@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mcsdr.abstention.gates import Abstention, Glances, of_pictures
 from mcsdr.clips import ClipSettings, Frames, stored_indices, to_square
-from mcsdr.io.pace import pace_notices, small
+from mcsdr.io.pace import looked_at, pace_notices, small
 from mcsdr.study import Clip, Notice
 
 Picture = NDArray[np.uint8]
@@ -55,12 +55,15 @@ class Watching:
             self._places.setdefault(index, []).append(place)
         self._stored = np.empty((len(at), settings.size, settings.size), dtype=np.uint8)
         self._glances = Glances(len(clip.frames))
+        which = looked_at(clip.frame_times_s)
+        self._of_pace = range(which.start, which.stop, which.step)
         self._small: list[Picture] = []
 
     def add(self, index: int, frame: Picture) -> None:
         """See the next frame, uint8 [H, W]; indices count up from 0."""
         self._glances.add(frame)
-        self._small.append(np.array(small(frame)))
+        if index in self._of_pace:
+            self._small.append(np.array(small(frame)))
         places = self._places.get(index)
         if places is not None:
             self._stored[places] = to_square(frame[None], self.settings.size)
