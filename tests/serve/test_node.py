@@ -5,30 +5,37 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import dcmread
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Comprehensive3DSRStorage, CTImageStorage, UltrasoundMultiFrameImageStorage
 from starlette.testclient import TestClient
 
 import mcsdr
+from mcsdr.cli.node import _titles
 from mcsdr.errors import InvalidConfig, UnsupportedFormat
 from mcsdr.interop.structured_report import read_back
 from mcsdr.io.dicom import SOP_CLASSES
 from mcsdr.io.dicom_pixels import transfer_syntaxes
 from mcsdr.serve import create_app
-from mcsdr.serve.archive import CStore, NotTaken, Stow, archive_of, backoff_s
+from mcsdr.serve.archive import CStore, NotTaken, Refused, Stow, archive_of, backoff_s
 from mcsdr.serve.mailroom import Mailroom
 from mcsdr.serve.node import Node
 from mcsdr.serve.postman import Postman
 from mcsdr.serve.sandbox import Reader
+from mcsdr.serve.silence import keep_silent
 
 
 class Peer:
@@ -330,3 +337,155 @@ def test_what_comes_by_stow_is_reported_to_the_archive(tmp_path: Path, peer: Pee
         ):
             assert client.post("/dicom-web/studies", content=b"", headers={"content-type": wrong}).status_code == 422
         wait_for(lambda: peer.kept)
+
+
+def with_values(clip: Path, **raw: bytes) -> Path:
+    """A copy of a clip under a SOP Instance UID of its own, with elements written as they must not be."""
+    dataset = dcmread(clip)
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    for keyword, value in raw.items():
+        tag = Tag(tag_for_keyword(keyword) or 0)
+        dataset[tag] = RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, False, True)
+    path = clip.with_name(f"{'-'.join(raw)}.dcm")
+    dataset.save_as(path)
+    return path
+
+
+def test_an_instance_of_an_odd_study_is_refused_by_its_sender(mailroom: Mailroom, clip: Path) -> None:
+    node = Node(mailroom, host="127.0.0.1", port=0)
+    odd = with_values(clip, StudyInstanceUID=b"1.2.3\\4.5")
+    entity = AE(ae_title="SCANNER")
+    entity.add_requested_context(UltrasoundMultiFrameImageStorage, dcmread(odd).file_meta.TransferSyntaxUID)
+    association = entity.associate("127.0.0.1", node.port, ae_title="MCSDR")
+    assert association.send_c_store(odd).Status == 0xC210
+    association.release()
+    node.close()
+    assert not list(mailroom.inbox.iterdir())
+    assert not list((mailroom.folder / "incoming").iterdir())
+
+
+def test_what_one_clip_holds_never_costs_the_next_its_report(mailroom: Mailroom, clip: Path) -> None:
+    for keyword, value in (("NumberOfFrames", b"xx"), ("SeriesInstanceUID", b"1.2\\3 "), ("PatientAge", b"old ")):
+        take_in(mailroom, with_values(clip, **{keyword: value}))
+    take_in(mailroom, clip)
+    Postman(mailroom, None).look()
+    assert dcmread(clip).SOPInstanceUID in {read_back(dcmread(report))["source"] for report in mailroom.outgoing()}
+    assert not list(mailroom.inbox.iterdir())
+    (aside,) = mailroom.quarantine.iterdir()  # the one without a series, which no report can be filed beside
+    assert dcmread(aside).PatientID == "ID-4711"
+
+
+def test_a_study_that_fails_time_and_again_is_set_aside_and_the_others_are_answered(
+    mailroom: Mailroom, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    mailroom.say = said.append
+    take_in(mailroom, clip)
+    (bad,) = mailroom.complete()
+    other = dcmread(clip)
+    other.StudyInstanceUID, other.SOPInstanceUID = generate_uid(), generate_uid()
+    other.save_as(clip)
+    take_in(mailroom, clip)
+    report = mailroom.report
+    monkeypatch.setattr(mailroom, "report", lambda study: 1 / 0 if study == bad else report(study))
+    postman = Postman(mailroom, None)
+    for _ in range(5):
+        postman._later_s.clear()
+        postman.look()
+    assert len(mailroom.outgoing()) == 1
+    assert [place.name for place in mailroom.quarantine.iterdir()] == [bad.name]
+    assert sum("ZeroDivisionError" in line for line in said) == 3
+    assert "quarantine" in [line for line in said if "ZeroDivisionError" in line][-1]
+
+
+def test_a_report_that_the_archive_refuses_does_not_hold_up_the_next(mailroom: Mailroom, tmp_path: Path) -> None:
+    for name in ("0" * 40, "1" * 40):
+        (mailroom.outbox / f"{name}.dcm").write_bytes(b"report")
+    sent: list[str] = []
+
+    class Particular:
+        def send(self, report: Path) -> None:
+            if report.stem.startswith("0"):
+                raise Refused("the archive's status is 0xc000")
+            sent.append(report.stem)
+
+    postman = Postman(mailroom, Particular())
+    for _ in range(10):
+        postman._later_s.clear()
+        postman.look()
+    assert sent == ["1" * 40]
+    assert not mailroom.outgoing()
+    assert [place.stem for place in mailroom.quarantine.iterdir()] == ["0" * 40]
+
+
+def test_an_archive_that_cannot_be_reached_is_waited_for(mailroom: Mailroom) -> None:
+    (mailroom.outbox / "report.dcm").write_bytes(b"report")
+
+    class Down:
+        def send(self, report: Path) -> None:
+            raise NotTaken("no association with the archive")
+
+    postman = Postman(mailroom, Down())
+    for _ in range(20):
+        postman._next_s = 0.0
+        postman.look()
+    assert len(mailroom.outgoing()) == 1
+
+
+def test_what_was_half_written_is_removed_at_the_start_and_said_nothing_of(mailroom: Mailroom) -> None:
+    said: list[str] = []
+    study = mailroom.inbox / "study"
+    study.mkdir()
+    halves = [
+        study / ".a.dcm.1.partial",
+        mailroom.outbox / ".b.dcm.1.partial",
+        mailroom.folder / "incoming" / "tmp1.dcm",
+    ]
+    for half in halves:
+        half.write_bytes(b"half")
+    mailroom.say = said.append
+    Postman(mailroom, None).look()
+    assert not said
+    Mailroom(mailroom.folder, mailroom.model, mailroom.reader, say=said.append)
+    assert not any(half.exists() for half in halves)
+
+
+def test_a_message_that_stops_or_grows_too_large_is_hung_up_on(mailroom: Mailroom, clip: Path) -> None:
+    node = Node(mailroom, host="127.0.0.1", port=0, most_bytes=100_000, pause_s=0.5)
+    with socket.create_connection(("127.0.0.1", node.port), timeout=30) as half:
+        half.sendall(b"\x01\x00\x00\x00\x01\x00half")  # 256 bytes are announced
+        assert half.recv(100) == b""
+    with socket.create_connection(("127.0.0.1", node.port), timeout=30) as forged:
+        forged.sendall(b"\x01\x00\xff\xff\xff\xff")  # four gigabytes are
+        assert forged.recv(100) == b""
+    entity = AE(ae_title="SCANNER")
+    entity.add_requested_context(UltrasoundMultiFrameImageStorage, dcmread(clip).file_meta.TransferSyntaxUID)
+    association = entity.associate("127.0.0.1", node.port, ae_title="MCSDR")
+    assert "Status" not in association.send_c_store(clip)  # the clip has 250,000 bytes
+    idle = entity.associate("127.0.0.1", node.port, ae_title="MCSDR")
+    wait_for(lambda: not idle.is_established, 30)
+    node.close()
+    assert not list(mailroom.inbox.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("written", "titles"), [(None, None), (["A,B"], ["A", "B"]), (["A", " B , C"], ["A", "B", "C"])]
+)
+def test_senders_are_named_with_commas_between(written: list[str] | None, titles: list[str] | None) -> None:
+    assert _titles(written) == titles
+    for wrong in ("", "A,", "x" * 17, "a\\b"):
+        with pytest.raises(InvalidConfig):
+            _titles([wrong])
+
+
+def test_what_a_header_holds_is_not_quoted_by_the_libraries(
+    mailroom: Mailroom, capfd: pytest.CaptureFixture[str]
+) -> None:
+    keep_silent()
+    with warnings.catch_warnings(record=True) as told:
+        keep_silent()
+        dataset = Dataset()
+        dataset.add_new("PatientAge", "AS", "Quill")
+        dataset.add_new("StudyInstanceUID", "UI", "Quill")
+    assert not told
+    assert "Quill" not in "".join(capfd.readouterr())

@@ -39,7 +39,7 @@ def small(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def looked_at(times_s: NDArray[np.float64]) -> slice:
-    """Which frames of a clip are looked at, by their times: of a long one its beginning, of a fast one every so many."""
+    """Which frames of a clip are looked at, by their times: a long one's beginning, every so many of a fast one."""
     rate_hz = _mean_rate(times_s)
     return slice(0, min(len(times_s), math.ceil(LONGEST_S * rate_hz)), max(1, int(rate_hz // ENOUGH_HZ)))
 
