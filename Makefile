@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 CLIP    = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("examples_ybr_color.dcm"))')
 
-.PHONY: demo test help lint docs test-slow test-page test-orthanc test-wheel figures tables benchmarks bundle picture clean
+.PHONY: demo test help lint docs test-slow test-page test-orthanc test-wheel test-reliability figures tables benchmarks bundle picture clean
 
 demo: .venv/.ready                 ## set up, and read a real apical four-chamber DICOM
 	$(BIN)/mcsdr predict "$(CLIP)" --report out/demo.html
@@ -33,6 +33,9 @@ test-wheel:                        ## the wheel alone in an empty environment, e
 
 test-slow: .venv/.ready            ## the longer studies
 	$(BIN)/python -m pytest -m slow
+
+test-reliability: .venv/.ready     ## mutants, bombs, a soak, kills; docs/reliability.md; hours
+	$(BIN)/python benchmarks/reliability.py
 
 docs: .venv/.ready                 ## the pages, into out/docs; a warning is an error, and nothing is fetched
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d out/doctrees docs out/docs
