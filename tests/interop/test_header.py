@@ -42,11 +42,9 @@ def test_what_a_report_needs_survives_and_what_it_does_not_is_left(header: Datas
 def test_what_cannot_be_written_again_is_left_out(header: Dataset, keyword: str, value: str | bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        element = header.data_element(keyword)
-        if element is None:
+        if keyword not in header:
             setattr(header, keyword, 1)
-            element = header.data_element(keyword)
-        assert element is not None
+        element = header[keyword]
         element._value = value if isinstance(value, bytes) else value.split("\\")
         assert keyword not in dataset_of(plain_header(header))
 

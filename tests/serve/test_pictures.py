@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 import mcsdr
@@ -13,8 +15,7 @@ from mcsdr.study import Clip, Study
 def passed(study: Study) -> Passings:
     passings = Passings(mcsdr.load())
     for clip in study.clips:
-        shape = clip.frames.shape
-        add = passings.watch(Clip(np.broadcast_to(np.uint8(0), shape), clip.frame_times_s, view=clip.view))
+        add = passings.watch(replace(clip, frames=np.broadcast_to(np.uint8(0), clip.frames.shape)))
         for index, frame in enumerate(clip.frames):
             add(index, frame)
     return passings

@@ -25,7 +25,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ class Mailroom:
         reports = [report for one in answered if (report := self._written(one)) is not None]
         for file in files:  # one by one: what came meanwhile stays
             file.unlink(missing_ok=True)
-        if not any(study.iterdir()):
+        with suppress(OSError):  # something came meanwhile
             study.rmdir()
         self.say(f"study {study.name[:8]}: {len(files)} instances, {len(reports)} reports")
         return reports
@@ -212,10 +212,16 @@ class Mailroom:
 def _move(file: Path, to: Path) -> None:
     """Move a file so that it is on disk where it belongs, or still where it was."""
     try:
-        to.parent.mkdir(exist_ok=True)
         with file.open("rb") as content:
             os.fsync(content.fileno())
-        os.replace(file, to)
+        for last in (False, True):
+            to.parent.mkdir(exist_ok=True)
+            try:
+                os.replace(file, to)
+                break
+            except FileNotFoundError:  # the study was cleared meanwhile, and its folder removed
+                if last:
+                    raise
         for folder in (to.parent, to.parent.parent):
             descriptor = os.open(folder, os.O_RDONLY)
             try:

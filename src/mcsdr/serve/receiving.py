@@ -6,13 +6,16 @@ What is in it, be it a clip, a form with one or instances by the dozen, is for a
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.message import Message
 from pathlib import Path
+from typing import BinaryIO
 
 from fastapi import Request
 
+from mcsdr.errors import UnwritableFile
 from mcsdr.serve.desk import Desk, LineIsFull
 from mcsdr.serve.refusals import refusal
 from mcsdr.serve.sandbox import Part
@@ -23,12 +26,21 @@ LONGEST_BOUNDARY = 70
 ONE_FILE = "Send curl -F file=@clip.dcm 'ADDRESS?age=63', what is known in the address; or the clip as the body."
 
 
+def _write(file: BinaryIO, chunk: bytes) -> None:
+    try:
+        if file.write(chunk) < len(chunk):
+            raise OSError(errno.ENOSPC, "no room for the rest")
+    except OSError as error:
+        raise UnwritableFile(f"the upload cannot be written: {error.strerror}.") from error
+
+
 @asynccontextmanager
 async def received(request: Request, desk: Desk) -> AsyncIterator[Path]:
     """The body of a request as a file; whatever happens, what is not submitted is removed and its place given back.
 
     Raises:
         HTTPException: the line is full.
+        UnwritableFile: there is no room for it.
     """
     try:
         upload = desk.place()
@@ -37,9 +49,9 @@ async def received(request: Request, desk: Desk) -> AsyncIterator[Path]:
         step = f"Try again in {wait} s."
         raise refusal(429, "line-is-full", "Too many clips wait.", step, {"retry-after": wait}) from None
     try:
-        with upload.open("wb") as file:
+        with upload.open("wb", buffering=0) as file:
             async for chunk in request.stream():
-                await asyncio.to_thread(file.write, chunk)
+                await asyncio.to_thread(_write, file, chunk)
         yield upload
     except BaseException:
         desk.give_up(upload)
