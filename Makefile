@@ -7,7 +7,7 @@ CLIP    = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; 
 LOWEST  = tests/io tests/interop tests/report tests/serve tests/model/test_saved_models.py tests/training/test_past.py \
           tests/training/test_cache.py tests/nn/test_heads.py tests/cli/test_help.py
 
-.PHONY: demo test help lint docs test-slow test-lowest audit test-page test-orthanc test-wheel figures tables benchmarks bundle picture clean
+.PHONY: demo test help lint docs test-slow test-lowest audit test-reliability test-page test-orthanc test-wheel figures tables benchmarks bundle picture clean
 
 demo: .venv/.ready                 ## set up, and read a real apical four-chamber DICOM
 	$(BIN)/mcsdr predict "$(CLIP)" --report out/demo.html
@@ -47,6 +47,9 @@ audit: .venv/.ready                ## known flaws of what is installed; asks the
 
 test-slow: .venv/.ready            ## the longer studies
 	$(BIN)/python -m pytest -m slow
+
+test-reliability: .venv/.ready     ## mutants, bombs, a soak, kills; docs/reliability.md; hours
+	$(BIN)/python benchmarks/reliability.py
 
 docs: .venv/.ready                 ## the pages, into out/docs; a warning is an error, and nothing is fetched
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d out/doctrees docs out/docs

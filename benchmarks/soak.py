@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from mcsdr.phantom.cohort import PhantomCohort
@@ -47,9 +48,11 @@ class Seen:
     done: int = 0
 
 
-def call(base: str, method: str, path: str, body: bytes | None = None) -> tuple[int, Any, float]:
+def call(
+    base: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, Any, float]:
     """Status, answer, and when to come again."""
-    request = urllib.request.Request(base + path, data=body, method=method)
+    request = urllib.request.Request(base + path, data=body, method=method, headers=headers or {})
     try:
         with urllib.request.urlopen(request, timeout=300) as response:
             return response.status, json.loads(response.read() or b"{}"), 0.0
@@ -216,16 +219,19 @@ def main() -> None:
             if seen.done >= (len(marks) + 1) * options.uploads / FIFTHS:
                 marks.append((seen.done, process.memory_info().rss / 2**20, process.num_fds()))
         marks.append((seen.done, process.memory_info().rss / 2**20, process.num_fds()))
+        after = [mark for mark in marks if mark[0] >= options.uploads / FIFTHS]  # warmed up
+        slope = np.polyfit([mark[0] for mark in after], [1024 * mark[1] for mark in after], 1)[0]
         print("SYNTHETIC phantoms.", ", ".join(f"{state}: {count}" for state, count in seen.states.most_common()))
         for done, mib, fds in marks:
             print(f"after {done:5d} uploads: {mib:7.0f} MiB, {fds} open files")
+        print(f"slope after the first fifth: {slope:.2f} KiB for each upload")
         print(f"answers of another upload: {len(seen.swapped)}")
         print(f"clips with more than one median for one age: {sum(len(m) > 1 for m in seen.medians.values())}")
         left = [file for folder in Path(tempfile.gettempdir()).glob("mcsdr-desk-*") for file in folder.iterdir()]
         print(f"files left in the server's folder: {len(left)}")
         times = health(base, options.health_clients)
         print(f"/health under {options.health_clients} clients: median {statistics.median(times):.0f} ms, "
-              f"95th percentile {sorted(times)[94]:.0f} ms, worst {max(times):.0f} ms")  # fmt: skip
+              f"99th percentile {sorted(times)[98]:.0f} ms, worst {max(times):.0f} ms")  # fmt: skip
     finally:
         server.terminate()
         server.wait(timeout=60)

@@ -12,6 +12,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from unittest import mock
 
@@ -40,11 +41,12 @@ def start(folder: Path, norm: str) -> Run:
 
 def step(run: Run, at: int, deep: bool) -> float:
     """Processor seconds of one step."""
-    with mock.patch.object(video_encoder.PlaneConv, "forward", nn.Conv3d.forward) if deep else mock.MagicMock():
-        with mock.patch.object(video_encoder.TimeConv, "forward", nn.Conv3d.forward) if deep else mock.MagicMock():
-            started = time.process_time()
-            run.advance(at, 1000)
-            return time.process_time() - started
+    with ExitStack() as patches:
+        for kind in (video_encoder.PlaneConv, video_encoder.TimeConv) if deep else ():
+            patches.enter_context(mock.patch.object(kind, "forward", nn.Conv3d.forward))
+        started = time.process_time()
+        run.advance(at, 1000)
+        return time.process_time() - started
 
 
 def main() -> None:

@@ -22,6 +22,16 @@ def test_another_address_needs_a_token(tmp_path: Path) -> None:
         serve(host="0.0.0.0", token_file=short)
 
 
+def test_an_address_that_is_no_name_needs_one(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("a-long-secret-token\n")
+    for host in ("0.0.0.0", "::"):
+        with pytest.raises(InvalidConfig, match="every address of this machine"):
+            serve(host=host, token_file=token)
+    with pytest.raises(InvalidConfig, match="no name of a host"):
+        serve(name=["http://echo.example.org/"])
+
+
 def test_an_archive_needs_a_folder_and_a_form(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match="a folder to wait in"):
         serve(archive="A@localhost:104")

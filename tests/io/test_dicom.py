@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 import time
 import zlib
 from collections.abc import Callable
@@ -44,8 +45,9 @@ from mcsdr.errors import (
     UnreadableFile,
     UnsupportedFormat,
 )
-from mcsdr.io import read_clip, read_study
+from mcsdr.io import dicom_pixels, read_clip, read_study
 from mcsdr.io.colour import luma
+from mcsdr.io.cutting import SectorStack
 from mcsdr.io.dicom_file import opened
 from mcsdr.io.dicom_pixels import frames_of
 from mcsdr.io.recording import FrameStack
@@ -349,4 +351,36 @@ def test_deeply_nested_sequences_are_one_error(save: Save, fan: Pictures, tmp_pa
     at = content.index(b"\x28\x00\x02\x00")
     path.write_bytes(content[:at] + sequence * 3000 + content[at:])
     with pytest.raises(UnreadableFile):
+        read_clip(path)
+
+
+def test_runs_that_unpack_to_nothing_else_are_refused_before_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = struct.pack("<16L", 1, 64, *([0] * 14)) + b"\x81\0" * (512 * 512 // 128)
+    dataset = ultrasound(np.zeros((40, 512, 512), dtype=np.uint8), RLELossless)
+    dataset.PixelData = encapsulate([frame] * 40)
+    dataset["PixelData"].VR = "OB"
+    path = tmp_path / "bomb.dcm"
+    dataset.save_as(path, enforce_file_format=True)
+    assert len(read_clip(path).frames) == 40  # small enough not to be asked
+    monkeypatch.setattr(dicom_pixels, "LARGE", 1 << 20)
+    with pytest.raises(UnreadableFile, match="of one grey"):
+        read_clip(path)
+    pictures = ultrasound(fan_loop(20, 256, 256))
+    pictures.compress(RLELossless)
+    pictures.save_as(path, enforce_file_format=True)
+    assert len(read_clip(path).frames) == 20
+
+
+@pytest.mark.parametrize(("count", "side", "match"), [(20_000, 600, "Gi pixels"), (4_000_000_000, 64, "frames")])
+def test_more_than_can_be_decoded_is_refused_by_what_is_declared(count: int, side: int, match: str) -> None:
+    with pytest.raises(UnreadableFile, match=match):
+        SectorStack(Path("clip"), count, side, side)
+
+
+def test_a_clip_of_many_minutes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "long.dcm"
+    ultrasound(np.zeros((1600, 8, 8), dtype=np.uint8), FrameTime="200").save_as(path, enforce_file_format=True)
+    with pytest.raises(UnreadableFile, match="it lasts 320 s"):
         read_clip(path)

@@ -15,7 +15,16 @@ import numpy as np
 import pytest
 
 from mcsdr import DISCLAIMER
-from mcsdr.errors import ChangedRun, InvalidConfig, McsdrError, MissingFile, UnreadableFile, UnsupportedFormat
+from mcsdr.errors import (
+    ChangedRun,
+    InvalidConfig,
+    McsdrError,
+    MissingFile,
+    OutputInUse,
+    UnreadableFile,
+    UnsupportedFormat,
+)
+from mcsdr.files import locked_table
 from mcsdr.model import Answer, Model
 from mcsdr.phantom.layouts import write_avi
 from mcsdr.prediction import Failure, batch, predict
@@ -217,6 +226,15 @@ def test_a_run_that_dies_goes_on(clips: Path, asked: Asked, tmp_path: Path, monk
     assert len(rows(tmp_path / "out.csv")) == 2
     run(inputs, tmp_path / "out.csv", asked)
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_a_table_has_one_writer(asked: Asked, tmp_path: Path) -> None:
+    inputs, out = unreadable(tmp_path, 2), tmp_path / "out.csv"
+    with locked_table(out, "mcsdr batch"), pytest.raises(OutputInUse, match="mcsdr batch"):
+        run(inputs, out, asked)
+    assert not out.exists()
+    run(inputs, out, asked)
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_full_disk_is_told_and_mended(asked: Asked, tmp_path: Path) -> None:

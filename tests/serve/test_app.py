@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import aclosing
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,14 @@ from pypdf import PdfReader
 from starlette.testclient import TestClient
 
 import mcsdr
+from mcsdr.errors import OutputInUse
+from mcsdr.files import locked_folder
 from mcsdr.interop.structured_report import read_back
 from mcsdr.model import Answer
 from mcsdr.prediction import predict
 from mcsdr.report import SOCIETIES, bands_of
-from mcsdr.serve import create_app
-from mcsdr.serve.desk import Desk
+from mcsdr.serve import app, create_app
+from mcsdr.serve.desk import Desk, Job
 
 BASE = "http://127.0.0.1:8765"
 
@@ -178,6 +182,7 @@ def test_a_file_that_is_no_clip_fails_by_name_of_the_fault(client: TestClient) -
     assert last["state"] == "failed"
     assert last["result"]["error"]["code"] == "unsupported-format"
     assert last["result"]["error"]["path"] is None
+    assert last["status"] == 422
     view = client.get(f"/api/v1/jobs/{last['id']}/view").json()
     assert (view["kind"], view["name"]) == ("failure", "passwd")
     assert client.get(f"/api/v1/jobs/{last['id']}/result.json").status_code == 409
@@ -185,7 +190,10 @@ def test_a_file_that_is_no_clip_fails_by_name_of_the_fault(client: TestClient) -
 
 @pytest.mark.parametrize("said", [{"age": 400}, {"sex": "X"}, {"age": "nan"}, {"frame_rate": -1}, {"unknown": 1}])
 def test_what_is_out_of_range_is_refused_before_the_clip(client: TestClient, said: dict[str, Any]) -> None:
-    assert client.post("/api/v1/clips", params=said, content=b"x").status_code == 422
+    response = client.post("/api/v1/clips", params=said, content=b"x")
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "invalid-request")
+    assert next(iter(said)) in response.json()["error"]["cause"]
+    assert "400" not in response.text  # a value may be a name
 
 
 def test_uploads_are_gone_once_they_are_read_or_refused(client: TestClient, job: str) -> None:
@@ -304,3 +312,51 @@ def test_the_ten_lines_of_the_guide_run(real_clip: Path, tmp_path: Path) -> None
     finally:
         server.terminate()
         server.wait(timeout=60)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("PUT", "/health", 405)])
+def test_every_refusal_has_one_shape(client: TestClient, method: str, path: str, status: int) -> None:
+    response = client.request(method, path)
+    assert response.status_code == status
+    assert set(response.json()["error"]) == {"code", "cause", "next_step", "path"}
+
+
+def test_a_download_is_of_the_revision_that_is_asked_for(client: TestClient, job: str) -> None:
+    stands = client.patch(f"/api/v1/jobs/{job}", json={"age": 50}).json()["revision"]
+    page = client.get(f"/api/v1/jobs/{job}/view").json()
+    assert (page["revision"], page["record"]["attributes"]) == (stands, {"age_years": 50.0})
+    same = client.get(f"/api/v1/jobs/{job}/result.csv", params={"revision": stands})
+    assert same.headers["mcsdr-revision"] == str(stands)
+    other = client.get(f"/api/v1/jobs/{job}/result.csv", params={"revision": stands - 1})
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "other-revision")
+
+
+def test_a_job_to_which_nobody_listens_any_more_is_cancelled(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "UNHEARD_S", 0.01)
+    desk: Desk = client.app.app.state.desk  # type: ignore[attr-defined]
+
+    async def listen_and_go(job: Job, comes_back: bool) -> None:
+        async with aclosing(app._events(job, desk)) as events:
+            await anext(events)
+        if comes_back:
+            job.asked_s = time.monotonic() + 1
+        await asyncio.sleep(0.2)
+
+    for comes_back in (True, False):
+        job = Job("listened", "x", desk.folder / "none", {})
+        desk._jobs[job.id] = job
+        asyncio.run(listen_and_go(job, comes_back))
+        assert (desk.find(job.id) is None, job.state) == ((False, "waiting") if comes_back else (True, "cancelled"))
+    assert job.listeners == 0
+
+
+def test_two_services_do_not_share_a_folder_of_reports(tmp_path: Path) -> None:
+    service = create_app(reports=tmp_path)
+    with (
+        locked_folder(tmp_path, "mcsdr node"),
+        pytest.raises(OutputInUse, match="mcsdr node"),
+        TestClient(service),  # type: ignore[arg-type]
+    ):
+        pass

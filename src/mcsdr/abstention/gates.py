@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -75,6 +75,7 @@ def fired(
     familiarity: Familiarity | None = None,
     adults_only: bool = False,
     threshold: float | None = None,
+    pictures: Iterable[Abstention] | None = None,
 ) -> Iterator[Abstention]:
     """Every check that fails, in order.
 
@@ -85,9 +86,11 @@ def fired(
         familiarity: of the model; without one nothing is asked of the encoder.
         adults_only: whether the model has learnt from adults alone.
         threshold: an EF in per cent, where the user named one.
+        pictures: what its pictures say against it, where that was found before; else they are looked at.
     """
-    for clip in study.clips:
-        yield from of_pictures(clip)
+    if pictures is None:
+        pictures = itertools.chain.from_iterable(of_pictures(clip) for clip in study.clips)
+    yield from pictures
     strange = None
     if study.clips and familiarity is not None and features is not None:
         strange = familiarity.strangeness(features)
@@ -104,15 +107,56 @@ def fired(
     yield from of_posterior(posterior, threshold)
 
 
-def of_pictures(clip: Clip) -> Iterator[Abstention]:
-    """What the pixels, and the reader's notices, say against one clip."""
-    frames = _sample(clip.frames)
+class Glances:
+    """What the checks look at in a clip's pictures, gathered as these come, one by one.
+
+    Arguments:
+        count: how many frames there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._sampled = set(np.linspace(0, count - 1, SAMPLE).round().astype(int).tolist())
+        self._sample: list[NDArray[np.uint8]] = []
+        self._last: NDArray[np.uint8] | None = None
+        self._seen = 0
+        self._changes: list[float] = []
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        """Look at the next frame, uint8 [H, W]."""
+        step = max(1, max(frame.shape) // SIDE)
+        coarse = np.array(frame[::step, ::step])
+        if self._last is not None:
+            self._changes.append(float(np.abs(coarse.astype(np.int16) - self._last).mean()))
+        if self._seen in self._sampled:
+            self._sample.append(coarse)
+        self._last = coarse
+        self._seen += 1
+
+    @property
+    def sample(self) -> NDArray[np.uint8]:
+        """At most SAMPLE frames, evenly taken, of about SIDE pixels a side."""
+        return np.stack(self._sample)
+
+    @property
+    def different_frames(self) -> int:
+        """How many frames are not the one before them again, as where a recorder lost some and held the last."""
+        change = np.array(self._changes)
+        return 1 + int((change > HELD * np.quantile(change, 0.9)).sum())
+
+
+def of_pictures(clip: Clip, glances: Glances | None = None) -> Iterator[Abstention]:
+    """What the pixels, and the reader's notices, say against one clip; its frames are looked at unless they were."""
+    if glances is None:
+        glances = Glances(len(clip.frames))
+        for frame in clip.frames:
+            glances.add(frame)
+    frames = glances.sample
     dark, bright = np.percentile(frames, (1, 99))
     if bright - dark < LEAST_CONTRAST:
         yield Abstention("empty-picture", "The picture is black, or of one grey.", ANOTHER_CLIP)
     elif _motion(frames) < LEAST_MOTION:
         yield Abstention("still-picture", "Nothing moves in the clip: it shows a still.", ANOTHER_CLIP)
-    elif (rate := _different_frames(clip.frames) / clip.duration_s) < LEAST_RATE_HZ:
+    elif (rate := glances.different_frames / clip.duration_s) < LEAST_RATE_HZ:
         text = f"The clip shows {rate:.0f} different frames a second: others are lost, or the same again."
         yield Abstention("few-frames-a-second", text, "Export the whole clip again, or choose one of 15 Hz or more.")
     if any(notice.code == "sector-not-found" for notice in clip.notices):
@@ -139,23 +183,6 @@ def of_posterior(posterior: Posterior, threshold: float | None = None) -> Iterat
         readings = " or ".join(f"about {mode.location:.0f} ({100 * mode.mass:.0f} %)" for mode in modes)
         text = f"Two readings fit: {readings}; do not average."
         yield Abstention("two-peaked", text, f"Look at the clip for mixed beats or foreshortening. {A_READER}")
-
-
-def _sample(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """At most SAMPLE frames, evenly taken, with fewer pixels."""
-    return _coarse(frames[np.unique(np.linspace(0, len(frames) - 1, SAMPLE).round().astype(int))])
-
-
-def _coarse(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """About SIDE pixels a side, evenly taken."""
-    step = max(1, max(frames.shape[1:]) // SIDE)
-    return frames[:, ::step, ::step]
-
-
-def _different_frames(frames: NDArray[np.uint8]) -> int:
-    """How many frames are not the one before them again, as where a recorder lost some and held the last."""
-    change = np.array([np.abs(b.astype(np.int16) - a).mean() for a, b in itertools.pairwise(_coarse(frames))])
-    return 1 + int((change > HELD * np.quantile(change, 0.9)).sum())
 
 
 def _motion(frames: NDArray[np.uint8]) -> float:

@@ -12,6 +12,9 @@ from cyclopts import Parameter
 from mcsdr import DEFAULT_MODEL
 from mcsdr.cli.extras import need
 from mcsdr.cli.listening import bound, explained, make_private
+from mcsdr.errors import InvalidConfig
+
+LONGEST_TITLE = 16  # characters
 
 
 def node(
@@ -23,7 +26,7 @@ def node(
     title: str = "MCSDR",
     host: str = "127.0.0.1",
     port: int = 11112,
-    caller: Annotated[list[str] | None, Parameter(negative="")] = None,
+    only_from: Annotated[list[str] | None, Parameter(negative="")] = None,
     quiet: float = 5.0,
     model: str = DEFAULT_MODEL,
 ) -> None:
@@ -47,8 +50,8 @@ def node(
         Address to listen on. DICOM neither encrypts nor asks for a password: keep it to a network that does.
     port
         Port to listen on; 0 takes a free one.
-    caller
-        Application entity title that may send; may be given several times. Anybody unless given.
+    only_from
+        Application entity titles that may send, with commas between; may be given several times. Anybody unless given.
     quiet
         Seconds without anything new after which a study is complete.
     model
@@ -58,26 +61,45 @@ def node(
     from mcsdr.serve.archive import archive_of
 
     where = archive_of(archive, stow, title)
+    _titles(only_from)
     bound(host, port).close()  # what is not to be had is said before the seconds that a model takes
     make_private(folder)
+    from mcsdr.files import locked_folder
     from mcsdr.model import load
     from mcsdr.serve.mailroom import Mailroom
-    from mcsdr.serve.node import Node
+    from mcsdr.serve.node import Node, keep_incoming_in
     from mcsdr.serve.postman import Postman
     from mcsdr.serve.sandbox import Reader
 
-    estimator, reader = load(model), Reader()
-    mailroom = Mailroom(folder, estimator, reader, quiet_s=quiet, say=lambda line: print(line, flush=True))
-    with explained(host, port):
-        entity = Node(mailroom, title=title, host=host, port=port, callers=caller)
-    postman = Postman(mailroom, where)
-    postman.start()
-    print(f"{title} listens on {host}:{entity.port} (Ctrl-C ends it)", flush=True)
-    print(estimator.card.notice, flush=True)
-    ended = threading.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: ended.set())
-    ended.wait()
-    entity.close()
-    postman.close()
-    reader.close()
+    with locked_folder(folder, "mcsdr node"):
+        estimator, reader = load(model), Reader()
+        mailroom = Mailroom(folder, estimator, reader, quiet_s=quiet, say=lambda line: print(line, flush=True))
+        keep_incoming_in(mailroom)
+        with explained(host, port):
+            entity = Node(mailroom, title=title, host=host, port=port, callers=_titles(only_from))
+        postman = Postman(mailroom, where)
+        postman.start()
+        print(f"{title} listens on {host}:{entity.port} (Ctrl-C ends it)", flush=True)
+        print(estimator.card.notice, flush=True)
+        ended = threading.Event()
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sign, lambda *_: ended.set())
+        ended.wait()
+        entity.close()
+        postman.close()
+        reader.close()
+
+
+def _titles(written: list[str] | None) -> list[str] | None:
+    """Application entity titles, several of them with commas between; None where none is named.
+
+    Raises:
+        InvalidConfig: one of them is none.
+    """
+    titles = [title.strip() for some in written or [] for title in some.split(",")]
+    for title in titles:
+        if not 0 < len(title) <= LONGEST_TITLE or not title.isascii() or "\\" in title:
+            raise InvalidConfig(
+                f"{title!r} is no application entity title.", next_step="Give 1 to 16 plain characters."
+            )
+    return titles or None

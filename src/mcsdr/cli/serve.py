@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from mcsdr import DEFAULT_MODEL, DISCLAIMER
 from mcsdr.cli.extras import need
@@ -14,6 +17,7 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8765,
+    name: Annotated[list[str] | None, Parameter(negative="")] = None,
     token_file: Path | None = None,
     model: str = DEFAULT_MODEL,
     line: int = 16,
@@ -29,6 +33,9 @@ def serve(
         Address to listen on. Any but this machine's own needs a token, and a proxy that encrypts before it.
     port
         Port to listen on; 0 takes a free one.
+    name
+        Name by which people reach the service, as their browser shows it, such as echo.example.org; may be given
+        several times. A proxy needs one, and so does an address that stands for all of this machine's.
     token_file
         A file that holds the token which every request must carry; open the page as http://HOST:PORT/#token=TOKEN.
     model
@@ -55,6 +62,12 @@ def serve(
             f"others could reach the service at {host}, and anybody could use it.",
             next_step="Give --token-file with a secret in it, or leave --host at 127.0.0.1.",
         )
+    names = _names(name or [])
+    if host in ("0.0.0.0", "::") and not names:
+        raise InvalidConfig(
+            f"{host} stands for every address of this machine, and is no name that a browser asks for.",
+            next_step="Say by what name people reach it: --name echo.example.org.",
+        )
     where = archive_of(archive, stow, "MCSDR")
     if where is not None and reports is None:
         raise InvalidConfig("reports need a folder to wait in.", next_step="Give --reports FOLDER too.")
@@ -64,13 +77,26 @@ def serve(
         import uvicorn  # only now what takes seconds
 
         from mcsdr.serve.app import create_app
+        from mcsdr.serve.protocol import Bounded
 
-        app = create_app(model, token=token, hosts=(*LOOPBACK, host), line=line, reports=reports, archive=where)
-        config = uvicorn.Config(app, access_log=False, log_level="warning", server_header=False)
         shown = f"[{host}]" if ":" in host else host
+        app = create_app(model, token=token, names=(*names, shown), line=line, reports=reports, archive=where)
+        config = uvicorn.Config(
+            app, http=Bounded, ws="none", access_log=False, log_level="error", server_header=False,
+            timeout_graceful_shutdown=10,
+        )  # fmt: skip
         print(f"mcsdr listens on http://{shown}:{socket.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)
         print(DISCLAIMER, flush=True)
         uvicorn.Server(config).run(sockets=[socket])
+
+
+def _names(names: list[str]) -> tuple[str, ...]:
+    from mcsdr.serve.guard import HOST
+
+    for name in names:
+        if HOST.fullmatch(name.lower()) is None:
+            raise InvalidConfig(f"{name!r} is no name of a host.", next_step="Give it as --name echo.example.org.")
+    return tuple(names)
 
 
 def _token(path: Path) -> str:

@@ -41,6 +41,7 @@ Frames = NDArray[np.uint8]
 
 RATES = (40.0, 180.0)  # beats per minute that are looked for
 CELLS = 14  # a side of the coarse picture
+AT_ONCE = 256  # frames; as numbers of eight bytes all of a long clip would not fit into memory
 SMOOTH_S = 0.05  # SD of the smoothing over time, against speckle
 DRIFT_S = 0.6  # SD of the running mean that is taken off, against drift
 FIRST = 0.8  # the first peak this near to the highest is the period: its multiples are as high
@@ -179,7 +180,12 @@ def _coarse(frames: Frames, rate_hz: float) -> tuple[Array, Array]:
     """x [T, CELLS²], and the mean grey level of each frame [T], both freed of drift."""
     count, height, width = frames.shape
     rows, columns = (np.linspace(0, side, min(CELLS, side) + 1).astype(int) for side in (height, width))
-    sums = np.add.reduceat(np.add.reduceat(frames, rows[:-1], axis=1, dtype=np.float64), columns[:-1], axis=2)
+    sums = np.concatenate(
+        [
+            np.add.reduceat(np.add.reduceat(some, rows[:-1], axis=1, dtype=np.float64), columns[:-1], axis=2)
+            for some in (frames[at : at + AT_ONCE] for at in range(0, count, AT_ONCE))
+        ]
+    )
     cells = sums / (np.diff(rows)[:, None] * np.diff(columns))
     x = cells.reshape(count, -1)
     brightness = _without_drift(x.mean(axis=1, keepdims=True), rate_hz)[:, 0]

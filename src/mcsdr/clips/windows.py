@@ -32,6 +32,7 @@ from mcsdr.study import Clip, even_times
 
 SHORTEST_FRAMES = 12  # of a window at `rate_hz`
 SHORTEST_WHOLE = 5  # of a clip that is interpolated
+RESIZED_AT_ONCE = 4 << 20  # pixels
 Windows = Literal["one", "three", "all", "beats"]
 Frames = NDArray[np.uint8]
 
@@ -57,15 +58,27 @@ def store(clip: Clip, settings: ClipSettings) -> Frames:
     Raises:
         ClipTooShort: it holds no window.
     """
+    at = stored_indices(clip, settings)
+    return to_square(
+        clip.frames[at] if settings.sampling == "seconds" else clip.frames[:: settings.every], settings.size
+    )
+
+
+def stored_indices(clip: Clip, settings: ClipSettings) -> NDArray[np.int64]:
+    """Which frames of a clip are stored, int [S], ascending; a frame may be stored twice.
+
+    Raises:
+        ClipTooShort: it holds no window.
+    """
     if settings.sampling == "seconds":
-        frames, shortest = clip.frames[frame_indices(clip.frame_times_s, settings)], SHORTEST_FRAMES
+        at, shortest = frame_indices(clip.frame_times_s, settings), SHORTEST_FRAMES
     else:
-        frames, shortest = clip.frames[:: settings.every], SHORTEST_WHOLE
-    if len(frames) < shortest:
+        at, shortest = np.arange(0, len(clip.frames), settings.every), SHORTEST_WHOLE
+    if len(at) < shortest:
         raise ClipTooShort(
             f"the clip lasts {clip.duration_s:.2f} s, too short for a reading.", path=clip.source or None
         )
-    return to_square(frames, settings.size)
+    return at
 
 
 def frame_indices(times_s: NDArray[np.float64], settings: ClipSettings) -> NDArray[np.int64]:
@@ -152,10 +165,22 @@ def interpolate(frames: Frames, count: int, keep: float, place: float = 0.5) -> 
 
 
 def to_square(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Pad [T, H, W] to a square, tip at the top and centred across, and resize with antialiasing."""
-    _, height, width = frames.shape
+    """Pad [T, H, W] to a square, tip at the top and centred across, and resize with antialiasing.
+
+    As numbers of four bytes large pictures would take many times their memory: a few are resized at a time.
+    """
+    count, height, width = frames.shape
     if height == width == size:
         return frames
+    some = max(1, RESIZED_AT_ONCE // max(height, width) ** 2)
+    resized = np.empty((count, size, size), dtype=np.uint8)
+    for start in range(0, count, some):
+        resized[start : start + some] = _resized(frames[start : start + some], size)
+    return resized
+
+
+def _resized(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    _, height, width = frames.shape
     side = max(height, width)
     left = (side - width) // 2
     x = torch.tensor(frames).float()  # a copy: what a reader hands over may be read-only

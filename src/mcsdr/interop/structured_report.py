@@ -47,6 +47,7 @@ from mcsdr.interop.content_tree import (
     uid_reference,
     value_of,
 )
+from mcsdr.interop.header import PATIENT, STUDY
 from mcsdr.interop.record import (
     Record,
     Statistic,
@@ -65,32 +66,6 @@ MAKER = "mcsdr"
 SERIES_NUMBER = 9001  # far from those that machines give
 SERIES_DESCRIPTION = "LVEF posterior, research use only"
 WHOLE_CLIP = "LVEF"
-# What makes the report file under the clip's patient and study (Patient, General Study and Patient Study modules).
-PATIENT = (
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "IssuerOfPatientIDQualifiersSequence",
-    "PatientBirthDate",
-    "PatientBirthTime",
-    "PatientSex",
-    "OtherPatientIDsSequence",
-)
-STUDY = (
-    "StudyInstanceUID",
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-    "StudyID",
-    "AccessionNumber",
-    "IssuerOfAccessionNumberSequence",
-    "StudyDescription",
-    "ProcedureCodeSequence",
-    "PatientAge",
-    "PatientSize",
-    "PatientWeight",
-    "TimezoneOffsetFromUTC",
-)
 TYPE_2 = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID")
 ALSO_TYPE_2 = ("ReferringPhysicianName", "AccessionNumber")
 

@@ -30,6 +30,7 @@ from mcsdr.io.sector import sample_indices
 from mcsdr.io.square import squared, squared_size
 
 SMALL = 1 << 24  # bytes of whole pictures that lie in one piece
+MAX_DECODED = 4 << 30  # pixels of all frames together, each decoded once or twice
 
 Pictures = NDArray[np.uint8]
 
@@ -52,6 +53,13 @@ class SectorStack(FrameStack):
         self, path: Path, count: int, height: int, width: int, *, aspect: float = 1.0, regions: Sequence[Box] = ()
     ) -> None:
         super().__init__(path, count, height, width)
+        if count * height * width > MAX_DECODED:
+            size = f"{count} frames of {width} x {height} pixels"
+            raise UnreadableFile(
+                f"it declares {size}; at most {MAX_DECODED >> 30} Gi pixels are decoded",
+                path=path,
+                next_step="Export a shorter part of the clip, or a smaller picture.",
+            )
         self.aspect = aspect
         self._size = squared_size(height, width, aspect)
         self._regions = [_scaled(box, self._size[0] / height, self._size[1] / width) for box in regions]

@@ -21,7 +21,7 @@ from mcsdr.io.dicom_file import DicomFile, one_error, opened
 from mcsdr.io.dicom_frames import count_notices, declared_frames
 from mcsdr.io.dicom_header import integer, text
 from mcsdr.io.dicom_patient import heart_rate, r_wave_times, read_attributes
-from mcsdr.io.dicom_pixels import frames_of, missing_frames
+from mcsdr.io.dicom_pixels import frames_of, missing_frames, refuse_bomb
 from mcsdr.io.dicom_regions import pixel_aspect, refuse_by_region, tissue_regions
 from mcsdr.io.dicom_timing import frame_times
 from mcsdr.io.recording import Recording
@@ -53,6 +53,7 @@ def read_dicom(path: Path, *, frame_rate_hz: float | None = None) -> Recording:
         frames = frames_of(file)
         if frames.count == 1:
             raise SingleFrame("it holds a single frame", path=path)
+        refuse_bomb(file, frames)
         rate, heart_notices = heart_rate(dataset)
         attributes, attribute_notices = read_attributes(dataset)
         aspect, aspect_notices = pixel_aspect(dataset)

@@ -59,6 +59,8 @@ from mcsdr.study import Notice
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
 JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 BY_PYDICOM = {"jpeg-ls": JPEGLSLossless, "jpeg2000": JPEG2000Lossless, "rle": RLELossless}
+LARGE = 128 << 20  # pixels of all frames together, from which it is asked whether they can be pictures
+MOST_RUNS = 40  # times the size of run-length coded pixels that pictures have; 64 is all that runs can give
 SMALL = 4096  # pixels that are decoded in any case: pictures of a few are decoded in blocks
 AGAIN = "Export the clip again as JPEG baseline, RLE or uncompressed DICOM, or as AVI."
 
@@ -313,6 +315,22 @@ class _Jpeg:
             grey: Samples = frame.to_ndarray()  # type: ignore[assignment]
             return grey
         return self.rgb(frame)  # gbrp, bgr24: the same samples in another order
+
+
+def refuse_bomb(file: DicomFile, frames: Frames) -> None:
+    """Refuse run-length coded pixels that unpack to so much more than they are that they hold runs alone.
+
+    Raises:
+        UnreadableFile: they do; nothing was decoded.
+    """
+    assert file.pixels is not None
+    source = frames.source if isinstance(frames, Pictures) else None
+    if not isinstance(source, CodedFrames) or source.head is None or source.head.kind != "rle":
+        return
+    unpacked = frames.count * frames.height * frames.width * max(1, integer(file.dataset, "SamplesPerPixel", 1))
+    if unpacked > LARGE and unpacked > MOST_RUNS * file.pixels.length:
+        cause = f"its {file.pixels.length >> 10} KiB of pixels would unpack to {unpacked >> 20} MiB of one grey"
+        raise UnreadableFile(cause, path=file.path)
 
 
 def missing_frames(frames: Frames, stack: FrameStack, file: DicomFile) -> tuple[Notice, ...]:

@@ -12,6 +12,7 @@ None of it proves anything, so it is a notice and not a refusal.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ from mcsdr.clips.beats import picture_rate, rate_confidence
 from mcsdr.study import Clip, Notice
 
 SIDE = 56  # pixels; beats are found in pictures as small
+LONGEST_S, ENOUGH_HZ = 30.0, 50.0  # what is looked at; the work grows as duration times rate squared
 RESTING = (35.0, 220.0)  # beats per minute of a resting adult, and of a small child
 CLEAR = 0.5  # confidence from which a pace counts as seen
 SEEN = 0.5  # of that confidence: from here on the known pace is seen beside a slower one
@@ -30,19 +32,37 @@ BEYOND = 0.1  # of the clip's duration: so far after its end an R wave may lie
 NEXT = "Find out the true rate and give it: --frame-rate HZ on the command line, frame_rate_hz= in Python."
 
 
-def pace_notices(clip: Clip) -> tuple[Notice, ...]:
-    """A notice where a clip's frame times contradict what its file, or its pictures, say of the rhythm."""
+def small(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames [..., H, W] of at most SIDE pixels a side, evenly taken: all that is asked of a clip's pictures here."""
+    step = -(-max(frames.shape[-2:]) // SIDE)
+    return frames[..., ::step, ::step]
+
+
+def looked_at(times_s: NDArray[np.float64]) -> slice:
+    """Which frames of a clip are looked at, by their times: a long one's beginning, every so many of a fast one."""
+    rate_hz = _mean_rate(times_s)
+    return slice(0, min(len(times_s), math.ceil(LONGEST_S * rate_hz)), max(1, int(rate_hz // ENOUGH_HZ)))
+
+
+def pace_notices(clip: Clip, pictures: NDArray[np.uint8] | None = None) -> tuple[Notice, ...]:
+    """A notice where a clip's frame times contradict what its file, or its pictures, say of the rhythm.
+
+    Arguments:
+        clip: the clip.
+        pictures: those `looked_at` of its frames made `small`, where they were before.
+    """
     frames, times_s, r_waves_s = clip.frames, clip.frame_times_s, clip.r_wave_times_s
     if len(frames) < 2:
         return ()
     span = float(times_s[-1] - times_s[0])
-    rate_hz = (len(times_s) - 1) / span  # the mean: times may be uneven
+    rate_hz = _mean_rate(times_s)
     duration = span + 1.0 / rate_hz
     if len(r_waves_s) and r_waves_s[-1] - times_s[0] > (1 + BEYOND) * duration:
         why = f"the clip lasts {duration:.2f} s, but its ECG has a beat at {r_waves_s[-1] - times_s[0]:.2f} s"
         return (_doubt(rate_hz, why),)
-    step = -(-max(frames.shape[1:]) // SIDE)
-    why = _contradiction(frames[:, ::step, ::step], rate_hz, clip.heart_rate_bpm or _of_r_waves(r_waves_s))
+    which = looked_at(times_s)
+    shown = small(frames[which]) if pictures is None else pictures
+    why = _contradiction(shown, rate_hz / which.step, clip.heart_rate_bpm or _of_r_waves(r_waves_s))
     return (_doubt(rate_hz, why),) if why else ()
 
 
@@ -61,6 +81,11 @@ def _contradiction(frames: NDArray[np.uint8], rate_hz: float, known_bpm: float |
     if rate_confidence(frames, rate_hz, known_bpm) >= enough:
         return ""
     return f"{seen}, but the file says {known_bpm:.0f}"
+
+
+def _mean_rate(times_s: NDArray[np.float64]) -> float:
+    """Frames per second; the mean, since times may be uneven."""
+    return (len(times_s) - 1) / float(times_s[-1] - times_s[0])
 
 
 def _of_r_waves(r_waves_s: Sequence[float]) -> float | None:

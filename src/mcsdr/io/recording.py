@@ -25,7 +25,7 @@ from mcsdr.io.square import MAX_SIDE as MAX_SIDE
 from mcsdr.study import Clip, Notice, View
 
 FRAME_RATES = (5.0, 400.0)  # Hz; outside of these no echocardiograph records
-SHORTEST_S = 0.5
+SHORTEST_S, LONGEST_S = 0.5, 300.0
 BEAT_S = 1.0  # one beat at 60 per minute, where the heart rate is unknown
 MISSING_SHARE = 0.05  # of the declared frames; from here on a file counts as damaged
 MAX_FRAMES = 20_000
@@ -247,6 +247,11 @@ def _duration_notices(recording: Recording) -> tuple[Notice, ...]:
         raise SingleFrame("it holds a single frame", path=recording.path)
     interval = float(np.median(np.diff(times)))
     duration = float(times[-1] - times[0]) + interval
+    if duration > LONGEST_S:
+        step = "Cut out the heartbeats that are to be read."
+        raise UnreadableFile(
+            f"it lasts {duration:.0f} s; at most {LONGEST_S:.0f} s are read", path=recording.path, next_step=step
+        )
     if duration < SHORTEST_S:
         raise ClipTooShort(f"it lasts {duration:.2f} s, under {SHORTEST_S:g} s", path=recording.path)
     rate = recording.heart_rate_bpm

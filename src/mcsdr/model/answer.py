@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from mcsdr.abstention import gates
 from mcsdr.abstention.gates import Abstention
-from mcsdr.clips import beats_of, cut_windows, frame_indices, store, window_length
+from mcsdr.clips import beats_of, cut_windows, frame_indices, window_length
 from mcsdr.clips.beats import Beats
 from mcsdr.clips.protocol import ViewedFrames
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import Abstained
-from mcsdr.io.pace import pace_notices
 from mcsdr.model.record import record_of, row_of
+from mcsdr.model.seen import Seen, see
 from mcsdr.model.video_tokens import VideoTokens
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.modes import Mode
@@ -229,12 +229,14 @@ class Encoded:
     Attributes:
         starts_s: of each window when its beat starts, None if it is of none; empty where one window is read.
         seconds: how long it took.
+        against: what the pictures say against an answer.
     """
 
     study: Study
     video: VideoTokens
     starts_s: tuple[float | None, ...]
     seconds: float
+    against: tuple[Abstention, ...] = ()
 
 
 def encode(study: Study, model: Model) -> Encoded:
@@ -244,10 +246,18 @@ def encode(study: Study, model: Model) -> Encoded:
         ClipTooShort: a clip holds too few frames.
     """
     started = time.perf_counter()
-    doubts = tuple(notice for clip in study.clips for notice in pace_notices(clip))
+    encoded = encode_seen(study, [see(clip, model.clip) for clip in study.clips], model)
+    return replace(encoded, seconds=time.perf_counter() - started)
+
+
+def encode_seen(study: Study, seen: Sequence[Seen], model: Model) -> Encoded:
+    """Encode a study whose clips were seen before; their frames are not asked again, only their shape."""
+    started = time.perf_counter()
+    doubts = tuple(notice for one in seen for notice in one.doubts)
     study = replace(study, notices=study.notices + doubts)
-    video, starts_s = _encode(study, model)
-    return Encoded(study, video, tuple(starts_s), time.perf_counter() - started)
+    video, starts_s = _encode(study, seen, model)
+    against = tuple(why for one in seen for why in one.against)
+    return Encoded(study, video, tuple(starts_s), time.perf_counter() - started, against)
 
 
 def conclude(
@@ -283,6 +293,7 @@ def conclude(
             familiarity=model.familiarity,
             adults_only=model.card.adults_only,
             threshold=threshold,
+            pictures=encoded.against,
         )
     )
     return Answer(
@@ -309,12 +320,12 @@ def _notices(study: Study, why: Sequence[Abstention], anyway: bool) -> Iterator[
         yield from (Notice(gate.code, gate.reason) for gate in why if gate.code not in known)
 
 
-def _encode(study: Study, model: Model) -> tuple[VideoTokens, list[float | None]]:
+def _encode(study: Study, seen: Sequence[Seen], model: Model) -> tuple[VideoTokens, list[float | None]]:
     """The study's tokens, and of each window when its beat starts, in seconds after its clip's first frame.
 
     A model that would read one window of each clip reads all beats of one that is longer.
     """
-    stored = [(store(clip, model.clip), clip.view) for clip in study.clips]
+    stored = [(one.stored, clip.view) for clip, one in zip(study.clips, seen, strict=True)]
     if not model.reads_beats(study.clips):
         return model.encode_stored([stored]), []
     beats = [beats_of(clip, frames, model.clip) for clip, (frames, _) in zip(study.clips, stored, strict=True)]

@@ -40,7 +40,7 @@ from mcsdr.posterior.pooling import averaged, pooled
 from mcsdr.posterior.recalibration import Calibration, pattern_of
 from mcsdr.study import Clip, Study
 
-WINDOWS_AT_ONCE = 32  # encoded together: all windows of a long study would not fit into memory
+WINDOWS_AT_ONCE = {"cpu": 4}  # encoded together; elsewhere 32: all windows of a long study would not fit into memory
 
 
 class Flow(torch.nn.Module):
@@ -255,8 +255,9 @@ class Model:
         for index, (frames, _) in enumerate(windows):
             by_length.setdefault(len(frames), []).append(index)
         for indices in by_length.values():
-            for start in range(0, len(indices), WINDOWS_AT_ONCE):
-                some = indices[start : start + WINDOWS_AT_ONCE]
+            at_once = WINDOWS_AT_ONCE.get(self.device.type, 32)
+            for start in range(0, len(indices), at_once):
+                some = indices[start : start + at_once]
                 batch = torch.from_numpy(np.stack([windows[i][0] for i in some])).to(self.device)
                 encoded = self.network.encode(to_grey(batch, self.clip), [windows[i][1].value for i in some])
                 for index, these in zip(some, encoded, strict=True):

@@ -42,7 +42,7 @@ from mcsdr.errors import (
     UnsupportedFormat,
     UnwritableFile,
 )
-from mcsdr.files import csv_bytes, write_atomically
+from mcsdr.files import csv_bytes, locked_table, write_atomically
 from mcsdr.files.workers import worker_pool
 from mcsdr.io import no_clip, survey
 from mcsdr.io.tables import described, table_lines
@@ -132,13 +132,27 @@ def run(
 
     Raises:
         ChangedRun: the table is of other inputs, another model or other settings, or of no batch.
+        OutputInUse: another batch writes this table.
         InvalidConfig, InvalidModel, UnwritableFile, LostWorker.
     """
     checked_threshold(asked.threshold)
     if workers < 1:
         raise InvalidConfig(f"the number of workers is {workers}.", next_step="Give at least one: --workers 1.")
-    out, model = Path(out), load(asked.model)
-    settings = _settings(model, inputs, asked) | {PASSED_OVER: dict(passed_over or {})}
+    with locked_table(Path(out), "mcsdr batch"):
+        return _run(inputs, Path(out), asked, workers, restart, said, dict(passed_over or {}))
+
+
+def _run(
+    inputs: Sequence[Input],
+    out: Path,
+    asked: Asked,
+    workers: int,
+    restart: bool,
+    said: Callable[[int], None] | None,
+    passed_over: dict[str, int],
+) -> Tally:
+    model = load(asked.model)
+    settings = _settings(model, inputs, asked) | {PASSED_OVER: passed_over}
     tally = _begun(out, inputs, asked, settings, restart)
     told = said or (lambda rows: None)
     told(tally.rows)

@@ -3,9 +3,9 @@
 POST   /api/v1/clips?name=&age=&sex=…    the clip as the body or a form   202 {"id", "state", …}
 GET    /api/v1/jobs/ID                   where it stands, and the answer   200
 GET    /api/v1/jobs/ID/events            the same as it changes            text/event-stream
-PATCH  /api/v1/jobs/ID                   other attributes or threshold     200, nothing is encoded again
+PATCH  /api/v1/jobs/ID                   other attributes or threshold     200, the next revision; nothing is encoded
 DELETE /api/v1/jobs/ID                   cancel and forget                 204
-GET    /api/v1/jobs/ID/{result.json, report.html, …}                       downloads
+GET    /api/v1/jobs/ID/{result.json, report.html, …}?revision=             downloads, all of one revision
 GET    /api/v1/change?before=&after=     P(ΔEF ≤ −10) of two exams
 GET    /health                           alive?
 
@@ -17,37 +17,42 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from starlette.datastructures import UploadFile
-from starlette.requests import ClientDisconnect
 
 import mcsdr
-from mcsdr.errors import InputError, InvalidAttributes, McsdrError
+from mcsdr.errors import InvalidAttributes
+from mcsdr.files import locked_folder
 from mcsdr.model import Answer, Model, load
 from mcsdr.posterior import prob_change
+from mcsdr.prediction import Failure
 from mcsdr.serve import downloads
 from mcsdr.serve.archive import Archive
-from mcsdr.serve.desk import DONE, FINISHED, Desk, Job, LineIsFull
-from mcsdr.serve.guard import LOOPBACK, Guard
+from mcsdr.serve.desk import DONE, FAILED, FINISHED, Desk, Job, Revision
+from mcsdr.serve.guard import Guard
 from mcsdr.serve.mailroom import Mailroom
+from mcsdr.serve.pictures import Sheet
 from mcsdr.serve.postman import Postman
+from mcsdr.serve.receiving import LONGEST_NAME, boundary_of, header_of, out_of_form, received
+from mcsdr.serve.refusals import add_handlers, refusal, status_of
+from mcsdr.serve.silence import keep_silent
 from mcsdr.serve.stow import store
-from mcsdr.serve.views import Sheet, sheet, view
+from mcsdr.serve.views import view
 from mcsdr.study import Attributes, sex_letter
 
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 512 * 2**20  # of a clip
 LOOK_S = 0.1  # between two looks at a job whose progress is told
-LONGEST_NAME = 200
+BREATH_S = 15.0  # between two signs of life to who listens, so that proxies keep the line open
+UNHEARD_S = 10.0  # after its last listener has gone and nobody asked again, a job is cancelled
 FALL = -10.0  # EF points
 
 
@@ -84,7 +89,7 @@ def create_app(
     model: Model | str = mcsdr.DEFAULT_MODEL,
     *,
     token: str | None = None,
-    hosts: tuple[str, ...] = LOOPBACK,
+    names: tuple[str, ...] = (),
     line: int = 16,
     most_bytes: int = MOST_BYTES,
     reports: Path | None = None,
@@ -95,26 +100,30 @@ def create_app(
     Arguments:
         model: what answers, or its name.
         token: that every request must carry, for a service that others can reach.
-        hosts: names that the service goes by.
+        names: that the service goes by, besides those of this machine's own loopback: what a browser shows, with the
+            port where one should be insisted on.
         line: how many clips may wait.
         most_bytes: of a clip.
         reports: folder of what comes by STOW-RS and goes to an archive (`mcsdr.serve.mailroom`); None takes nothing in.
         archive: where reports go; None leaves them in the folder.
     """
+    keep_silent()
     estimator = model if isinstance(model, Model) else load(model)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        desk = app.state.desk = await asyncio.to_thread(Desk, estimator, line=line)
-        postman = None
-        if reports is not None:
-            app.state.mailroom = Mailroom(reports, estimator, desk.reader, say=lambda line: None)
-            postman = Postman(app.state.mailroom, archive)
-            postman.start()
-        yield
-        if postman is not None:
-            await asyncio.to_thread(postman.close)
-        await asyncio.to_thread(desk.close)
+        with ExitStack() as ending:
+            if reports is not None:
+                ending.enter_context(locked_folder(reports, "mcsdr serve"))
+            desk = app.state.desk = await asyncio.to_thread(Desk, estimator, line=line)
+            ending.callback(desk.close)
+            if reports is not None:
+                app.state.mailroom = Mailroom(reports, estimator, desk.reader, say=lambda line: None)
+                postman = Postman(app.state.mailroom, archive)
+                postman.start()
+                ending.callback(postman.close)
+            yield
+            await asyncio.to_thread(ending.close)
 
     app = FastAPI(
         title="mcsdr",
@@ -125,14 +134,14 @@ def create_app(
         redoc_url=None,
     )
     app.state.model, app.state.most_bytes = estimator, most_bytes
-    _add_errors(app)
+    add_handlers(app)
     _add_clips(app)
     _add_jobs(app)
     _add_files(app)
     if reports is not None:
         _add_stow(app)
     app.mount("/page", StaticFiles(directory=PAGE))
-    return Guard(app, hosts=hosts, token=token, most_bytes=most_bytes)
+    return Guard(app, names=names, token=token, most_bytes=most_bytes)
 
 
 def _desk(request: Request) -> Desk:
@@ -144,31 +153,36 @@ def _job(job_id: str, request: Request) -> Job:
     job = _desk(request).find(job_id)
     if job is None:
         cause = "There is no such job; answers are forgotten when newer ones need their room."
-        raise HTTPException(404, {"code": "no-such-job", "cause": cause, "next_step": "Send the clip again."})
+        raise refusal(404, "no-such-job", cause, "Send the clip again.")
+    job.asked_s = time.monotonic()
     return job
 
 
 def _answered(job_id: str, request: Request) -> Job:
     job = _job(job_id, request)
-    if job.result is None or job.state != DONE:
+    if job.revision is None or job.state != DONE:
         cause = f"This job is {job.state}; there is no answer to give."
-        raise HTTPException(409, {"code": "no-answer", "cause": cause, "next_step": "Wait for it, or see its error."})
+        raise refusal(409, "no-answer", cause, "Wait for it, or see its error.")
     return job
+
+
+def _told(
+    job: Annotated[Job, Depends(_answered)],
+    revision: Annotated[int | None, Query(ge=1, description="refuse any other")] = None,
+) -> tuple[Job, Revision]:
+    """A job and its answer as it stands; who names a revision is given no other."""
+    stands = job.revision
+    assert stands is not None
+    if revision not in (None, stands.number):
+        cause = f"The answer was changed: revision {stands.number} stands."
+        raise refusal(409, "other-revision", cause, "Ask for the revision that stands, or for none.")
+    return job, stands
 
 
 DeskOf = Annotated[Desk, Depends(_desk)]
 JobOf = Annotated[Job, Depends(_job)]
 Answered = Annotated[Job, Depends(_answered)]
-
-
-def _add_errors(app: FastAPI) -> None:
-    @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
-        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
-
-    @app.exception_handler(McsdrError)
-    async def ours(request: Request, error: McsdrError) -> JSONResponse:
-        return JSONResponse({"error": {**error.record(), "path": None}}, 422 if isinstance(error, InputError) else 400)
+Told = Annotated[tuple[Job, Revision], Depends(_told)]
 
 
 def _add_clips(app: FastAPI) -> None:
@@ -194,68 +208,21 @@ def _add_clips(app: FastAPI) -> None:
     @app.post("/api/v1/clips", status_code=202)
     async def clips(request: Request, desk: DeskOf, said: Annotated[Upload, Query()]) -> dict[str, Any]:
         """Put a clip, which is the request's body or the one file of a form in it, into the line."""
-        with _told_when_full():
-            upload = desk.place()
-            sent_as = await _receive(request, upload)
+        async with received(request, desk) as upload:
+            sent_as = await out_of_form(request, desk, upload)
             name = said.name if "name" in said.model_fields_set else sent_as or said.name
             given = said.model_dump(include={"age", "sex", "weight", "height"}) | {"frame_rate_hz": said.frame_rate}
             job = desk.submit(upload, name, given, threshold=said.threshold, anyway=said.anyway)
-        return _standing(job)
+        return _standing(job, job.revision)
 
 
-async def _receive(request: Request, upload: Path) -> str:
-    """Write the clip beside nothing else, and return the name that a form gives it; what breaks off leaves no file."""
-    try:
-        if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-            return await _receive_form(request, upload)
-        with upload.open("wb") as file:
-            async for chunk in request.stream():
-                await asyncio.to_thread(file.write, chunk)
-        return ""
-    except ClientDisconnect:
-        upload.unlink(missing_ok=True)
-        cause = "The upload broke off, or was larger than a clip may be."
-        raise HTTPException(413, {"code": "too-large", "cause": cause, "next_step": "Send a smaller clip."}) from None
-    except BaseException:
-        upload.unlink(missing_ok=True)
-        raise
-
-
-async def _receive_form(request: Request, upload: Path) -> str:
-    """Write the one file of a form (`curl -F file=@clip.dcm`), and return its name.
-
-    Raises:
-        HTTPException: it holds no file, several, or anything else, which would be lost without a word.
-    """
-    async with request.form(max_files=2, max_fields=20) as form:
-        parts = form.multi_items()
-        if len(parts) != 1 or not isinstance(parts[0][1], UploadFile):
-            cause = "A form must hold one file and nothing else."
-            step = (
-                "Send curl -F file=@clip.dcm 'ADDRESS?age=63', what is known in the address; or the clip as the body."
-            )
-            raise HTTPException(422, {"code": "not-one-file", "cause": cause, "next_step": step})
-        sent = parts[0][1]
-        with upload.open("wb") as file:
-            await asyncio.to_thread(shutil.copyfileobj, sent.file, file, 1 << 20)
-        return (sent.filename or "")[-LONGEST_NAME:]
-
-
-@contextmanager
-def _told_when_full() -> Iterator[None]:
-    try:
-        yield
-    except LineIsFull as full:
-        wait = str(full.retry_s)
-        detail = {"code": "line-is-full", "cause": "Too many clips wait.", "next_step": f"Try again in {wait} s."}
-        raise HTTPException(429, detail, headers={"retry-after": wait}) from None
-
-
-def _standing(job: Job) -> dict[str, Any]:
-    """Where a job stands, and its answer once it has one."""
+def _standing(job: Job, revision: Revision | None) -> dict[str, Any]:
+    """Where a job stands, and its answer once it has one; of a failed one the status that tells why."""
     said: dict[str, Any] = {"id": job.id, "state": job.state}
-    if job.record is not None and job.state in FINISHED:
-        said["result"] = job.record
+    if revision is not None and job.state in FINISHED:
+        said |= {"revision": revision.number, "result": revision.record}
+        if job.state == FAILED and isinstance(revision.result, Failure):
+            said["status"] = status_of(revision.result.error)
     return said
 
 
@@ -263,19 +230,21 @@ def _add_jobs(app: FastAPI) -> None:
     @app.get("/api/v1/jobs/{job_id}")
     async def job(job: JobOf) -> dict[str, Any]:
         """Where a job stands; with its result once it is done or has failed."""
-        return _standing(job)
+        return _standing(job, job.revision)
 
     @app.get("/api/v1/jobs/{job_id}/events")
-    async def events(job: JobOf) -> StreamingResponse:
-        """The job's state as it changes, as server-sent events; the last one carries the result."""
-        return StreamingResponse(_events(job), media_type="text/event-stream")
+    async def events(job: JobOf, desk: DeskOf) -> StreamingResponse:
+        """The job's state as it changes, as server-sent events; the last one carries the result.
+
+        When the last who listens has gone and does not come back, the job is cancelled.
+        """
+        return StreamingResponse(_events(job, desk), media_type="text/event-stream")
 
     @app.patch("/api/v1/jobs/{job_id}")
     async def revise(job: Answered, desk: DeskOf, known: Known) -> dict[str, Any]:
         """Answer again with other attributes, another threshold or insistence; nothing is encoded again."""
         attributes = Attributes.of(known.age, known.sex, known.weight, known.height)
-        await asyncio.to_thread(desk.revise, job, attributes, known.threshold, known.anyway)
-        return _standing(job)
+        return _standing(job, await asyncio.to_thread(desk.revise, job, attributes, known.threshold, known.anyway))
 
     @app.delete("/api/v1/jobs/{job_id}", status_code=204)
     async def cancel(job: JobOf, desk: DeskOf) -> None:
@@ -289,21 +258,35 @@ def _add_jobs(app: FastAPI) -> None:
         """P(EF after − EF before ≤ at_most) of two answered jobs of one patient."""
         one, other = (_answered(job_id, request).result for job_id in (before, after))
         if not (isinstance(one, Answer) and isinstance(other, Answer)) or one.withheld or other.withheld:
-            cause = "One of the two has no answer to compare."
-            raise HTTPException(409, {"code": "no-answer", "cause": cause, "next_step": "Compare two answered exams."})
+            raise refusal(409, "no-answer", "One of the two has no answer to compare.", "Compare two answered exams.")
         p = await asyncio.to_thread(prob_change, one.posterior, other.posterior, at_most)
         return {"at_most": at_most, "probability": round(p, 4), "notice": app.state.model.card.notice}
 
 
-async def _events(job: Job) -> AsyncIterator[str]:
-    last = None
-    while last not in FINISHED:
-        state = job.state
-        if state != last:
-            yield f"event: state\ndata: {json.dumps(_standing(job))}\n\n"
-            last = state
-        if state not in FINISHED:
-            await asyncio.sleep(LOOK_S)
+async def _events(job: Job, desk: Desk) -> AsyncIterator[str]:
+    last, breath_s = None, time.monotonic()
+    job.listeners += 1
+    try:
+        while last not in FINISHED:
+            state = job.state
+            if state != last:
+                yield f"event: state\ndata: {json.dumps(_standing(job, job.revision))}\n\n"
+                last = state
+            elif time.monotonic() - breath_s > BREATH_S:
+                breath_s = time.monotonic()
+                yield ": waiting\n\n"
+            if state not in FINISHED:
+                await asyncio.sleep(LOOK_S)
+    finally:
+        job.listeners -= 1
+        if job.state not in FINISHED and not job.listeners:
+            asyncio.get_running_loop().call_later(UNHEARD_S, _cancel_unheard, job, desk, time.monotonic())
+
+
+def _cancel_unheard(job: Job, desk: Desk, since_s: float) -> None:
+    """Cancel a job to which nobody listens and for which nobody has asked since its last listener went."""
+    if not job.listeners and job.asked_s <= since_s and job.state not in FINISHED:
+        asyncio.get_running_loop().run_in_executor(None, desk.cancel, job.id)
 
 
 def _add_files(app: FastAPI) -> None:
@@ -315,45 +298,55 @@ def _add_files(app: FastAPI) -> None:
     async def shown(job_id: str, request: Request) -> dict[str, Any]:
         """What the page draws: the result with its words and drawings."""
         job = _job(job_id, request)
-        if job.result is None:
-            raise HTTPException(409, {"code": "no-answer", "cause": f"This job is {job.state}.", "next_step": "Wait."})
-        return await asyncio.to_thread(view, job.result, job.marks)
+        stands = job.revision
+        if stands is None:
+            raise refusal(409, "no-answer", f"This job is {job.state}.", "Wait.")
+        return {"revision": stands.number, **await asyncio.to_thread(view, stands.result, job.marks)}
 
     @app.get("/api/v1/jobs/{job_id}/sheet")
     async def sheet_about(job: Answered) -> dict[str, Any]:
         """How the frames lie on the sheet, and which show end-diastole and end-systole."""
-        found = await _sheet(job)
-        return found.about
+        return _sheet(job).about
 
     @app.get("/api/v1/jobs/{job_id}/sheet.jpg")
     async def sheet_picture(job: Answered) -> Response:
         """The clip's sector, all frames on one picture."""
-        return Response((await _sheet(job)).jpeg, media_type="image/jpeg")
+        return Response(_sheet(job).jpeg, media_type="image/jpeg")
 
     @app.get("/api/v1/jobs/{job_id}/{name}")
-    async def download(job: Answered, name: str) -> Response:
-        """result.json, result.csv, report.html, report.pdf, report.dcm (structured report), observation.json (FHIR)."""
+    async def download(told: Told, name: str) -> Response:
+        """result.json, result.csv, report.html, report.pdf, report.dcm (structured report), observation.json (FHIR).
+
+        The header Mcsdr-Revision says of which revision; all of one number say the same.
+        """
+        job, stands = told
         make = downloads.BY_NAME.get(name)
-        if make is None or job.result is None:
-            detail = {"code": "no-such-file", "cause": f"It is none of {', '.join(downloads.BY_NAME)}."}
-            raise HTTPException(404, {**detail, "next_step": "Ask for one of them."})
-        content = await asyncio.to_thread(make.content, job)
-        disposition = f'attachment; filename="ejection-fraction-{job.id}.{name.partition(".")[2]}"'
-        return Response(content, media_type=make.media_type, headers={"content-disposition": disposition})
+        if make is None:
+            raise refusal(404, "no-such-file", f"It is none of {', '.join(downloads.BY_NAME)}.", "Ask for one of them.")
+        content = await asyncio.to_thread(make.content, stands, job.header)
+        called = f"ejection-fraction-{job.id}-{stands.number}.{name.partition('.')[2]}"
+        headers = {"content-disposition": f'attachment; filename="{called}"', "mcsdr-revision": str(stands.number)}
+        return Response(content, media_type=make.media_type, headers=headers)
 
 
 def _add_stow(app: FastAPI) -> None:
     @app.post("/dicom-web/studies")
-    async def stow(request: Request) -> JSONResponse:
+    async def stow(request: Request, desk: DeskOf) -> JSONResponse:
         """Take DICOM instances in (STOW-RS); a report on each clip that can be answered goes to the archive."""
-        body, kind = await request.body(), request.headers.get("content-type", "")
-        status, said = await asyncio.to_thread(store, app.state.mailroom, body, kind)
+        kind = header_of(request)
+        if kind.get_content_type() != "multipart/related":
+            step = 'Send multipart/related; type="application/dicom".'
+            raise refusal(422, "unsupported-format", "The body is not multipart/related.", step)
+        boundary = boundary_of(kind)
+        async with received(request, desk) as body:
+            try:
+                status, said = await asyncio.to_thread(store, app.state.mailroom, body, boundary)
+            finally:
+                desk.give_up(body)
         return JSONResponse(said, status, media_type="application/dicom+json")
 
 
-async def _sheet(job: Job) -> Sheet:
-    assert job.encoded is not None
-    found = await asyncio.to_thread(sheet, job.encoded.study, job.marks)
-    if found is None:
-        raise HTTPException(404, {"code": "no-clip", "cause": "There is no clip.", "next_step": "Send one."})
-    return found
+def _sheet(job: Job) -> Sheet:
+    if job.sheet is None:
+        raise refusal(404, "no-clip", "There is no clip.", "Send one.")
+    return job.sheet

@@ -12,11 +12,17 @@ from pydicom import dcmread
 from mcsdr.errors import InvalidConfig
 
 TIMEOUT_S = 30
+OUT_OF_RESOURCES = 0xA700
+OF_ONE_REPORT = (400, 409, 413, 422)  # statuses that blame what was sent, not the way or the moment
 ADDRESS = re.compile(r"(?P<title>[^@\s]{1,16})@(?P<host>\[[^\]]+\]|[^:]+):(?P<port>\d{1,5})")
 
 
 class NotTaken(Exception):
     """The archive did not take a report, this time; why, without a word of whose it is."""
+
+
+class Refused(NotTaken):
+    """The archive was reached, and does not want this one report."""
 
 
 class Archive(Protocol):
@@ -50,7 +56,8 @@ class CStore:
         """Store one report.
 
         Raises:
-            NotTaken: no association, or another status than success or a warning.
+            NotTaken: no association, or no room.
+            Refused: another status than success or a warning.
         """
         from pynetdicom import AE
         from pynetdicom.sop_class import Comprehensive3DSRStorage
@@ -62,12 +69,20 @@ class CStore:
         if not association.is_established:
             raise NotTaken("no association with the archive")
         try:
+            if not association.accepted_contexts:
+                raise NotTaken("the archive takes no structured reports")
             status = association.send_c_store(dcmread(report))
             code = getattr(status, "Status", None)
-            if code is None or not (code == 0 or 0xB000 <= code <= 0xBFFF):
-                raise NotTaken("no answer from the archive" if code is None else f"the archive's status is {code:#06x}")
-        except (RuntimeError, ValueError) as error:
-            raise NotTaken(f"the archive takes no such report ({type(error).__name__})") from None
+            if code is None:
+                raise NotTaken("no answer from the archive")
+            if code & 0xFF00 == OUT_OF_RESOURCES:
+                raise NotTaken(f"the archive has no room (status {code:#06x})")
+            if not (code == 0 or 0xB000 <= code <= 0xBFFF):
+                raise Refused(f"the archive's status is {code:#06x}")
+        except RuntimeError as error:
+            raise NotTaken(f"the association was lost ({type(error).__name__})") from None
+        except (ValueError, AttributeError) as error:
+            raise Refused(f"the archive takes no such report ({type(error).__name__})") from None
         finally:
             association.release()
 
@@ -82,7 +97,8 @@ class Stow:
         """Store one report.
 
         Raises:
-            NotTaken: it cannot be reached, or refuses.
+            NotTaken: it cannot be reached, or takes nothing at present.
+            Refused: it does not want this one.
         """
         from dicomweb_client import DICOMwebClient
 
@@ -92,9 +108,10 @@ class Stow:
             answer = client.store_instances([dcmread(report)])
         except OSError as error:  # requests' errors are such
             status = getattr(getattr(error, "response", None), "status_code", None)
-            raise NotTaken(f"status {status}" if status else "the archive cannot be reached") from None
+            kind = Refused if status in OF_ONE_REPORT else NotTaken
+            raise kind(f"status {status}" if status else "the archive cannot be reached") from None
         if answer.get("FailedSOPSequence"):
-            raise NotTaken("the archive failed on it")
+            raise Refused("the archive failed on it")
 
 
 def archive_of(address: str | None, stow: str | None, calling: str) -> Archive | None:

@@ -3,14 +3,18 @@
     waiting ──> reading ──> encoding ──> done        at any time: cancelled
                     └───────────┴──────> failed
 
-One thread works through the line, since one encoding fills the machine. The line is bounded: who comes too late is told
-when to come again, and nothing of theirs is kept. An upload lies in a folder of the server's own under a name that the
-server made, and is removed as soon as it is read. Answers are kept until newer ones need their room, so that attributes
-can change without encoding again.
+One thread works through the line, since one encoding fills the machine. The line is bounded, and an upload has its
+place in it from its first byte on: who comes too late is told when to come again, and nothing of theirs is kept. It
+lies in a folder of the server's own under a name that the server made, and is removed as soon as it is read.
+
+An answer is a `Revision`: attributes, result and record in one value that never changes. Other attributes make the next
+one, which takes its place as a whole; whoever holds one says one thing in every form. Answers are kept until newer ones
+need their room, the newest in any case, so that attributes can change without encoding again.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import queue
@@ -27,15 +31,15 @@ from typing import Any
 
 from mcsdr.errors import McsdrError
 from mcsdr.files import sha256_of
-from mcsdr.model import Answer, Encoded, Model, conclude, encode
+from mcsdr.model import Answer, Encoded, Model, conclude
 from mcsdr.prediction import Failure
-from mcsdr.serve.sandbox import Reader
-from mcsdr.serve.views import Marks, key_frames
+from mcsdr.serve.pictures import Marks, Passings, Sheet, kept_bytes
+from mcsdr.serve.sandbox import Header, Reader
 from mcsdr.study import Attributes
 
 WAITING, READING, ENCODING, DONE, FAILED, CANCELLED = "waiting", "reading", "encoding", "done", "failed", "cancelled"
 FINISHED = (DONE, FAILED, CANCELLED)
-KEPT_BYTES = 384 * 2**20  # of frames, in answers that are kept
+KEPT_BYTES = 192 * 2**20  # of answers that are kept
 KEPT_JOBS = 200
 FOLDER = "mcsdr-desk-"  # begins the name of a folder of uploads; the number of its process follows
 USUAL_S = 2.0  # for one clip, until some have been answered
@@ -47,6 +51,21 @@ class LineIsFull(Exception):
     def __init__(self, retry_s: int) -> None:
         self.retry_s = retry_s
         super().__init__(f"the line is full; try again in {retry_s} s")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One answer of a job, which never changes.
+
+    Attributes:
+        number: counted from 1; other attributes, another threshold or insistence make the next one.
+        result: the answer, or why there is none.
+        record: of the result.
+    """
+
+    number: int
+    result: Answer | Failure
+    record: dict[str, Any]
 
 
 @dataclass
@@ -61,10 +80,11 @@ class Job:
         threshold: an EF in per cent, or None.
         anyway: whether an abstention is to show its posterior.
         state: see above.
-        header: of a DICOM clip, without pixels.
-        record: of the result, worked out once for all who wait.
+        header: what a report needs of a DICOM clip's.
         encoded, read_s: the study with its tokens, and the seconds that reading took.
-        marks: frames of end-diastole and end-systole, of each clip.
+        marks, sheet: frames of end-diastole and end-systole, of each clip; and all frames on one picture.
+        revision: the answer as it stands; replaced as a whole, under `lock`.
+        listeners, asked_s: how many are told of its states as they change, and when somebody last asked.
     """
 
     id: str
@@ -74,19 +94,32 @@ class Job:
     threshold: float | None = None
     anyway: bool = False
     state: str = WAITING
-    header: bytes = b""
-    marks: Marks = field(default_factory=list)
+    header: Header | None = None
     encoded: Encoded | None = None
     read_s: float = math.nan
-    result: Answer | Failure | None = None
-    record: dict[str, Any] | None = None
+    marks: Marks = field(default_factory=list)
+    sheet: Sheet | None = None
+    revision: Revision | None = None
+    listeners: int = 0
+    asked_s: float = 0.0
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def result(self) -> Answer | Failure | None:
+        """Of the revision that stands."""
+        return None if self.revision is None else self.revision.result
 
     @property
     def kept_bytes(self) -> int:
-        """Memory that its frames take."""
-        clips = self.encoded.study.clips if self.encoded else ()
-        return sum(clip.frames.nbytes + (0 if clip.overview is None else clip.overview.nbytes) for clip in clips)
+        """Memory that it takes: pictures, tokens, header and words."""
+        held = len(json.dumps(self.header)) + (0 if self.sheet is None else len(self.sheet.jpeg))
+        held += 0 if self.revision is None else len(json.dumps(self.revision.record))
+        if self.encoded is None:
+            return held
+        video = self.encoded.video
+        tokens = sum(tensor.numel() * tensor.element_size() for tensor in (video.tokens, video.mask))
+        return held + tokens + kept_bytes(self.encoded.study)
 
 
 class Desk:
@@ -113,6 +146,7 @@ class Desk:
         _remove_orphans(Path(tempfile.gettempdir()))
         self.folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
         self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._coming: set[Path] = set()  # uploads that have a place, and have not all come
         self._lock = threading.Lock()
         self._queue: queue.Queue[Job | None] = queue.Queue()
         self._usual_s = USUAL_S
@@ -120,13 +154,23 @@ class Desk:
         self._worker.start()
 
     def place(self) -> Path:
-        """Where a new upload may lie.
+        """Where a new upload may lie; it has its place in the line until it is submitted or given up.
 
         Raises:
             LineIsFull: nothing more may wait.
         """
-        self._refuse_full()
-        return self.folder / secrets.token_hex(16)
+        with self._lock:
+            if self._unfinished() >= self.line:
+                raise LineIsFull(max(1, round(self._usual_s * self.line / 4)))
+            upload = self.folder / secrets.token_hex(16)
+            self._coming.add(upload)
+        return upload
+
+    def give_up(self, upload: Path) -> None:
+        """Give the place of an upload back that will not be submitted, and remove what came of it."""
+        with self._lock:
+            self._coming.discard(upload)
+        upload.unlink(missing_ok=True)
 
     def submit(
         self,
@@ -137,18 +181,10 @@ class Desk:
         threshold: float | None = None,
         anyway: bool = False,
     ) -> Job:
-        """Put an upload into the line.
-
-        Raises:
-            LineIsFull: too many wait; the upload is removed.
-        """
+        """Put an upload into the line, at the place that it has."""
         job = Job(secrets.token_urlsafe(12), name, upload, given, threshold, anyway)
         with self._lock:
-            try:
-                self._refuse_full()
-            except LineIsFull:
-                upload.unlink(missing_ok=True)
-                raise
+            self._coming.discard(upload)
             self._jobs[job.id] = job
             self._make_room()
         self._queue.put(job)
@@ -177,20 +213,19 @@ class Desk:
         job.upload.unlink(missing_ok=True)
         return True
 
-    def revise(
-        self, job: Job, attributes: Attributes | None, threshold: float | None, anyway: bool
-    ) -> Answer | Failure | None:
-        """The answer with other attributes, threshold or insistence; nothing is encoded again.
+    def revise(self, job: Job, attributes: Attributes | None, threshold: float | None, anyway: bool) -> Revision:
+        """The next revision, with other attributes, threshold or insistence; nothing is encoded again.
 
         Raises:
             InvalidConfig: the threshold is no ejection fraction.
+            ValueError: the job has no answer that could be revised.
         """
-        if job.encoded is None:
-            return job.result
-        self._conclude(job, attributes, threshold, anyway)
-        job.record = None if job.result is None else job.result.record()
-        job.threshold, job.anyway = threshold, anyway
-        return job.result
+        with job.lock:
+            if job.encoded is None or job.revision is None:
+                raise ValueError("there is no answer to revise")
+            answer = self._concluded(job, attributes, threshold, anyway)
+            job.revision = Revision(job.revision.number + 1, answer, answer.record())
+            return job.revision
 
     def close(self) -> None:
         """Stop working, and remove what was uploaded."""
@@ -206,21 +241,17 @@ class Desk:
     # --- the line ----------------------------------------------------------------------------------------------------
 
     def _unfinished(self) -> int:
-        return sum(job.state not in FINISHED for job in self._jobs.values())
-
-    def _refuse_full(self) -> None:
-        if self._unfinished() >= self.line:
-            raise LineIsFull(max(1, round(self._usual_s * self.line / 4)))
+        return len(self._coming) + sum(job.state not in FINISHED for job in self._jobs.values())
 
     def _make_room(self) -> None:
-        """Forget the oldest answers beyond what may be kept; what waits is never forgotten."""
-        finished = [job for job in self._jobs.values() if job.state in FINISHED]
-        held = sum(job.kept_bytes for job in finished)
-        for job in finished:
-            if held <= self.kept_bytes and len(self._jobs) <= self.kept_jobs + self.line:
+        """Forget the oldest answers beyond what may be kept; what waits is never forgotten, nor is the newest."""
+        finished = {job.id: job.kept_bytes for job in self._jobs.values() if job.state in FINISHED}
+        held = sum(finished.values())
+        for job_id, size in list(finished.items())[:-1]:
+            if held <= self.kept_bytes and len(finished) <= self.kept_jobs:
                 break
-            held -= job.kept_bytes
-            del self._jobs[job.id]
+            held -= size
+            del finished[job_id], self._jobs[job_id]
 
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
@@ -234,42 +265,40 @@ class Desk:
     def _answer(self, job: Job) -> None:
         """Read, encode and conclude; every failure is an answer."""
         sha256 = sha256_of(job.upload)
+        passings = Passings(self.model)
         try:
             job.state = READING
             started = time.perf_counter()
             try:
-                read = self.reader.read(job.upload, job.given, job.children)
+                read = self.reader.read(job.upload, job.given, passings.watch, job.children)
             finally:
                 job.children.clear()
                 job.upload.unlink(missing_ok=True)
             job.header = read.header
             if job.state == CANCELLED:
                 return
-            job.state = ENCODING
-            took = time.perf_counter() - started
+            if read.study is None:
+                raise read.error or McsdrError("nothing came of it.")
+            job.state, job.read_s = ENCODING, time.perf_counter() - started
             study = replace(read.study, file=job.name, input_sha256=sha256)
-            job.encoded = encode(study, self.model)
-            job.marks = key_frames(study, self.model)
-            job.read_s = took
-            self._conclude(job, None, job.threshold, job.anyway)
-            self._finish(job, DONE)
+            job.encoded = passings.encoded(study, with_sheet=True)
+            job.marks, job.sheet = passings.marks, passings.sheet
+            self._finish(job, DONE, self._concluded(job, None, job.threshold, job.anyway))
         except McsdrError as error:
             error.path = None  # the server's own name for it helps nobody
-            job.result = Failure(job.name, error, sha256)
-            self._finish(job, FAILED)
+            self._finish(job, FAILED, Failure(job.name, error, sha256))
         except Exception as error:  # a fault of ours must not stop the line
-            kind = type(error).__name__
-            job.result = Failure(job.name, McsdrError(f"the server failed on this clip ({kind})."), sha256)
-            self._finish(job, FAILED)
+            why = McsdrError(f"the server failed on this clip ({type(error).__name__}).")
+            self._finish(job, FAILED, Failure(job.name, why, sha256))
 
-    def _conclude(self, job: Job, attributes: Attributes | None, threshold: float | None, anyway: bool) -> None:
+    def _concluded(self, job: Job, attributes: Attributes | None, threshold: float | None, anyway: bool) -> Answer:
         assert job.encoded is not None
         answer = conclude(job.encoded, self.model, attributes=attributes, threshold=threshold, anyway=anyway)
-        job.result = replace(answer, seconds={"read": job.read_s, **answer.seconds})
+        return replace(answer, seconds={"read": job.read_s, **answer.seconds})
 
     @staticmethod
-    def _finish(job: Job, state: str) -> None:
-        job.record = None if job.result is None else job.result.record()
+    def _finish(job: Job, state: str, result: Answer | Failure) -> None:
+        job.revision = Revision(1, result, result.record())
         if job.state != CANCELLED:
             job.state = state
 

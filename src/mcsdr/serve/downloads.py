@@ -1,15 +1,15 @@
-"""Every form in which an answer can be taken away; all of them say what the job's record says."""
+"""Every form in which an answer can be taken away; all of one revision say what its record says."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from mcsdr.errors import UnsupportedFormat
 from mcsdr.files import csv_bytes
-from mcsdr.serve.desk import Job
+from mcsdr.serve.desk import Revision
+from mcsdr.serve.sandbox import Header
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -18,62 +18,57 @@ OTHERS = "Take the answer as JSON, HTML, PDF or FHIR."
 
 
 class Download(NamedTuple):
-    """A media type, and what makes the bytes of it from an answered job."""
+    """A media type, and what makes the bytes of it from a revision and the header of a DICOM clip."""
 
     media_type: str
-    content: Callable[[Job], bytes]
+    content: Callable[[Revision, Header | None], bytes]
 
 
-def _json(job: Job) -> bytes:
-    return json.dumps(job.record, indent=2, ensure_ascii=False).encode()
+def _json(told: Revision, header: Header | None) -> bytes:
+    return json.dumps(told.record, indent=2, ensure_ascii=False).encode()
 
 
-def _csv(job: Job) -> bytes:
+def _csv(told: Revision, header: Header | None) -> bytes:
     from mcsdr.prediction.rows import COLUMNS, cells_of
 
-    assert job.record is not None
-    return csv_bytes([COLUMNS, cells_of(job.record).values()])
+    return csv_bytes([COLUMNS, cells_of(told.record).values()])
 
 
-def _html(job: Job) -> bytes:
+def _html(told: Revision, header: Header | None) -> bytes:
     from mcsdr.report.html import render_report
 
-    assert job.result is not None
-    return render_report([job.result]).encode()
+    return render_report([told.result]).encode()
 
 
-def _pdf(job: Job) -> bytes:
+def _pdf(told: Revision, header: Header | None) -> bytes:
     from mcsdr.report.pdf import render_pdf
 
-    assert job.result is not None
-    return render_pdf([job.result])
+    return render_pdf([told.result])
 
 
-def _source(job: Job) -> Dataset:
+def _source(header: Header | None) -> Dataset:
     """The header of the DICOM clip that was read.
 
     Raises:
         UnsupportedFormat: the clip was no DICOM file.
     """
-    from pydicom import dcmread
+    from mcsdr.interop.header import dataset_of
 
-    if not job.header:
+    if header is None:
         raise UnsupportedFormat("a structured report refers to a DICOM clip, and this one was none", next_step=OTHERS)
-    return dcmread(io.BytesIO(job.header))
+    return dataset_of(header)
 
 
-def _report(job: Job) -> bytes:
+def _report(told: Revision, header: Header | None) -> bytes:
     from mcsdr.interop.structured_report import structured_report, to_bytes
 
-    assert job.record is not None
-    return to_bytes(structured_report(job.record, _source(job)))
+    return to_bytes(structured_report(told.record, _source(header)))
 
 
-def _observation(job: Job) -> bytes:
+def _observation(told: Revision, header: Header | None) -> bytes:
     from mcsdr.interop.fhir import observation
 
-    assert job.record is not None
-    resource = observation(job.record, _source(job) if job.header else None)
+    resource = observation(told.record, None if header is None else _source(header))
     return json.dumps(resource, indent=2, ensure_ascii=False).encode()
 
 

@@ -10,16 +10,10 @@ a video codec, stops on any frame, and the end-diastole and end-systole that the
 
 from __future__ import annotations
 
-import io
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from mcsdr.clips import beats_of, frame_indices, store
-from mcsdr.errors import McsdrError
 from mcsdr.model import Answer, Model
 from mcsdr.posterior.categories import CATEGORIES, category_percents, percent
 from mcsdr.posterior.svg import MARGIN, WIDTH, window_of
@@ -37,19 +31,16 @@ from mcsdr.report import (
     thresholds,
 )
 from mcsdr.report.basis import known_of, reasons
-from mcsdr.study import Clip, Study, View
+from mcsdr.serve.pictures import Marks
+from mcsdr.study import Clip, View
 
 STEP = 0.5  # EF points between two stands of the threshold
 GRID = np.arange(0, 100 + STEP / 2, STEP)
-LONGEST_SIDE, MOST_FRAMES = 320, 120  # of the sheet's frames
 SOCIETY = "ESC 2021 heart-failure categories; limits of normal: ASE/EACVI 2015"
 
 
-Marks = list[list[dict[str, int]]]  # of each clip, for each whole beat: the frames "ed" and "es"
-
-
 def view(result: Answer | Failure, marks: Marks) -> dict[str, Any]:
-    """An answer, an abstention or a failure as plain data; `marks` are the study's `key_frames`."""
+    """An answer, an abstention or a failure as plain data; `marks` are its beats."""
     name = display_names([result.path])[0]
     record = {**result.record(), "file": name}
     if isinstance(result, Failure):
@@ -147,58 +138,3 @@ def _beats_check(clip: Clip, beats: int, why: str) -> dict[str, Any]:
     if not beats:
         return _row("Beats", f"no whole beat told apart in {clip.duration_s:.1f} s", None)
     return _row("Beats", f"{beats} in {clip.duration_s:.1f} s", True)
-
-
-def key_frames(study: Study, model: Model) -> Marks:
-    """For each whole beat of each clip the frames that show end-diastole and end-systole, as its pictures suggest."""
-    return [_key_frames(clip, model) for clip in study.clips]
-
-
-def _key_frames(clip: Clip, model: Model) -> list[dict[str, int]]:
-    if model.clip.sampling != "seconds":
-        return []
-    try:
-        stored = store(clip, model.clip)
-    except McsdrError:
-        return []
-    at = frame_indices(clip.frame_times_s, model.clip)
-    return [
-        {"ed": int(at[b.end_diastole]), "es": int(at[b.end_systole])} for b in beats_of(clip, stored, model.clip).beats
-    ]
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A clip's frames on one picture, row by row.
-
-    Attributes:
-        jpeg: the picture.
-        about: "columns", "count", "width", "height" in pixels of one frame, "rate_hz", and "beats", whose "ed" and "es"
-            count frames of the sheet.
-    """
-
-    jpeg: bytes
-    about: dict[str, Any]
-
-
-def sheet(study: Study, marks: Marks) -> Sheet | None:
-    """The sheet of a study's first clip, with its `key_frames`; None where there is no clip."""
-    if not study.clips:
-        return None
-    clip = study.clips[0]
-    T, H, W = clip.frames.shape
-    at = np.unique(np.linspace(0, T - 1, min(T, MOST_FRAMES)).round().astype(int))
-    scale = min(1.0, LONGEST_SIDE / max(H, W))
-    w, h = max(1, round(W * scale)), max(1, round(H * scale))
-    columns = math.ceil(math.sqrt(len(at)))
-    picture = Image.new("L", (columns * w, math.ceil(len(at) / columns) * h))
-    for place, index in enumerate(at):
-        frame = Image.fromarray(clip.frames[index])
-        shown = frame if scale == 1.0 else frame.resize((w, h), Image.Resampling.BILINEAR)
-        picture.paste(shown, (place % columns * w, place // columns * h))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=88)
-    beats = [{k: int(np.abs(at - v).argmin()) for k, v in beat.items()} for beat in marks[0]]
-    rate = (len(at) - 1) / max(1e-6, float(clip.frame_times_s[at[-1]] - clip.frame_times_s[at[0]]))
-    about = {"columns": columns, "count": len(at), "width": w, "height": h, "rate_hz": round(rate, 3), "beats": beats}
-    return Sheet(buffer.getvalue(), about)

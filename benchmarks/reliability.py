@@ -1,0 +1,428 @@
+"""The cases of docs/reliability.md that take longer than a test may, each with its figures.
+
+    python benchmarks/reliability.py                          every part at its full scale: hours on 2 cores
+    python benchmarks/reliability.py --share 0.01 --part fuzz --part node
+
+    bombs     small files and requests that want to become large, thrown at a service; its memory
+    fuzz      2,000 DICOM and 400 video mutants through the service's child
+    node      240 mutants by C-STORE, then a good study
+    soak      2,000 uploads, a fifth of them malformed; memory, open files; /health under 100 clients
+    killing   kill -9 at 20 moments of a training, a batch and a node; what stands in the end
+    model     every byte of a model.json flipped once
+    reports   1,000 structured reports written and read back
+
+All clips are SYNTHETIC phantoms and drawings. Exit status 1 if a part finds what must not be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "io"), str(ROOT / "tests" / "interop"), str(ROOT / "benchmarks")]
+
+MCSDR = (sys.executable, "-m", "mcsdr")
+HANG_S = 10.0
+GOOD_S = 20.0
+Found = Iterator[tuple[str, bool]]  # a line, and whether it is as it must be
+
+
+def times(count: int, share: float) -> int:
+    """A number of tries at a share of the full scale, at least one."""
+    return max(1, round(count * share))
+
+
+def avi(folder: Path, count: int) -> list[Path]:
+    """So many small clips."""
+    from mcsdr.phantom.cohort import PhantomCohort
+    from mcsdr.phantom.layouts.video import write_avi
+
+    files = [folder / f"{number}.avi" for number in range(count)]
+    for file, study in zip(files, PhantomCohort(count, 91), strict=True):
+        write_avi(file, study.clips[0].frames, 25)
+    return files
+
+
+# --- bombs -----------------------------------------------------------------------------------------------------------
+
+
+def bombs(share: float, folder: Path) -> Found:
+    """A service under bombs: what each becomes, how long it takes, how much the service grows."""
+    import psutil
+
+    from bomb_files import written
+
+    with served(("--line", "4", "--reports", str(folder / "reports"))) as (base, server):
+        from soak import call
+
+        process = psutil.Process(server.pid)
+        for name, (path, body, headers) in written(share).items():
+            before, started = process.memory_info().rss, time.perf_counter()
+            peak = Peak(process)
+            status, said, _ = call(base, "POST", path, body, headers)
+            while status == 202 and said.get("state") not in ("done", "failed"):
+                time.sleep(0.1)
+                said = call(base, "GET", f"/api/v1/jobs/{said['id']}")[1]
+            grown, took = (peak.ended() - before) >> 20, time.perf_counter() - started
+            result = said.get("result") or said
+            why = (result.get("error") or result.get("abstained") or {}).get("code", "answered")
+            yield f"{name}: {status} {why} in {took:.1f} s, service + {grown} MiB", grown < 256
+        yield "alive afterwards", call(base, "GET", "/health")[0] == 200
+
+
+class Peak:
+    """The most memory of a process from now on."""
+
+    def __init__(self, process: Any) -> None:
+        import threading
+
+        self._process, self._most, self._stop = process, 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.02):
+            self._most = max(self._most, self._process.memory_info().rss)
+
+    def ended(self) -> int:
+        """Bytes."""
+        self._stop.set()
+        self._thread.join()
+        return self._most
+
+
+@contextlib.contextmanager
+def served(options: tuple[str, ...]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A service that answers, and its process."""
+    from soak import call
+
+    server = subprocess.Popen([*MCSDR, "serve", "--port", "0", *options], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    base = server.stdout.readline().split()[3].rstrip("/")
+    try:
+        while call(base, "GET", "/health")[0] != 200:
+            time.sleep(0.1)
+        yield base, server
+    finally:
+        server.terminate()
+        server.wait(timeout=120)
+
+
+# --- fuzz ------------------------------------------------------------------------------------------------------------
+
+
+def fuzz(share: float, folder: Path) -> Found:
+    """Mutants through the service's child: typed errors, nothing that dies or hangs."""
+    from test_dicom_fuzz import MUTATIONS as OF_DICOM
+    from test_dicom_fuzz import originals
+    from test_video_fuzz import CODECS, fan_loop, write_video
+    from test_video_fuzz import MUTATIONS as OF_VIDEO
+
+    dicom = list(originals())
+    loop = fan_loop(24, 64, 64)
+    videos = [write_video(folder / name, loop, codec=codec).read_bytes() for name, codec in CODECS.items()]
+    yield from _fuzzed("DICOM", times(2000, share), dicom, OF_DICOM, folder / "mutant")
+    yield from _fuzzed("video", times(400, share), videos, OF_VIDEO, folder / "mutant")
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+    yield f"most memory of a child: {most} MiB", most < 1024
+
+
+def _fuzzed(kind: str, count: int, seeds: list[bytes], mutations: tuple[Any, ...], path: Path) -> Found:
+    from mcsdr.serve.sandbox import Reader
+
+    reader, codes, slowest = Reader(), Counter[str](), 0.0
+    died: list[str] = []
+    for number in range(count):
+        mutation, original = mutations[number % len(mutations)], seeds[number // len(mutations) % len(seeds)]
+        rng = np.random.default_rng([number, len(mutations)])
+        content = bytearray(original) if kind == "DICOM" else original
+        changed = mutation(content, rng)
+        path.write_bytes(content if changed is None else changed)
+        started = time.perf_counter()
+        read = reader.read(path, {}, lambda clip: lambda index, frame: None)
+        slowest = max(slowest, time.perf_counter() - started)
+        codes["read" if read.error is None else read.error.code] += 1
+        if read.error is not None and ("broke off" in read.error.cause or "stopped" in read.error.cause):
+            died.append(f"{mutation.__name__} {number}")
+    reader.close()
+    told = ", ".join(f"{code} {n}" for code, n in codes.most_common())
+    yield f"{count} {kind} mutants: {told}", codes.total() == count
+    yield f"children that died or were stopped: {len(died)} {died[:5] or ''}", not died
+    yield f"slowest: {slowest:.1f} s", slowest < HANG_S
+
+
+# --- node ------------------------------------------------------------------------------------------------------------
+
+
+def node(share: float, folder: Path) -> Found:
+    """Mutants by C-STORE, then a good study: whether it is answered, and how soon."""
+    from test_dicom_fuzz import MUTATIONS, originals
+
+    port, count, rng = free_port(), times(240, share), np.random.default_rng(0)
+    with noding(folder / "node", port):
+        codes = Counter[str]()
+        for number in range(count):
+            original = originals()[number % len(originals())]
+            content = bytearray(original)
+            MUTATIONS[number % len(MUTATIONS)](content, rng)
+            head = 132 + 12 + int.from_bytes(original[140:144], "little")  # what says how it is sent stays true
+            (folder / "mutant.dcm").write_bytes(original[:head] + bytes(content[head:]))
+            codes[stored(folder / "mutant.dcm", port)] += 1
+        yield f"{count} mutants: {', '.join(f'{code} {n}' for code, n in codes.most_common())}", True
+        wait_until(lambda: not any((folder / "node" / "inbox").iterdir()), 20 * count)
+        before = set((folder / "node" / "outbox").glob("*.dcm"))
+        good = good_study(folder / "good.dcm")
+        started = time.perf_counter()
+        status = stored(good, port)
+        answered = wait_until(lambda: set((folder / "node" / "outbox").glob("*.dcm")) - before, 120)
+        took = time.perf_counter() - started
+        yield f"a good study after them: {status}, its report after {took:.1f} s", answered and took < GOOD_S
+        aside = len(list((folder / "node" / "quarantine").iterdir()))
+        yield f"set aside: {aside}; reports: {len(before) + 1}", True
+
+
+@contextlib.contextmanager
+def noding(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    """A node that listens."""
+    command = [*MCSDR, "node", str(folder), "--port", str(port), "--quiet", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        process.stdout.readline()  # it listens
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def good_study(path: Path) -> Path:
+    """A clip of a study of its own, that the model answers or abstains from."""
+    from pydicom import dcmread
+    from pydicom.data import get_testdata_file
+    from pydicom.uid import generate_uid
+
+    dataset = dcmread(str(get_testdata_file("examples_ybr_color.dcm")))
+    dataset.StudyInstanceUID, dataset.SOPInstanceUID = generate_uid(), generate_uid()
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.save_as(path)
+    return path
+
+
+def stored(path: Path, port: int) -> str:
+    """The status with which a node takes a file, or why it could not be sent."""
+    from pydicom.filereader import read_file_meta_info
+    from pynetdicom import AE
+
+    try:
+        meta = read_file_meta_info(path)
+        entity = AE(ae_title="SCANNER")
+        entity.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
+        association = entity.associate("127.0.0.1", port, ae_title="MCSDR")
+        if not association.is_established:
+            return "no association"
+        status = association.send_c_store(path).get("Status")
+        association.release()
+        return "no status" if status is None else f"{status:#06x}"
+    except Exception as error:  # of the sender's own parser
+        return f"not sent ({type(error).__name__})"
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    import socket
+
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+def wait_until(what: Callable[[], object], seconds: float) -> bool:
+    """Whether it came true in time."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if what():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+# --- soak ------------------------------------------------------------------------------------------------------------
+
+
+def soak(share: float, folder: Path) -> Found:
+    """`benchmarks/soak.py`, at 2,000 uploads."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "soak.py"), "--uploads", str(times(2000, share))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    yield from ((line, True) for line in done.stdout.splitlines())
+    yield f"exit status {done.returncode}", done.returncode == 0
+
+
+# --- killing ---------------------------------------------------------------------------------------------------------
+
+
+def killing(share: float, folder: Path) -> Found:
+    """kill -9 at random moments; what stands in the end is what stands without."""
+    kills = times(20, share)
+    clips = folder / "clips"
+    clips.mkdir()
+    avi(clips, 6)
+    yield from _killed("batch", kills, folder, lambda out: ("batch", str(clips), str(out / "table.csv")), "table.csv")
+    small = folder / "small.toml"
+    small.write_text(SMALL)
+    weights = "model/model.safetensors"
+    yield from _killed("training", kills, folder, lambda out: ("train", str(small), "--out", str(out)), weights)
+    yield from _killed_node(kills, folder)
+
+
+SMALL = """
+[run]
+name = "small"
+seed = 0
+checkpoint_every = 1
+[data]
+train = { kind = "phantom", n = 24, seed = 1 }
+val = { kind = "phantom", n = 8, seed = 2 }
+[network]
+channels = [8, 8, 8]
+width = 16
+heads = 2
+score_depth = 1
+[optim]
+epochs = 3
+batch = 4
+"""
+
+
+def _killed(what: str, kills: int, folder: Path, words: Callable[[Path], tuple[str, ...]], result: str) -> Found:
+    whole, torn = folder / f"{what}-whole", folder / f"{what}-torn"
+    whole.mkdir()
+    torn.mkdir()
+    started = time.perf_counter()
+    subprocess.run([*MCSDR, *words(whole)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    usual_s, chance, killed = time.perf_counter() - started, random.Random(what), 0
+    for _ in range(kills):
+        run = subprocess.Popen([*MCSDR, *words(torn)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(chance.uniform(0.05, 1.0) * usual_s)
+        killed += run.poll() is None
+        run.kill()
+        run.wait()
+    ended = subprocess.run([*MCSDR, *words(torn)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    same = (torn / result).exists() and (torn / result).read_bytes() == (whole / result).read_bytes()
+    left = [file.name for file in torn.rglob(".*") if file.is_file()]
+    yield f"{what}: {killed} kills, exit {ended.returncode}, {result} the same: {same}", ended.returncode == 0 and same
+    yield f"{what}: partial files and locks left: {left}", not left
+
+
+def _killed_node(kills: int, folder: Path) -> Found:
+    from pydicom import dcmread
+
+    home, sources = folder / "killed-node", []
+    chance = random.Random("node")
+    for _ in range(kills):
+        port = free_port()
+        with noding(home, port):
+            good = good_study(folder / "good.dcm")
+            if stored(good, port) == "0x0000":
+                sources.append(dcmread(good, stop_before_pixels=True).SOPInstanceUID)
+            time.sleep(chance.uniform(0, 5))
+    with noding(home, free_port()):
+        wait_until(lambda: not any((home / "inbox").iterdir()), 60 * kills)
+    reports = [dcmread(report) for report in (home / "outbox").glob("*.dcm")]
+    told = Counter(_source(report) for report in reports)
+    fine = sorted(told) == sorted(sources) and set(told.values()) <= {1}
+    yield f"node: {kills} kills, {len(sources)} clips taken, {len(told)} reported, each once: {fine}", fine
+
+
+def _source(report: Any) -> str:
+    from mcsdr.interop.structured_report import read_back
+
+    return str(read_back(report)["source"])
+
+
+# --- model and reports -----------------------------------------------------------------------------------------------
+
+
+def model(share: float, folder: Path) -> Found:
+    """Every byte of a model.json flipped once; each must be refused by name."""
+    import mcsdr
+    from mcsdr.errors import McsdrError
+    from mcsdr.files import shipped
+
+    copy = folder / "model"
+    shutil.copytree(shipped.models()[mcsdr.DEFAULT_MODEL], copy)
+    whole = (copy / "model.json").read_bytes()
+    places = np.unique(np.linspace(0, len(whole) - 1, times(len(whole), share)).round().astype(int)).tolist()
+    chance, codes, accepted = random.Random(0), Counter[str](), []
+    for place in places:
+        changed = bytearray(whole)
+        changed[place] ^= 1 << chance.randrange(8)
+        (copy / "model.json").write_bytes(changed)
+        try:
+            mcsdr.load(copy)
+            accepted.append(place)
+        except McsdrError as error:
+            codes[error.code] += 1
+        except Exception as error:
+            codes[f"untyped {type(error).__name__}"] += 1
+    yield f"{len(places)} of {len(whole)} bytes flipped: {dict(codes)}", not any("untyped" in code for code in codes)
+    yield f"accepted as if nothing were: {len(accepted)}, first at {accepted[:3]}", not accepted
+
+
+def reports(share: float, folder: Path) -> Found:
+    """Structured reports written, read by pydicom, and read back."""
+    from pydicom import dcmread
+    from records import answer, clip_header
+
+    from mcsdr.interop.structured_report import read_back, structured_report, to_bytes
+
+    count, other = times(1000, share), 0
+    for seed in range(count):
+        record = answer(seed)
+        read = read_back(dcmread(io.BytesIO(to_bytes(structured_report(record, clip_header())))))
+        same = all(read[name] == record[name] for name in ("median", "mean", "sd"))
+        other += not (same and read["interval_90"] == list(record["interval_90"]))
+        other += sorted(read["prob"].values()) != sorted(record["prob"].values())
+    yield f"{count} reports: {other} with another value", other == 0
+
+
+PARTS = {part.__name__: part for part in (bombs, fuzz, node, soak, killing, model, reports)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--share", type=float, default=1.0, help="of the full scale")
+    parser.add_argument("--part", action="append", choices=PARTS, help="all unless given")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sound = True
+    print("SYNTHETIC phantoms and drawings.", flush=True)
+    for name in options.part or PARTS:
+        started = time.perf_counter()
+        print(f"== {name}, {options.share:g} of the full scale", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            for line, fine in PARTS[name](options.share, Path(folder)):
+                print(f"{'  ' if fine else '! '}{line}", flush=True)
+                sound = sound and fine
+        print(f"   {time.perf_counter() - started:.0f} s", flush=True)
+    sys.exit(not sound)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""A clip that passes through leaves a still, a sheet and the answer's numbers, and of its frames nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+import mcsdr
+from mcsdr.model import conclude
+from mcsdr.serve.pictures import Passing, Passings, kept_bytes
+from mcsdr.study import Clip, Study
+
+
+def passed(study: Study) -> Passings:
+    passings = Passings(mcsdr.load())
+    for clip in study.clips:
+        add = passings.watch(replace(clip, frames=np.broadcast_to(np.uint8(0), clip.frames.shape)))
+        for index, frame in enumerate(clip.frames):
+            add(index, frame)
+    return passings
+
+
+def test_the_answer_is_that_of_the_whole_clip_and_a_still_is_all_that_is_kept(studies: list[Study]) -> None:
+    study, model = studies[0], mcsdr.load()
+    encoded = passed(study).encoded(study, with_sheet=True)
+    assert conclude(encoded, model).record() == model(study).record()
+    (clip,), (still,) = study.clips, encoded.study.clips
+    middle = clip.frames[len(clip.frames) // 2]
+    assert still.frames.shape == clip.frames.shape
+    assert np.array_equal(still.frames.max(axis=0) > 0, clip.frames.max(axis=0) > 0)
+    assert np.abs(still.frames[0].astype(int) - middle).max() <= 1
+    assert kept_bytes(encoded.study) == middle.nbytes + clip.frame_times_s.nbytes
+
+
+def test_a_sheet_shows_frames_of_bearable_size() -> None:
+    clip = Clip(np.broadcast_to(np.uint8(0), (300, 400, 1000)), np.arange(300) / 30)
+    passing = Passing(clip, mcsdr.load().clip)
+    for index in range(300):
+        passing.add(index, np.full((400, 1000), index % 200, np.uint8))
+    about = passing.sheet([{"ed": 0, "es": 299}]).about
+    assert (about["count"], about["width"], about["height"]) == (120, 320, 128)
+    assert about["beats"] == [{"ed": 0, "es": 119}]
