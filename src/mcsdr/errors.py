@@ -24,6 +24,7 @@
     ├── LostWorker          a process that answered clips died
     ├── MissingExtra        a library that only some commands need is not installed
     ├── CannotListen        a port is taken, or an address is not this machine's
+    ├── NoGain              an adaptation does not help
     ├── TrainingDiverged    the loss is no longer a number
     └── InvalidModel        a model folder is missing a part, or a part was changed
 
@@ -261,6 +262,13 @@ class TrainingDiverged(McsdrError):
 
     code = "training-diverged"
     next_step = "Lower optim.lr or optim.clip_norm, or set run.precision to 'no', and start from the last checkpoint."
+
+
+class NoGain(McsdrError):
+    """Adapting a model to these studies does not help, as far as they can tell; none is written."""
+
+    code = "no-gain"
+    next_step = "Use the model as it is, or give more labelled studies."
 
 
 class InvalidModel(McsdrError):

@@ -57,7 +57,7 @@ def ask_all(model: Model, cohort: Sequence[Study], batch: int, max_bad: float, a
     ef: list[float] = []
     patients: list[str] = []
     parts: dict[str, list[tuple[NDArray[np.intp], Posterior]]] = {pattern: [] for pattern in PATTERNS}
-    for studies, videos in _encoded(model, cohort, batch, failures, max_bad):
+    for studies, videos in encoded(model, cohort, batch, failures, max_bad):
         attributes = model.attribute_rows(studies)
         for pattern, rows, answer in _under_each_pattern(model, videos, attributes):
             parts[pattern].append((len(ef) + rows, answer))
@@ -81,7 +81,7 @@ def _refuse_few(patients: int) -> None:
         )
 
 
-def _encoded(
+def encoded(
     model: Model, cohort: Sequence[Study], batch: int, failures: list[tuple[str, str]], max_bad: float
 ) -> Iterator[tuple[list[Study], list[VideoTokens]]]:
     """The cohort in batches with their video tokens, see `_encodings`; what cannot be read or encoded is listed."""

@@ -39,12 +39,19 @@ class Card(BaseModel):
         """The sentence that goes with every output."""
         origin = "Trained on synthetic phantoms only, on no patient. " if self.synthetic else ""
         calibrated = "Recalibrated on synthetic phantoms. " if self.calibration_synthetic else ""
-        return origin + calibrated + mcsdr.DISCLAIMER
+        adapted = f"Its read-out was adapted to {self.adapted}. " if self.adapted else ""
+        return origin + calibrated + adapted + mcsdr.DISCLAIMER
 
     @property
     def readers_sd(self) -> float | None:
         """σ of the reports it learnt from, in EF points: stated, or that of the phantoms' readers; None if unknown."""
         return people.READER_SD if self.reader_sd is None and self.synthetic else self.reader_sd
+
+    def seen(self) -> list[dict[str, Any]]:
+        """What it was trained, selected, adapted and recalibrated on: "name", "role", "data" as a `CohortSpec`'s."""
+        data = self.config.get("data") or {}
+        roles = (("train", "trained"), ("val", "selected"), ("adapted", "adapted"), ("calibrated", "calibrated"))
+        return [{"name": self.name, "role": role, "data": data[key]} for key, role in roles if data.get(key)]
 
 
 def population_of(card: Card) -> Population:

@@ -138,10 +138,10 @@ def looks_line(record: Mapping[str, Any]) -> str | None:
     spread, rank = record.get("look_spread"), record.get("look_spread_percentile")
     if spread is None:
         return None
-    said = f"Mirrored or with its last frame first, the clip is read {spread:.1f} points apart (SD)"
+    said = f"In a mirror or last frame first the clip is read {spread:.1f} points apart (SD)"
     if rank is None:
         return f"{said}; how usual that is was not measured."
-    return f"{said}, more than {rank:.0f} in 100 clips that this model reads well."
+    return f"{said}, more than {rank:.0f} in 100 clips that it reads well."
 
 
 def analysed(record: Mapping[str, Any]) -> str:

@@ -191,7 +191,7 @@ def _foot(sheet: Sheet, page: str) -> None:
 
 def _reader(sheet: Sheet, y: float) -> None:
     """The line on which a reader writes an EF of their own, and signs."""
-    x, places = LEFT, ((16, READER_LINES[0]), (46, READER_LINES[1]), (42, READER_LINES[2]), (22, READER_LINES[3]))
+    x, places = LEFT, ((13, READER_LINES[0]), (36, READER_LINES[1]), (34, READER_LINES[2]), (18, READER_LINES[3]))
     for length, word in places:
         sheet.word(x, y, word, SMALL, colour=SOFT)
         x += width_of(word, SMALL) + 1.5
@@ -263,15 +263,15 @@ def _pairs(
         if y + height + (0 if index == len(rows) - 1 else step) > floor:
             return sheet.paragraph(x, y + 0.6, right - x, MORE.format(len(rows) - index), points, colour=SOFT)
         sheet.rule((x, right), (y, y))
-        sheet.paragraph(x, y + 0.6, label - 2, name, points, colour=SOFT)
-        sheet.paragraph(x + label, y + 0.6, right - x - label, text, points)
+        sheet.paragraph(x, y + 0.4, label - 2, name, points, colour=SOFT)
+        sheet.paragraph(x + label, y + 0.4, right - x - label, text, points)
         y += height
     return y
 
 
 def _pair_height(name: str, text: str, width: float, label: float, points: float) -> float:
     lines = max(len(wrapped(name, label - 2, points)), len(wrapped(text, width - label, points)))
-    return lines * line_height(points) + 1.3
+    return lines * line_height(points) + 0.9
 
 
 def _pairs_height(rows: Rows, width: float, label: float, points: float) -> float:
@@ -288,7 +288,7 @@ def _belief(sheet: Sheet, y: float, answer: Answer, record: Mapping[str, Any]) -
     middle = "" if is_two_peaked(record) else ", with the median"
     caption = (
         "Each of the 50 dots is 2 % of the belief, over EF in %. Dashed: the cut-points 30, 35, 40 and 50. "
-        f"Bar: 90 % interval of a reader's report (thin) and 50 % (thick){middle}."
+        f"Bar: 90 % (thin) and 50 % (thick) of reports{middle}."
     )
     y = sheet.paragraph(LEFT, y + 2, COLUMN, caption, SMALL, colour=SOFT)
     y = sheet.paragraph(
@@ -335,8 +335,13 @@ def _cuts(sheet: Sheet, y: float, answer: Answer, record: Mapping[str, Any]) -> 
         edge = MID_EDGE if category.tone == "mid" else category.colour
         length = max(0.4, record["prob"][category.key] * (RIGHT - ASIDE))
         sheet.box(ASIDE, y + 5, length, 2.2, category.colour, edge=edge)
-        y += 10
-    y = sheet.paragraph(ASIDE, y + 1, RIGHT - ASIDE, "Single cut-points; ≤ and < give the same probability", SMALL, colour=SOFT) + 1
+        y += 9
+    y = (
+        sheet.paragraph(
+            ASIDE, y + 1, RIGHT - ASIDE, "Single cut-points (EF is continuous: ≤ and < are one)", SMALL, colour=SOFT
+        )
+        + 1
+    )
     for row in thresholds(record["prob"], answer.study.attributes.sex):
         sheet.rule((ASIDE, RIGHT), (y, y))
         sheet.word(ASIDE, y + 3.8, row.inequality, BODY, bold=True)
