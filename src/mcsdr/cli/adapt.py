@@ -76,7 +76,7 @@ def adapt(
 
 def _table(result: Adapted) -> Table:
     from mcsdr.evaluation.adaptation import FOLDS
-    from mcsdr.evaluation.evidence.record import Table
+    from mcsdr.evaluation.evidence.record import Cell, Table
 
     c = result.correction
     notes = [
@@ -86,5 +86,5 @@ def _table(result: Adapted) -> Table:
         f"Fitted on all: ridge {c.ridge:g}, offset {c.offset:+.3f} on the logit scale, width × {c.width:.2f}.",
         *result.notes,
     ]
-    rows = [["as shipped", *result.before], ["adapted", *result.after]]
+    rows: list[list[Cell]] = [["as shipped", *result.before], ["adapted", *result.after]]
     return Table("Adaptation", ("model", "MAE", "CRPS", "coverage 90 %", "width"), rows, notes, digits=2)

@@ -24,11 +24,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from mcsdr.datasets import CohortSpec, is_synthetic
 from mcsdr.errors import InvalidConfig, NoGain
@@ -344,7 +345,7 @@ def _with(
     adapted.__dict__.pop("sha256", None)
     adapted._flows = {}
     network = deepcopy(_read_out(model))
-    last = network.location_scale.out[-1]
+    last = cast(nn.Linear, network.location_scale.out[-1])
     weights = torch.from_numpy(correction.weights / correction.sd)
     raw = site.hidden @ last.weight[1].double().cpu().numpy() + float(last.bias[1])
     with torch.no_grad():

@@ -8,8 +8,9 @@ The theory stands in `mcsdr.abstention.familiarity`. Three kinds of clips are en
 the first cohort, once as they are and once altered as in training, since the model has seen both; of the second cohort,
 on which the thresholds are set and nothing else; and of impostors. What is measured of impostors is measured on others
 than were fitted, and once more by a gate that was not shown their family at all: the families are dealt into HALVES,
-and each half is refused by a gate fitted on the other. The network, and so every posterior, stays as it is. Of a model that looks at
-a clip more than once, the spread of its looks is measured on the validation clips (`mcsdr.abstention.looks`).
+and each half is refused by a gate fitted on the other. The network, and so every posterior, stays as it is. Of a model
+that looks at a clip more than once, the spread of its looks is measured on the validation clips
+(`mcsdr.abstention.looks`).
 """
 
 from __future__ import annotations

@@ -271,16 +271,17 @@ def rank_table(found: Found) -> Table:
         rows.append([name, middle, low, high, share, _growth(found.sd, of), _growth(found.error, of)])
     header = ("corruption", "median ρ", "25 %", "75 %", f"ρ ≥ {LEAST_RHO:g}, % of studies", "SD ratio", "error ratio")
     notes = [
-        "ρ: Spearman's rank correlation of severity 0…5 and posterior SD, study by study. Ratios: mean SD, and mean size "
-        "of the error, at severity 5 over those of the clip as it is; a model that knows what it does not see has the "
-        "first keep pace with the second."
+        "ρ: Spearman's rank correlation of severity 0…5 and posterior SD, study by study. Ratios: mean SD, and mean "
+        "size of the error, at severity 5 over those of the clip as it is; where a model knows what it does not see, the "
+        "first keeps pace with the second."
     ]
     return Table("Does the SD grow with severity?", header, rows, notes, digits=2)
 
 
 def _growth(field: Array, of: slice) -> float:
     """The mean of [N, C, 6] at the greatest severity of some corruptions, over that of the clips as they are."""
-    return float(field[:, of, -1].mean() / field[:, of, 0].mean())
+    plain = float(field[:, of, 0].mean())
+    return float(field[:, of, -1].mean()) / plain if plain else float("nan")
 
 
 def corruption_table(found: Found) -> Table:

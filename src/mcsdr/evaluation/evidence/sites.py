@@ -48,7 +48,8 @@ def run(
     for name in sites:
         spec = CohortSpec.parse(f"phantom:{max(sizes) + test}:{SEED}:{name}")
         refuse_seen(estimator.card, spec)
-        site = gather(estimator, open_cohort(spec), advance=lambda done, name=name: say(f"{name}: {done} phantoms"))
+        say(f"{name}: {max(sizes) + test} phantoms are rendered and encoded")
+        site = gather(estimator, open_cohort(spec))
         held = np.arange(len(site)) >= max(sizes)
         asked = site.select(held)
         rows.append([name, "0, as shipped", *_figures(asked), None])
