@@ -28,6 +28,7 @@
     ├── TrainingStopped     a training was asked to end, and its checkpoint is on disk
     ├── MissingExtra        a library that only some commands need is not installed
     ├── CannotListen        a port is taken, or an address is not this machine's
+    ├── NoGain              an adaptation does not help
     ├── TrainingDiverged    the loss is no longer a number
     └── InvalidModel        a model folder is missing a part, or a part was changed
 
@@ -293,6 +294,13 @@ class TrainingDiverged(McsdrError):
 
     code = "training-diverged"
     next_step = "Lower optim.lr or optim.clip_norm, or set run.precision to 'no', and start from the last checkpoint."
+
+
+class NoGain(McsdrError):
+    """Adapting a model to these studies does not help, as far as they can tell; none is written."""
+
+    code = "no-gain"
+    next_step = "Use the model as it is, or give more labelled studies."
 
 
 class InvalidModel(McsdrError):

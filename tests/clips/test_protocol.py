@@ -76,7 +76,7 @@ def test_a_model_pools_the_clips_of_a_study(model: Model, studies: list[Study]) 
 
 @pytest.mark.parametrize("looks", [2, 4])
 def test_looks_at_one_beat_are_averaged(model: Model, studies: list[Study], looks: Literal[2, 4]) -> None:
-    """Left and right, and with four looks first and last, make no difference; one posterior of each window."""
+    """One posterior of each window: the mean of those of its looks, whose disagreement is told."""
 
     def shown(by: Callable[[Frames], Frames]) -> Study:
         clip = studies[0].clips[0]
@@ -85,17 +85,17 @@ def test_looks_at_one_beat_are_averaged(model: Model, studies: list[Study], look
     protocol, levels = ProtocolSettings(looks=looks), [0.1, 0.5, 0.9]
     ways = [lambda f: f, lambda f: f[:, :, ::-1], lambda f: f[::-1], lambda f: f[::-1, :, ::-1]][:looks]
     seen = [shown(by) for by in ways]
-    answers = [model.posteriors([study], protocol=protocol)[0].quantile(levels) for study in seen]
-    for answer in answers[1:]:
-        assert answer == pytest.approx(answers[0], abs=0.05)
-    each = [logit(model.posteriors([study])[0].quantile(levels) / 100) for study in seen]
-    assert answers[0] == pytest.approx(100 * expit(np.mean(each, axis=0)), abs=0.1)
+    answer = model.posteriors([seen[0]], protocol=protocol)[0].quantile(levels)
+    each = np.array([model.posteriors([study])[0].quantile(levels) for study in seen])
+    assert answer == pytest.approx(100 * expit(logit(each / 100).mean(axis=0)), abs=0.1)
     batch = [studies[1].without("video"), studies[0]]
     video = model.encode(batch, protocol)
-    pooled_batch, each_window = model.pooled_and_each(video, model.attribute_rows(batch))
-    assert len(pooled_batch) == len(each_window) == len(model.features(video)) == 2
-    assert pooled_batch[0].median == pytest.approx(model.posteriors([batch[0]])[0].median, abs=0.05)
-    assert pooled_batch[1].quantile(levels) == pytest.approx(answers[0], abs=0.05)
+    found = model.beliefs(video, model.attribute_rows(batch))
+    assert len(found.studies) == len(found.windows) == len(model.features(video)) == 2
+    assert found.studies[0].median == pytest.approx(model.posteriors([batch[0]])[0].median, abs=0.05)
+    assert found.studies[1].quantile(levels) == pytest.approx(answer, abs=0.05)
+    assert found.spread == pytest.approx([0, each[:, 1].std(ddof=1)], abs=0.02)
+    assert np.isnan(model.beliefs(model.encode(batch), model.attribute_rows(batch)).spread).all()
 
 
 def test_windows_of_a_clip_are_averaged_and_clips_are_mixed(model: Model) -> None:
@@ -104,8 +104,11 @@ def test_windows_of_a_clip_are_averaged_and_clips_are_mixed(model: Model) -> Non
     protocol = ProtocolSettings(windows="all")
     video = model.encode([Study(), study], protocol)
     assert video.windows.tolist() == [0, 6]
-    pooled_batch, each = model.pooled_and_each(video, model.attribute_rows([Study(), study]))
+    found = model.beliefs(video, model.attribute_rows([Study(), study]))
+    pooled_batch, each = found.studies, found.windows
     assert len(each) == 7
+    assert found.owner.tolist() == [0, 1, 1]
+    assert found.clip_windows.tolist() == [0, 3, 3]
     clips = [averaged(each[rows], np.zeros(3, dtype=np.int64)) for rows in (slice(1, 4), slice(4, 7))]
     for clip, alone in zip(clips, long, strict=True):
         assert clip.quantile(levels)[0] == pytest.approx(

@@ -78,7 +78,7 @@ def test_a_notebook_shows_fifty_dots_and_the_interval() -> None:
     page = one_peak()._repr_html_()
     ElementTree.fromstring(page)  # well formed: every element is closed
     assert page.count("<circle") == 50
-    assert "Median 59 %; 90 % interval 47 to 71 %" in page
+    assert "Median 59 %; 90 % interval of a report 47 to 71 %" in page
     assert [re.findall(rf'class="{bar}"', page) != [] for bar in ("ninety", "fifty", "middle")] == [True] * 3
     assert DISCLAIMER in page
 
@@ -119,7 +119,7 @@ def test_a_plot_draws_the_dots_and_the_interval_on_the_axes_given() -> None:
     ends = [tuple(line.get_xdata()) for line in axes.lines]
     assert posterior.interval(0.9) in ends
     assert posterior.interval(0.5) in ends
-    assert axes.get_title(loc="left") == "Median 59 %; 90 % interval 47 to 71 %"
+    assert axes.get_title(loc="left") == "Median 59 %; 90 % interval of a report 47 to 71 %"
     assert DISCLAIMER in [text.get_text() for text in axes.texts]
 
 

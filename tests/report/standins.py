@@ -18,7 +18,10 @@ from mcsdr.posterior import Posterior
 from mcsdr.study import Crop, Notice, Study
 
 MODEL: Any = SimpleNamespace(
-    card=Card(name="stand-in", training_data="phantoms", synthetic=True), sha256="5e" * 32, sampler=EXACT
+    card=Card(name="stand-in", training_data="phantoms", synthetic=True),
+    sha256="5e" * 32,
+    sampler=EXACT,
+    look_spread=None,
 )
 
 

@@ -98,8 +98,8 @@ def test_an_empty_page_still_says_what_it_is_for() -> None:
 def test_the_numbers_are_those_of_the_record(answer: Answer) -> None:
     record, seen = answer.record(), words(render_report([answer]))
     low, high = record["interval_90"]
-    assert f"The median reading is EF {record['median']:.0f} %, and 90 % of the belief lies between " in seen
-    assert f"between {low:.0f} and {high:.0f} %." in seen
+    assert f"The median reading is EF {record['median']:.0f} %, and with a probability of 90 %" in seen
+    assert f"a reader would report {low:.0f} to {high:.0f} %." in seen
     assert " ".join(f"{ef:.1f}" for ef in record["quantiles"].values()) in seen
     for inequality, key in (("EF ≤ 40 %", "<=40"), ("40 < EF < 50 %", "40-50"), ("EF ≥ 50 %", ">=50")):
         shown = int(re.search(rf"{re.escape(inequality)} (\d+) %", seen)[1])  # type: ignore[index]
@@ -129,7 +129,7 @@ def test_an_unknown_sex_has_no_limit_of_normal(two_peaked: Answer) -> None:
 def test_two_peaks_are_not_averaged(two_peaked: Answer) -> None:
     page = render_report([two_peaked])
     notice = next(notice.text for notice in two_peaked.notices if notice.code == "two-peaked")
-    assert words(page).count(f"{notice} 90 % of the belief lies between") == 1
+    assert words(page).count(f"{notice} With a probability of 90 % a reader would report") == 1
     assert "The median reading" not in page
     assert 'class="middle"' not in page
 
@@ -255,7 +255,7 @@ def test_a_study_without_video_is_shown(study: Study) -> None:
 
 def test_a_model_trained_on_patients_is_not_called_synthetic(answer: Answer) -> None:
     card = MODEL.card.model_copy(update={"synthetic": False})
-    model = type(MODEL)(card=card, sha256=MODEL.sha256, sampler=MODEL.sampler)
+    model = type(MODEL)(card=card, sha256=MODEL.sha256, sampler=MODEL.sampler, look_spread=None)
     assert "phantoms only" not in render_report([replace(answer, model=model)])
 
 

@@ -36,8 +36,8 @@ def test_the_summary_fits_eighty_columns_and_says_the_record(answer: Answer, fai
     assert "\x1b" not in text
     flat, record = " ".join(text.split()), answer.record()
     low, high = record["interval_90"]
-    assert f"The median reading is EF {record['median']:.0f} %, and 90 % of the belief" in flat
-    assert f"between {low:.0f} and {high:.0f} %." in flat
+    assert f"The median reading is EF {record['median']:.0f} %, and with a probability of 90 % a reader would" in flat
+    assert f"report {low:.0f} to {high:.0f} %." in flat
     assert f"EF < 54 % {100 * record['prob']['<54']:.0f} %" in flat
     for expected in (failure.error.code, failure.error.cause, failure.error.next_step):
         assert expected in flat
@@ -116,7 +116,7 @@ def test_of_many_clips_each_gets_one_line(
     lines, record = text.splitlines(), answer.record()
     low, high = record["interval_90"]
     share = f"{100 * answer.posterior.prob_below(40):.0f} %"
-    expected = f"apical.dcm  EF {record['median']:.0f} %, 90 % {low:.0f} to {high:.0f} %, P(EF ≤ 40 %) "
+    expected = f"apical.dcm  EF {record['median']:.0f} %, 90 % of reports {low:.0f} to {high:.0f} %, P(EF ≤ 40 %) "
     assert lines[0].startswith(expected)
     assert lines[0].removeprefix(expected) in (share, "<1 %")
     assert " or " in lines[1]  # two readings, never their mean

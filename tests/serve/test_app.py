@@ -61,7 +61,7 @@ def job(client: TestClient, real_clip: Path) -> str:
 
 
 def without_times(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in ("file", "seconds")}
+    return {name: value for name, value in record.items() if name not in ("file", "seconds", "analysed")}
 
 
 def test_the_answer_is_that_of_the_command_line(client: TestClient, job: str, real_clip: Path) -> None:
@@ -170,10 +170,24 @@ def test_downloads_say_the_same(client: TestClient, job: str) -> None:
 def test_two_exams_are_compared_as_a_probability(client: TestClient, job: str, real_clip: Path) -> None:
     other = sent(client, real_clip.read_bytes(), name="later.dcm")
     settled(client, other)
-    same = client.get("/api/v1/change", params={"before": job, "after": other, "at_most": 0}).json()["probability"]
-    fall = client.get("/api/v1/change", params={"before": job, "after": other}).json()["probability"]
-    assert 0.3 < same < 0.7
-    assert 0 <= fall < same
+    twice = client.get("/api/v1/change", params={"before": job, "after": other})
+    assert (twice.status_code, twice.json()["error"]["code"]) == (409, "no-comparison")
+    content = BytesIO()
+    exam = dcmread(real_clip)
+    exam.PatientID, exam.ContentDate, exam.StudyDate = "another", "19800101", "19800101"
+    exam.save_as(content)
+    older = sent(client, content.getvalue(), name="older.dcm", sex="M")
+    settled(client, older)
+    client.patch(f"/api/v1/jobs/{job}", json={"sex": "F"})
+    asked = {"before": job, "after": older, "at_most": 0}
+    same = client.get("/api/v1/change", params=asked).json()
+    fall = client.get("/api/v1/change", params={"before": job, "after": older}).json()
+    assert 0.3 < same["probability"] < 0.7
+    assert 0 <= fall["probability"] < same["probability"]
+    assert (fall["before"], fall["after"], fall["by_date"]) == (older, job, True)  # by date, not as they were named
+    assert any("different patients" in warning for warning in fall["warnings"])
+    assert any("sexes" in warning for warning in fall["warnings"])
+    client.patch(f"/api/v1/jobs/{job}", json={})
     assert client.get("/api/v1/change", params={"before": job, "after": "none"}).status_code == 404
 
 

@@ -1,8 +1,8 @@
 """Knowing when not to answer: the checks that an answer must pass, in their order, and what to do where one fails.
 
     file ──reader──> study ──pictures──> encoder ──familiarity──> posterior ──width, threshold, peaks──> answer
-      typed errors          empty, still,         not echo, a child,       wide-interval, at-threshold,
-      (mcsdr.errors)        lost frames,          unfamiliar               two-peaked
+      typed errors          empty, still,         not echo, a child,       looks-disagree, wide-interval,
+      (mcsdr.errors)        lost frames,          unfamiliar               at-threshold, two-peaked
                             no sector,
                             under one beat
 
@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from mcsdr.abstention.familiarity import Familiarity
 from mcsdr.errors import InvalidConfig
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.categories import percent
 from mcsdr.posterior.modes import Mode
-from mcsdr.study import ADULT_YEARS, Clip, Study
+from mcsdr.study import ADULT_YEARS, Attributes, Clip, Study
 
 LEAST_CONTRAST = 16.0  # grey levels between the darkest and the brightest hundredth; phantoms have 80 or more
 HELD = 0.1  # of the larger changes from frame to frame: less is the same frame again; living pictures have 0.18 or more
@@ -36,7 +37,8 @@ WHOLE_BEAT = 0.9  # of one beat must be there
 QUARTILES = 1.349  # between the quartiles of a normal distribution of SD 1
 SAMPLE = 32  # frames looked at
 SIDE = 160  # pixels a side looked at, about
-WIDE_INTERVAL = 25.0  # EF points
+WIDE_INTERVAL = 25.0  # EF points, of the interval of a reader's report
+CHILD_CM, CHILD_KG = 115.0, 25.0  # under these only children are, but for rare adults whom no model has learnt from
 UNDECIDED = (0.1, 0.9)  # P(EF ≤ t) between these says neither below nor above t
 
 ANOTHER_CLIP = "Choose a moving grey-scale (B-mode) apical four-chamber clip of the same study."
@@ -76,6 +78,8 @@ def fired(
     adults_only: bool = False,
     threshold: float | None = None,
     pictures: Iterable[Abstention] | None = None,
+    spread: float = math.nan,
+    spread_limit: float | None = None,
 ) -> Iterator[Abstention]:
     """Every check that fails, in order.
 
@@ -87,6 +91,7 @@ def fired(
         adults_only: whether the model has learnt from adults alone.
         threshold: an EF in per cent, where the user named one.
         pictures: what its pictures say against it, where that was found before; else they are looked at.
+        spread, spread_limit: by how much the looks at the clips disagree, in EF points, and by how much they may.
     """
     if pictures is None:
         pictures = itertools.chain.from_iterable(of_pictures(clip) for clip in study.clips)
@@ -97,14 +102,32 @@ def fired(
     if strange is not None and np.median(strange.impostor) > 0:
         text = "The clip looks less like what this model reads than like what it must refuse: other views, no echo."
         yield Abstention("wrong-view-or-not-echo", text, ANOTHER_CLIP)
-    age = study.attributes.age_years
-    if adults_only and age is not None and age < ADULT_YEARS:
-        text = f"The patient is {age:g} years old; this model has learnt from adults only."
-        yield Abstention("adult-model-for-a-child", text, "Use a model that has learnt from children.")
+    if adults_only:
+        yield from of_a_child(study.attributes)
     if strange is not None and np.median(strange.distance) > 0:
         text = "The clip is unlike all that this model has learnt from."
         yield Abstention("outside-training", text, f"{ANOTHER_CLIP} If it is one, this model does not know its like.")
+    if spread_limit is not None and spread > spread_limit:
+        text = (
+            f"Shown in a mirror or with the last frame first, the same clip is read {spread:.1f} points apart (SD); "
+            f"99 % of the clips that this model reads well stay under {spread_limit:.1f}."
+        )
+        yield Abstention("looks-disagree", text, A_READER)
     yield from of_posterior(posterior, threshold)
+
+
+def of_a_child(attributes: Attributes) -> Iterator[Abstention]:
+    """What speaks for a child, where the model has learnt from adults alone: the age, or a size that no adult has."""
+    age, height, weight = attributes.age_years, attributes.height_cm, attributes.weight_kg
+    step = "Use a model that has learnt from children; correct the value and its unit if it is a slip."
+    if age is not None and age < ADULT_YEARS:
+        text = f"The patient is {age:g} years old; this model has learnt from adults only."
+        yield Abstention("adult-model-for-a-child", text, step)
+    small = [f"{height:g} cm"] if height is not None and height < CHILD_CM else []
+    small += [f"{weight:g} kg"] if weight is not None and weight < CHILD_KG else []
+    if small:
+        text = f"A patient of {' and '.join(small)} is a child; this model has learnt from adults only."
+        yield Abstention("size-of-a-child", text, step)
 
 
 class Glances:
@@ -171,12 +194,14 @@ def of_posterior(posterior: Posterior, threshold: float | None = None) -> Iterat
     """What the posterior of one study says against itself."""
     low, high = posterior.interval(0.9)
     if high - low > WIDE_INTERVAL:
-        text = f"The 90 % interval is {high - low:.0f} points wide: this clip says little of the ejection fraction."
+        wide = f"The 90 % interval of a report is {high - low:.0f} points wide"
+        text = f"{wide}: this clip says little of the ejection fraction."
         yield Abstention("wide-interval", text, A_READER)
     if threshold is not None:
         below = posterior.prob_below(threshold)
         if UNDECIDED[0] < below < UNDECIDED[1]:
-            text = f"P(EF ≤ {threshold:g} %) is {below:.2f}: on which side of {threshold:g} % it lies is not known."
+            share = percent(float(below))
+            text = f"P(EF ≤ {threshold:g} %) is {share}: on which side of {threshold:g} % it lies is not known."
             yield Abstention("at-threshold", text, A_READER)
     modes = cast("list[Mode]", posterior.modes())
     if len(modes) > 1:

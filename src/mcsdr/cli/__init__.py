@@ -10,6 +10,7 @@ from typing import Any
 from cyclopts import App, Group
 
 import mcsdr
+from mcsdr.cli.adapt import adapt
 from mcsdr.cli.batch import batch
 from mcsdr.cli.benchmark import benchmark
 from mcsdr.cli.calibrate import calibrate
@@ -53,6 +54,7 @@ COMMANDS: dict[str, list[tuple[Callable[..., None] | App, str]]] = {
         (train, "mcsdr train phantom --optim.epochs 4 --out runs/phantom"),
         (evaluate, "mcsdr evaluate phantom-a4c phantom:200:9 --out out/evaluation"),
         (calibrate, "mcsdr calibrate runs/phantom/model /data/own --split val"),
+        (adapt, "mcsdr adapt phantom-a4c /data/own --split val --out adapted"),
         (gate, "mcsdr gate runs/phantom/model phantom:600:12 phantom:800:13 --out gated"),
         (reproduce, "mcsdr reproduce camus --root /data/CAMUS --reduced"),
         (benchmark, "mcsdr benchmark posterior --part exactness --quick"),

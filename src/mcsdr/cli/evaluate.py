@@ -72,6 +72,7 @@ def evaluate(
     from mcsdr.datasets import CohortSpec, open_cohort
     from mcsdr.diffusion.sampler import preset
     from mcsdr.evaluation import evaluate as measure
+    from mcsdr.evaluation.calibration import marks_of
     from mcsdr.model import load
 
     console = Console(width=None if Console().is_terminal else 120)  # a file has room
@@ -88,7 +89,10 @@ def evaluate(
             protocol=estimator.protocol.changed(windows, pool, looks),
             advance=advance,
             max_bad=max_bad,
+            marks=marks_of(estimator.card, spec),
         )
+    for mark in result.provenance["marks"]:
+        console.print(mark, markup=False)
     _show(console, result)
     console.print(estimator.card.notice)
     result.write(out, footer=estimator.card.notice)

@@ -35,7 +35,9 @@ def predict(
     sampler: Literal["exact", "paper", "ddpm"] | None = None,
     seed: int = 0,
     threshold: float | None = None,
+    prior: str | None = None,
     answer_anyway: Annotated[bool, Parameter(negative="")] = False,
+    label: str = "",
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
     csv_: Annotated[Path | None, Parameter(name="--csv")] = None,
     report: Path | None = None,
@@ -70,8 +72,13 @@ def predict(
         Of the random trajectories of `paper` and `ddpm`; `exact` draws nothing.
     threshold
         An ejection fraction in per cent, such as 40: abstain where P(EF ≤ threshold) is between 0.1 and 0.9.
+    prior
+        Tell the belief for another population than the model has learnt from: flat, echonet-dynamic, camus,
+        heart-failure, or a table with a column ef of your own laboratory's readings in per cent.
     answer_anyway
         Give the posterior also where the model abstains; it is marked.
+    label
+        A word of your own, such as an accession number, that stands in the report and in the JSON.
     json_
         Print a list of objects instead of the summary. Where files of a folder were passed over, as no clips, its last
         object is {"summary": {"inputs": N, "passed_over": {KIND: COUNT}}}.
@@ -108,6 +115,8 @@ def predict(
         sampler=preset(sampler, seed) if sampler else None,
         threshold=threshold,
         anyway=answer_anyway,
+        prior=prior,
+        label=label,
     )
     kept, lines = _worked_through(answered, len(files), threshold, watch, keep=write is not None)
     if write is not None:  # files first: whoever reads the words, `head` say, may have had enough of them

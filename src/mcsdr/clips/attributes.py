@@ -5,14 +5,14 @@ Sex becomes −1 (F) or +1 (M). The statistics are fitted once, on the training 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from mcsdr.study import Attributes
+from mcsdr.study import Attributes, Notice
 
 SEX = {"F": -1.0, "M": 1.0}
 
@@ -27,14 +27,20 @@ def attribute_row(attributes: Attributes, names: Sequence[str]) -> list[float]:
     return row
 
 
+HELD = 4.0  # SDs from the mean: what lies further out is taken as if it lay there
+UNITS = {"age_years": ("age", "years"), "weight_kg": ("weight", "kg"), "height_cm": ("height", "cm")}
+
+
 class AttributeStatistics(BaseModel):
-    """Mean and SD of each attribute over the training split."""
+    """Mean and SD of each attribute over the training split, and the least and the greatest, where they were kept."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     names: tuple[str, ...]
     mean: tuple[float, ...]
     sd: tuple[float, ...]
+    least: tuple[float, ...] = ()
+    greatest: tuple[float, ...] = ()
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
@@ -50,9 +56,34 @@ class AttributeStatistics(BaseModel):
         mean = np.where(known, rows, 0).sum(0) / count
         sd = np.sqrt(np.where(known, (rows - mean) ** 2, 0).sum(0) / count)
         sd = np.where(sd > 0, sd, 1.0)
-        return cls(names=tuple(names), mean=tuple(mean.tolist()), sd=tuple(sd.tolist()))
+        least = np.where(known.any(0), np.where(known, rows, np.inf).min(0, initial=np.inf), mean)
+        greatest = np.where(known.any(0), np.where(known, rows, -np.inf).max(0, initial=-np.inf), mean)
+        ends = {"least": tuple(least.tolist()), "greatest": tuple(greatest.tolist())}
+        return cls(names=tuple(names), mean=tuple(mean.tolist()), sd=tuple(sd.tolist()), **ends)
+
+    def seen(self, name: str) -> tuple[float, float]:
+        """The least and the greatest value that the model has learnt from; HELD SDs either way where not kept."""
+        at = self.names.index(name)
+        if self.least:
+            return self.least[at], self.greatest[at]
+        return self.mean[at] - HELD * self.sd[at], self.mean[at] + HELD * self.sd[at]
+
+    def unseen(self, attributes: Attributes) -> Iterator[Notice]:
+        """A notice for each attribute outside what the model has learnt from."""
+        values = attributes.known()
+        for name, (word, unit) in UNITS.items():
+            value = values.get(name)
+            if name not in self.names or not isinstance(value, int | float):
+                continue
+            low, high = self.seen(name)
+            if not low <= value <= high:
+                text = (
+                    f"The {word} of {value:g} {unit} lies outside what this model has learnt from, {low:.0f} to "
+                    f"{high:.0f} {unit}."
+                )
+                yield Notice("attribute-outside-training", text)
 
     def standardise(self, rows: NDArray[np.float64]) -> NDArray[np.float32]:
         """Rows [N, A] to mean 0 and SD 1, held within ±4 SD; NaN stays NaN."""
         standard: NDArray[np.float64] = (rows - np.array(self.mean)) / np.array(self.sd)
-        return standard.clip(-4, 4).astype(np.float32)
+        return standard.clip(-HELD, HELD).astype(np.float32)

@@ -19,6 +19,7 @@ Ho, Jain, Abbeel 2020, "Denoising diffusion probabilistic models"; Song, Meng, E
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count, pairwise
@@ -26,7 +27,9 @@ from math import cos, inf, log, pi, sin, sqrt, tan
 from numbers import Integral
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mcsdr.diffusion.schedule import grid
@@ -227,14 +230,22 @@ PAPER = SamplerSettings(sampler="ddim", steps=10, schedule="linear-beta", draws=
 DDPM = SamplerSettings(sampler="ddpm", steps=1000, schedule="linear-beta", draws=40)
 
 
-def starting_points(settings: SamplerSettings, batch: int, generator: torch.Generator | None = None) -> Tensor:
+def starting_points(
+    settings: SamplerSettings,
+    batch: int,
+    generator: torch.Generator | None = None,
+    keys: NDArray[np.int64] | None = None,
+) -> Tensor:
     """The points z [batch, N] from which trajectories start, float32 on the CPU.
 
     The 23 quantile nodes (the same for every study) where `settings.draws` is None, otherwise that many iid standard
-    normal draws per study, from `generator` or, without one, from `settings.seed`.
+    normal draws per study, from `generator` or, without one, from `settings.seed`; where each study has a key of its
+    own, [batch], from the seed and the key, so that its draws do not depend on the studies asked beside it.
     """
     if settings.draws is None:
         return torch.from_numpy(quantile_nodes()).float().expand(batch, -1)
+    if keys is not None and generator is None:
+        return torch.stack([torch.randn(settings.draws, generator=_seeded(settings, int(key))) for key in keys])
     return torch.randn((batch, settings.draws), generator=generator or _seeded(settings))
 
 
@@ -249,17 +260,14 @@ def trajectories(
         velocity: the denoiser, called `settings.evaluations` times as velocity(x, i, theta) with x [B, N].
         z: starting points [B, N].
         settings: sampler, steps and schedule.
-        generator: randomness of a stochastic sampler, on the CPU; without one `settings.seed` is used.
+        generator: randomness of a stochastic sampler, on the CPU; without one each row's comes from `settings.seed` and
+            where the row starts, whatever rows stand beside it.
 
     Returns:
         [steps + 1, B, N], z first and w last, at the angles `angles(settings.schedule, settings.steps)`.
     """
     step, v = SAMPLERS[settings.sampler], Field(velocity)
-    if settings.sampler in STOCHASTIC and generator is None:
-        generator = _seeded(settings)
-
-    def noise() -> Tensor:
-        return torch.randn(z.shape, generator=generator, dtype=z.dtype).to(z.device)
+    noise = _noise_like(z, settings, generator) if settings.sampler in STOCHASTIC else lambda: torch.zeros_like(z)
 
     thetas, states = grid(settings.schedule, settings.steps), [z]
     for theta, theta_next in pairwise(thetas):
@@ -282,8 +290,18 @@ def evaluation_angles(settings: SamplerSettings) -> Tensor:
     return torch.tensor(visited, dtype=torch.float64)
 
 
-def _seeded(settings: SamplerSettings) -> torch.Generator:
-    return torch.Generator().manual_seed(settings.seed)
+def _noise_like(z: Tensor, settings: SamplerSettings, generator: torch.Generator | None) -> Noise:
+    """Standard normal noise of the shape of z [B, N], a new one at each call."""
+    if generator is not None:
+        return lambda: torch.randn(z.shape, generator=generator, dtype=z.dtype).to(z.device)
+    starts = z.detach().cpu().contiguous().numpy()
+    rows = [_seeded(settings, zlib.crc32(start)) for start in starts]
+    return lambda: torch.stack([torch.randn(z.shape[1], generator=row, dtype=z.dtype) for row in rows]).to(z.device)
+
+
+def _seeded(settings: SamplerSettings, key: int = 0) -> torch.Generator:
+    """A generator of the seed, and of a key of a study's own."""
+    return torch.Generator().manual_seed((settings.seed + key * 0x9E3779B97F4A7C15) % 2**63)
 
 
 def preset(name: str, seed: int = 0) -> SamplerSettings:

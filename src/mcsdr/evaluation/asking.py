@@ -57,7 +57,7 @@ def ask_all(model: Model, cohort: Sequence[Study], batch: int, max_bad: float, a
     ef: list[float] = []
     patients: list[str] = []
     parts: dict[str, list[tuple[NDArray[np.intp], Posterior]]] = {pattern: [] for pattern in PATTERNS}
-    for studies, videos in _encoded(model, cohort, batch, failures, max_bad):
+    for studies, videos in encoded(model, cohort, batch, failures, max_bad):
         attributes = model.attribute_rows(studies)
         for pattern, rows, answer in _under_each_pattern(model, videos, attributes):
             parts[pattern].append((len(ef) + rows, answer))
@@ -81,7 +81,7 @@ def _refuse_few(patients: int) -> None:
         )
 
 
-def _encoded(
+def encoded(
     model: Model, cohort: Sequence[Study], batch: int, failures: list[tuple[str, str]], max_bad: float
 ) -> Iterator[tuple[list[Study], list[VideoTokens]]]:
     """The cohort in batches with their video tokens, see `_encodings`; what cannot be read or encoded is listed."""
@@ -134,16 +134,20 @@ def _under_each_pattern(
 ) -> Iterator[tuple[str, NDArray[np.intp], Posterior]]:
     """For each pattern the studies of the batch that have as much, and their posteriors when the rest is hidden.
 
+    Of a study of several clips each clip by itself: it is clips that are recalibrated, before they are pooled.
+
     Arguments:
         videos: tokens of the same studies; whose windows are as many as a pattern says are taken from the last such.
     """
     unknown, known = np.full_like(attributes, np.nan), np.asarray(~np.isnan(attributes).all(axis=1))
     unseen = replace(videos[0], mask=videos[0].mask & False)
-    seen = {ONE: (videos[0], videos[0].windows == 1), SEVERAL: (videos[-1], videos[-1].windows > 1)}
+    seen = {ONE: videos[0], SEVERAL: videos[-1]}
     for pattern in PATTERNS:
-        video, have = next((seen[much] for much in seen if much in pattern), (unseen, np.ones(len(known), dtype=bool)))
         told = "attributes" in pattern
-        rows = np.flatnonzero(have & (known | (not told)))
+        much = next((much for much in seen if much in pattern), None)
+        found = model.beliefs(unseen if much is None else seen[much], attributes if told else unknown)
+        answer, owner = (found.studies, np.arange(len(known))) if much is None else (found.clips, found.owner)
+        have = {None: True, ONE: found.clip_windows == 1, SEVERAL: found.clip_windows > 1}[much]
+        rows = np.flatnonzero(have & (known[owner] | (not told)))
         if len(rows):
-            answer = model.posterior(video, attributes if told else unknown)
-            yield pattern, rows, replace(answer[rows], trajectories=None)  # all states would fill the memory
+            yield pattern, owner[rows], replace(answer[rows], trajectories=None)  # all states would fill the memory

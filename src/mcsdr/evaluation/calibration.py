@@ -149,6 +149,7 @@ def calibrate(
         by_pattern |= {pattern: of_long for pattern in PATTERNS if SEVERAL in pattern}
         failures = [*failures, *of_long.failures]
     maps, rows = _fit_all(by_pattern, seed, notes)
+    spec = data.model_dump(mode="json") if isinstance(data, CohortSpec) else None
     about = Calibration(
         maps=maps,
         cohort=cohort_name,
@@ -160,7 +161,7 @@ def calibrate(
         sampler=vars(model.sampler),
         protocol=model.protocol.model_dump(),
     )
-    return Calibrated(_with(model, about, rows), tuple(rows), tuple(failures), tuple(notes))
+    return Calibrated(_with(model, about, rows, spec), tuple(rows), tuple(failures), tuple(notes))
 
 
 def refuse_seen(card: Card, data: CohortSpec) -> list[str]:
@@ -170,29 +171,56 @@ def refuse_seen(card: Card, data: CohortSpec) -> list[str]:
     nobody; other folds do.
 
     Raises:
-        InvalidConfig: the model, or the one that its encoder came from, has seen such studies.
+        InvalidConfig: the model, or one that its weights came from, has seen such studies.
     """
-    notes = []
-    config = card.config.get("data") or {}
-    for role, use in (("train", "trained"), ("val", "selected")):
-        try:
-            seen = CohortSpec.model_validate(config[role])
-        except (KeyError, TypeError, ValidationError):
-            notes.append(f"{card.name} does not say what it was {use} on, so it could not be checked.")
-            continue
-        if _overlap(seen, data):
+    seen, notes = ancestral(card)
+    for name, role, spec in seen:
+        if role != "calibrated" and _overlap(spec, data):
             raise InvalidConfig(
-                f"{card.name} was {use} on {seen.describe()}; on {data.describe()} its posteriors look better than "
+                f"{name} was {role} on {spec.describe()}; on {data.describe()} its posteriors look better than "
                 "they are.",
                 next_step="Calibrate on studies kept back for it: phantoms of another seed, another split, a table.",
             )
-    start = (card.config.get("start") or {}).get("encoder")
-    if start:
-        try:
-            notes += refuse_seen(load(start).card, data)
-        except InvalidModel:
-            notes.append(f"{start}, which the encoder started from, is no model here, so it could not be checked.")
     return notes
+
+
+def marks_of(card: Card, data: CohortSpec) -> list[str]:
+    """What must stand beside figures on a cohort of which the model, or one that it came from, has seen people."""
+    seen, notes = ancestral(card)
+    marks = [
+        f"SEEN: {name} was {role} on {spec.describe()}; these figures look better than they are."
+        for name, role, spec in seen
+        if _overlap(spec, data)
+    ]
+    return [*dict.fromkeys(marks), *notes]
+
+
+def ancestral(card: Card) -> tuple[list[tuple[str, str, CohortSpec]], list[str]]:
+    """What a model and all that its weights came from have seen, as (name, role, cohort); and what is not known."""
+    records, notes = [*card.seen(), *card.ancestry], []
+    told = {record["role"] for record in card.seen()}
+    notes = [
+        f"{card.name} does not say what it was {use} on, so it could not be checked."
+        for use in ("trained", "selected")
+        if use not in told
+    ]
+    start = card.config.get("start") or {}
+    for name in dict.fromkeys(filter(None, (start.get("model"), start.get("encoder")))):
+        if card.ancestry:  # it says so itself
+            break
+        try:
+            older, more = ancestral(load(name).card)
+            records += [{"name": who, "role": role, "data": spec} for who, role, spec in older]
+            notes += more
+        except InvalidModel:
+            notes.append(f"{name}, which the weights started from, is no model here, so it could not be checked.")
+    seen = []
+    for record in records:
+        try:
+            seen.append((record["name"], record["role"], CohortSpec.model_validate(record["data"])))
+        except ValidationError:
+            notes.append(f"{record['name']} does not say what it was {record['role']} on, so it could not be checked.")
+    return list(dict.fromkeys(seen)), list(dict.fromkeys(notes))
 
 
 def _overlap(seen: CohortSpec, data: CohortSpec) -> bool:
@@ -290,11 +318,12 @@ def _cross_fit(
     return replace(raw, z=z), intervals
 
 
-def _with(model: Model, about: Calibration, rows: Sequence[Row]) -> Model:
+def _with(model: Model, about: Calibration, rows: Sequence[Row], seen: dict[str, Any] | None) -> Model:
     """The same network with a calibration, and a card that says so."""
     calibrated = copy(model)
     calibrated.calibration = about
     of_all = [row for row in rows if row.group == "all"]
+    data = {**(model.card.config.get("data") or {}), **({"calibrated": seen} if seen else {})}
     figures = {
         "method": f"{FOLDS}-fold cross-fitting by patient",
         "levels": list(LEVELS),
@@ -304,5 +333,6 @@ def _with(model: Model, about: Calibration, rows: Sequence[Row]) -> Model:
     }
     said = {"calibration": about.describe(), "calibration_synthetic": about.synthetic}
     said |= {"figures": {**model.card.figures, "calibration": figures}}
+    said |= {"config": {**model.card.config, "data": data}}
     calibrated.card = model.card.model_copy(update=said)
     return calibrated

@@ -8,7 +8,9 @@ The theory stands in `mcsdr.abstention.familiarity`. Three kinds of clips are en
 the first cohort, once as they are and once altered as in training, since the model has seen both; of the second cohort,
 on which the thresholds are set and nothing else; and of impostors. What is measured of impostors is measured on others
 than were fitted, and once more by a gate that was not shown their family at all: the families are dealt into HALVES,
-and each half is refused by a gate fitted on the other. The network, and so every posterior, stays as it is.
+and each half is refused by a gate fitted on the other. The network, and so every posterior, stays as it is. Of a model
+that looks at a clip more than once, the spread of its looks is measured on the validation clips
+(`mcsdr.abstention.looks`).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 
 from mcsdr.abstention.familiarity import LEAST_CLIPS, Familiarity, fit_familiarity
 from mcsdr.abstention.gates import of_pictures
+from mcsdr.abstention.looks import LookSpread
 from mcsdr.clips import Frames, augment, cut_windows, draw_augmentation, store
 from mcsdr.clips.protocol import ViewedFrames
 from mcsdr.datasets import CohortSpec
@@ -136,8 +139,32 @@ def fit(
     gated = copy(model)
     gated.__dict__.pop("weights_sha256", None)  # of the weights without the gate
     gated.familiarity = familiarity
+    gated.look_spread = _look_spread(model, held_clips, validation, lambda done: advance("looks", done))
     gated.card = model.card.model_copy(update={"figures": {**model.card.figures, "gate": _figures(rates, share)}})
     return Gated(gated, tuple(rates), tuple(failures), tuple(notes))
+
+
+def _look_spread(
+    model: Model, cohort: Sequence[Study], described: CohortSpec | Sequence[Study], advance: Callable[[int], None]
+) -> LookSpread | None:
+    """By how much the looks at the validation clips disagree; None of a model that looks once."""
+    if model.protocol.looks == 1:
+        return None
+    spread: list[float] = []
+    for start in range(0, len(cohort), AT_ONCE):
+        studies = []
+        for index in range(start, min(start + AT_ONCE, len(cohort))):
+            try:
+                study = cohort[index]
+                store(study.clips[0], model.clip)
+                studies.append(study)
+            except (McsdrError, IndexError):  # listed already
+                continue
+        if studies:
+            spread += model.beliefs(model.encode(studies), model.attribute_rows(studies)).spread.tolist()
+        advance(min(len(cohort), start + AT_ONCE))
+    name = described.describe() if isinstance(described, CohortSpec) else "studies that were given"
+    return LookSpread.fit(spread, name)
 
 
 def _refused_unseen(

@@ -3,8 +3,8 @@
 One row per answered study (`ROW`), one measure per question that a reader of the field asks, in three groups: how near
 the point estimate is (accuracy), whether the distribution is sharp and honest (posterior), and whether it serves a
 decision (decision). Every interval is a 95 % percentile interval of the bootstrap over patients. Distances from
-calibration (KS, QICE, coverage error) cannot be negative and each resample adds noise of its own to them, so their
-intervals lie too high, and the more so the fewer patients there are.
+calibration (KS, QICE, coverage error) cannot be negative and each resample adds noise of its own to them; where that
+leaves the estimate outside, the interval is corrected for the bias (`mcsdr.metrics.bootstrap`).
 
 Three conventions are told apart by name and never mixed:
 

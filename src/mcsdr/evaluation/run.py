@@ -132,6 +132,7 @@ def evaluate(
     batch: int = 16,
     advance: Callable[[int], None] = lambda done: None,
     max_bad: float = MAX_BAD,
+    marks: Sequence[str] = (),
 ) -> Evaluation:
     """Answer every study of a cohort and measure the answers against its readings.
 
@@ -145,6 +146,8 @@ def evaluate(
         batch: studies answered together.
         advance: told how many studies are done.
         max_bad: share of the cohort's studies that may fail; they are listed and left out.
+        marks: what must stand beside the figures, such as that the model has seen these people
+            (`mcsdr.evaluation.calibration.marks_of`).
 
     Raises:
         InvalidConfig: max_bad is no share.
@@ -170,7 +173,7 @@ def evaluate(
         measure_subgroups(rows, point),
         rows,
         run.failures.found,
-        {"cohort": cohort_name, **run.about()},
+        {"cohort": cohort_name, "marks": list(marks), **run.about()},
         example,
         tuple(_cases(rows, kept, point)),
     )

@@ -28,7 +28,7 @@ from mcsdr.interop.codes import (
     STANDARD_DEVIATION,
     Code,
 )
-from mcsdr.report import LIMIT_SOURCE
+from mcsdr.report import LIMIT_SOURCE, heart_line
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -113,8 +113,15 @@ def statistics(record: Record) -> list[Statistic]:
 def interval(low: float, high: float) -> list[Statistic]:
     """The two ends of a 90 % interval."""
     return [
-        Statistic(FIFTH_PERCENTILE, "Lower end of the 90 % interval of EF (5th percentile)", low, PERCENT),
-        Statistic(NINETY_FIFTH_PERCENTILE, "Upper end of the 90 % interval of EF (95th percentile)", high, PERCENT),
+        Statistic(
+            FIFTH_PERCENTILE, "Lower end of the 90 % interval of a reader's report of EF (5th percentile)", low, PERCENT
+        ),
+        Statistic(
+            NINETY_FIFTH_PERCENTILE,
+            "Upper end of the 90 % interval of a reader's report of EF (95th percentile)",
+            high,
+            PERCENT,
+        ),
     ]
 
 
@@ -135,6 +142,8 @@ def remarks(record: Record) -> list[str]:
         if record["median"] is not None:
             said.append("Given although the model abstained, because it was asked for; do not rely on it.")
         said += [f"Abstained [{why['code']}]: {why['reason']}", f"Next step: {why['next_step']}"]
+    if (heart := heart_line(record)) is not None:
+        said.append(heart)
     failed = record["error"]
     if failed is not None:
         said += [f"Failed [{failed['code']}]: {failed['cause']}", f"Next step: {failed['next_step']}"]
@@ -152,6 +161,7 @@ def parameters(record: Record) -> list[str]:
         return []
     named = {key: record.get(key) for key in ("model", "model_sha256", "seed")}
     named |= {f"sampler.{key}": value for key, value in (record.get("sampler") or {}).items() if key != "seed"}
+    named |= {"prior": record["prior"]} if record.get("prior") else {}
     named["calibration"] = "yes" if record.get("calibration") else "no"
     named |= {f"attributes.{key}": value for key, value in (record.get("attributes") or {}).items()}
     return [f"{key} = {value}" for key, value in named.items()]

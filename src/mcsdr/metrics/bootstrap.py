@@ -5,6 +5,10 @@ percentile interval runs from the α/2 to the 1 − α/2 quantile of the statist
 the statistic is not defined (NaN, such as an AUROC without events) are left out; if it is defined in none, or not on
 the data, there is no interval (NaN).
 
+A statistic that every resample makes larger, such as a distance from calibration, to which each adds noise of its own,
+may lie outside its own percentile interval. The resamples are then moved by their bias, the distance of their mean from
+the estimate, and held at 0 where none of them is below it: an interval always holds its estimate.
+
 References: Davison and Hinkley 1997, "Bootstrap methods and their application", §3.8.
 """
 
@@ -95,5 +99,10 @@ def _percentile(estimate: float, values: Array, level: float) -> Interval:
     defined = values[~np.isnan(values)]
     if np.isnan(estimate) or not defined.size:
         return Interval(float(estimate), float("nan"), float("nan"))
-    lower, upper = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    lower, upper = np.quantile(defined, ends)
+    if not lower <= estimate <= upper:
+        moved = defined - (defined.mean() - estimate)
+        lower, upper = np.quantile(moved if defined.min() < 0 else np.maximum(moved, 0.0), ends)
+        lower, upper = min(lower, estimate), max(upper, estimate)  # however skewed
     return Interval(float(estimate), float(lower), float(upper))

@@ -9,9 +9,12 @@ all beats are read. Attributes may change after `encode`, and nothing is encoded
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from mcsdr.abstention import gates
@@ -25,7 +28,10 @@ from mcsdr.model.record import record_of, row_of
 from mcsdr.model.seen import Seen, see
 from mcsdr.model.video_tokens import VideoTokens
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.categories import percent
+from mcsdr.posterior.deconvolution import heart_of
 from mcsdr.posterior.modes import Mode
+from mcsdr.posterior.population import Population, reweighted
 from mcsdr.posterior.questions import Several
 from mcsdr.posterior.table import Array
 from mcsdr.study import Attributes, Clip, Notice, Study
@@ -61,6 +67,11 @@ class Answer:
         anyway: whether the posterior is asked for all the same.
         beats: what each beat of a longer clip says by itself; empty where one window was read.
         threshold: the ejection fraction in per cent that was named, if any.
+        failed: the code of every check that failed, in order; the first is that of `abstained`.
+        look_spread: by how much looks at the clip (mirrored, last frame first) disagree, EF points; NaN of one look.
+        prior: the population that the belief is told for, where one was stated in place of the training's.
+        analysed_at: when it was concluded, in UTC.
+        label: of the user's own, to stand in reports.
     """
 
     study: Study
@@ -73,6 +84,11 @@ class Answer:
     anyway: bool = False
     beats: tuple[BeatAnswer, ...] = ()
     threshold: float | None = None
+    failed: tuple[str, ...] = ()
+    look_spread: float = math.nan
+    prior: Population | None = None
+    analysed_at: datetime | None = None
+    label: str = ""
 
     @property
     def path(self) -> str:
@@ -172,6 +188,15 @@ class Answer:
         """`Posterior.plot`, with the threshold that was named."""
         return self.posterior.plot(ax, threshold=self.threshold)
 
+    @cached_property
+    def heart(self) -> Posterior | None:
+        """The posterior of the heart's own EF, a reader's error taken out (`mcsdr.posterior.deconvolution`).
+
+        None where the readers' SD is not known, the posterior is one of random draws, or it is withheld.
+        """
+        sd = self.model.card.readers_sd
+        return None if sd is None or self.belief.draws or self.withheld else heart_of(self.belief, sd)
+
     # --- told --------------------------------------------------------------------------------------------------------
 
     def record(self) -> dict[str, Any]:
@@ -268,6 +293,8 @@ def conclude(
     attributes: Attributes | None = None,
     threshold: float | None = None,
     anyway: bool = False,
+    prior: Population | None = None,
+    label: str = "",
 ) -> Answer:
     """From tokens to an answer.
 
@@ -276,38 +303,68 @@ def conclude(
         attributes: in place of the study's own.
         threshold: an EF in per cent; abstain where the posterior does not tell on which side of it EF lies.
         anyway: give the posterior also where the model abstains; it is marked.
+        prior: the population that the study comes from, in place of that which the model learnt from.
+        label: of the user's own, to stand in reports.
 
     Raises:
-        InvalidConfig: the threshold is no ejection fraction.
+        InvalidConfig: the threshold is no ejection fraction, or a population is stated for random draws.
+        InvalidModel: a population is stated, and that which the model learnt from is not known.
     """
     gates.checked_threshold(threshold)
     study = encoded.study if attributes is None else replace(encoded.study, attributes=attributes)
     started = time.perf_counter()
-    pooled, each = model.pooled_and_each(encoded.video, model.attribute_rows([study]), sampler)
+    found = model.beliefs(encoded.video, model.attribute_rows([study]), sampler)
+    belief, each = _as_in(prior, found.studies, model)[0], _as_in(prior, found.windows, model)
     seconds = {"encode": encoded.seconds, "sample": time.perf_counter() - started}
+    spread = float(found.spread[0])
     why = list(
         gates.fired(
             study,
-            pooled[0],
+            belief,
             features=None if model.familiarity is None else model.features(encoded.video),
             familiarity=model.familiarity,
             adults_only=model.card.adults_only,
             threshold=threshold,
             pictures=encoded.against,
+            spread=spread,
+            spread_limit=None if model.look_spread is None else model.look_spread.limit,
         )
     )
+    stated = _stated(prior, model)
     return Answer(
         study,
-        pooled[0],
+        belief,
         model,
         sampler or model.sampler,
-        tuple(_notices(study, why, anyway)),
+        (*_notices(study, why, anyway), *model.statistics.unseen(study.attributes), *stated),
         seconds,
         abstained=why[0] if why else None,
         anyway=anyway,
         beats=tuple(BeatAnswer(start, each[g]) for g, start in enumerate(encoded.starts_s) if start is not None),
         threshold=threshold,
+        failed=tuple(dict.fromkeys(gate.code for gate in why)),
+        look_spread=spread,
+        prior=prior,
+        analysed_at=datetime.now(UTC).replace(microsecond=0),
+        label=label,
     )
+
+
+def _as_in(prior: Population | None, posterior: Posterior, model: Model) -> Posterior:
+    """The posteriors as they are in a stated population."""
+    if prior is None:
+        return posterior
+    return reweighted(posterior, prior, model.population, model.card.readers_sd or 0.0)
+
+
+def _stated(prior: Population | None, model: Model) -> Iterator[Notice]:
+    """That the belief is told for another population than the model has learnt from."""
+    if prior is not None:
+        text = (
+            f"Told for the population {prior.name!r}, where {percent(prior.prob_at_most(40))} have a reported EF of at "
+            f"most 40 %, in place of the model's own ({percent(model.population.prob_at_most(40))})."
+        )
+        yield Notice("stated-population", text)
 
 
 def _notices(study: Study, why: Sequence[Abstention], anyway: bool) -> Iterator[Notice]:

@@ -11,10 +11,11 @@ that says what it was trained on. It encodes clips, samples posteriors, pools an
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from mcsdr.abstention.familiarity import Familiarity, token_features
 from mcsdr.abstention.gates import checked_threshold
+from mcsdr.abstention.looks import LookSpread
 from mcsdr.clips import ClipSettings, beats_of, frame_indices, store, to_grey
 from mcsdr.clips.attributes import AttributeStatistics, attribute_row
 from mcsdr.clips.beats import Beats
@@ -31,16 +33,25 @@ from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, s
 from mcsdr.diffusion.schedule import angles
 from mcsdr.errors import InvalidConfig
 from mcsdr.model.answer import Answer, Answers, conclude, encode
-from mcsdr.model.card import Card
+from mcsdr.model.beliefs import Beliefs, beliefs
+from mcsdr.model.card import Card, population_of
 from mcsdr.model.video_tokens import VideoTokens, counted
 from mcsdr.nn.network import Network, channels_last
 from mcsdr.nn.video_encoder import PLACES
 from mcsdr.posterior import Posterior
-from mcsdr.posterior.pooling import averaged, pooled
-from mcsdr.posterior.recalibration import Calibration, pattern_of
+from mcsdr.posterior.population import Population, named_population
+from mcsdr.posterior.recalibration import Calibration
 from mcsdr.study import Clip, Study
 
 WINDOWS_AT_ONCE = {"cpu": 4}  # encoded together; elsewhere 32: all windows of a long study would not fit into memory
+
+
+def _key_of(shown: Sequence[ViewedFrames]) -> int:
+    """A number that the frames of a group alone decide: whatever else is asked with them, they draw the same noise."""
+    key = 0
+    for frames, _ in shown:
+        key = zlib.crc32(frames.tobytes(), key)
+    return key
 
 
 class Flow(torch.nn.Module):
@@ -72,6 +83,8 @@ class Model:
         calibration: what its posteriors are recalibrated by, where they are (`mcsdr.evaluation.calibration`).
         familiarity: what clips it knows, where that was learnt (`mcsdr.evaluation.gating`); answers do not depend on
             it.
+        look_spread: by how much the looks at clips that it knows disagree, where that was measured, likewise.
+        population: how frequent each EF was where it learnt; None where that is not known.
     """
 
     def __init__(
@@ -84,11 +97,14 @@ class Model:
         protocol: ProtocolSettings = ProtocolSettings(),  # noqa: B008 (frozen)
         calibration: Calibration | None = None,
         familiarity: Familiarity | None = None,
+        look_spread: LookSpread | None = None,
+        population: Population | None = None,
     ) -> None:
         self.network = channels_last(network.eval().requires_grad_(False))
         self.clip, self.statistics, self.card = clip, statistics, card
         self.sampler, self.protocol, self.calibration = sampler, protocol, calibration
-        self.familiarity = familiarity
+        self.familiarity, self.look_spread = familiarity, look_spread
+        self.stored_population = population
         self.saved_as: dict[str, str] = {}  # the digest on disk of what was loaded, by the digest that it has here
         self._flows: dict[SamplerSettings, torch.nn.Module] = {}
 
@@ -106,6 +122,15 @@ class Model:
         """What `familiarity` asks of each window as it is, without its further looks, [W, …]."""
         tokens, mask = video.tokens[video.plain], video.mask[video.plain]
         return token_features(tokens.float().cpu().numpy(), mask.cpu().numpy(), self.places)
+
+    @cached_property
+    def population(self) -> Population:
+        """How frequent each reported EF was in the training population: stored with the model, or its phantoms' own.
+
+        Raises:
+            InvalidModel: it is not known.
+        """
+        return self.stored_population or population_of(self.card)
 
     @property
     def sha256(self) -> str:
@@ -130,6 +155,8 @@ class Model:
         sampler: SamplerSettings | None = None,
         threshold: float | None = None,
         anyway: bool = False,
+        prior: Population | str | None = None,
+        label: str = "",
     ) -> Answer: ...
     @overload
     def __call__(
@@ -139,6 +166,8 @@ class Model:
         sampler: SamplerSettings | None = None,
         threshold: float | None = None,
         anyway: bool = False,
+        prior: Population | str | None = None,
+        label: str = "",
     ) -> Answers: ...
     def __call__(
         self,
@@ -147,6 +176,8 @@ class Model:
         sampler: SamplerSettings | None = None,
         threshold: float | None = None,
         anyway: bool = False,
+        prior: Population | str | None = None,
+        label: str = "",
     ) -> Answer | Answers:
         """The answer to one study, or to each of several: what `mcsdr predict` says, abstentions among it.
 
@@ -157,20 +188,29 @@ class Model:
             sampler: another way of sampling than the model's own, such as `mcsdr.diffusion.sampler.PAPER`.
             threshold: an EF in per cent; abstain where the posterior does not tell on which side of it EF lies.
             anyway: give the posterior also where the model abstains; it is marked.
+            prior: the population that the study comes from, or the name of one (`mcsdr.posterior.population`), in place
+                of that which the model learnt from.
+            label: of the user's own, to stand in reports.
 
         Raises:
             ClipTooShort: a clip holds too few frames.
-            InvalidConfig: the threshold is no ejection fraction, or what was given is no study.
+            InvalidConfig: the threshold is no ejection fraction, there is no such population, or what was given is no
+                study.
+            InvalidModel: a population is stated, and that which the model learnt from is not known.
         """
         checked_threshold(threshold)
+        stated = named_population(prior) if isinstance(prior, str) else prior
         if isinstance(study, Study):
-            return conclude(encode(study, self), self, sampler, threshold=threshold, anyway=anyway)
+            how: dict[str, Any] = {"threshold": threshold, "anyway": anyway, "prior": stated, "label": label}
+            return conclude(encode(study, self), self, sampler, **how)
         if isinstance(study, str | Path) or not all(isinstance(one, Study) for one in study):
             raise InvalidConfig(
                 "a model answers studies, and this is none.",
                 next_step="Read the file first, model(mcsdr.read_study(file)), or call mcsdr.predict(file).",
             )
-        return Answers(self(one, sampler=sampler, threshold=threshold, anyway=anyway) for one in study)
+        return Answers(
+            self(one, sampler=sampler, threshold=threshold, anyway=anyway, prior=stated, label=label) for one in study
+        )
 
     def posteriors(
         self,
@@ -246,6 +286,7 @@ class Model:
             np.array([owner for owner, _ in groups_of_all], dtype=np.int64),
             counted([(owner, group.clip) for owner, group in groups_of_all]),
             counted([(owner, group.window) for owner, group in groups_of_all]),
+            np.array([_key_of(group) for group in shown], dtype=np.int64),
         )
 
     def _encode_windows(self, windows: Sequence[ViewedFrames]) -> list[Tensor]:
@@ -270,17 +311,16 @@ class Model:
     ) -> Posterior:
         """Posteriors from encoded videos and standardised attributes [B, A], NaN where unknown.
 
-        A calibrated model's tables of quantiles are recalibrated last, after pooling; iid draws stay as drawn.
+        A calibrated model's tables of quantiles are recalibrated clip by clip, before clips are pooled; iid draws stay
+        as drawn.
         """
-        return self.pooled_and_each(video, attributes, sampler)[0]
+        return self.beliefs(video, attributes, sampler).studies
 
     @torch.inference_mode()
-    def pooled_and_each(
-        self, video: VideoTokens, attributes: np.ndarray, sampler: SamplerSettings | None = None
-    ) -> tuple[Posterior, Posterior]:
-        """The posteriors of the studies [B], and of each window by itself [W], such as a beat."""
+    def beliefs(self, video: VideoTokens, attributes: np.ndarray, sampler: SamplerSettings | None = None) -> Beliefs:
+        """The posteriors of the studies, and of each clip and each window by itself; arguments as for `posterior`."""
         settings = sampler or self.sampler
-        z = starting_points(settings, len(video.owner))
+        z = starting_points(settings, len(video.owner), keys=video.key)
         known = torch.from_numpy(attributes[video.owner]).to(self.device)
         states, a, b = self._flow(settings)(video.tokens, video.mask, known, z.to(self.device))
         percent = self.network.target.to_percent(states.double(), a.double(), b.double()).cpu().numpy()
@@ -288,17 +328,11 @@ class Model:
         if self.network.integrates:
             path = {"trajectories": percent, "angles": angles(settings.schedule, settings.steps).numpy()}
         if settings.draws is None:
-            each = Posterior.from_nodes(z[0].double().numpy(), percent[-1], **path)
+            looks = Posterior.from_nodes(z[0].double().numpy(), percent[-1], **path)
         else:
-            each = Posterior.from_draws(percent[-1], **path)
-        each = averaged(each, video.window)
-        owner, clip = video.owner[video.plain], video.clip[video.plain]
-        answer = pooled(averaged(each, clip), owner[np.unique(clip, return_index=True)[1]])
-        if self.calibration is None or settings.draws is not None:
-            return answer, each
-        told = ~np.isnan(attributes).all(axis=1)
-        calibrated = self.calibration.apply(answer, pattern_of(video.windows, told))
-        return calibrated, self.calibration.apply(each, pattern_of(video.seen, told[owner]))
+            looks = Posterior.from_draws(percent[-1], **path)
+        calibration = self.calibration if settings.draws is None else None
+        return beliefs(looks, video, ~np.isnan(attributes).all(axis=1), calibration)
 
     def _flow(self, settings: SamplerSettings) -> torch.nn.Module:
         if settings not in self._flows:

@@ -8,6 +8,7 @@ most; `reason` and `next_step` belong to either.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 # Sex-specific lower limit of normal, ASE/EACVI 2015 (Lang et al., J Am Soc Echocardiogr 28:1).
 LOWER_LIMIT = {"M": 52.0, "F": 54.0}
-BELIEFS = ("median", "mean", "sd", "interval_90", "quantiles", "prob", "modes", "beats", "beat_spread")  # of a record
+# Of a record: what is withheld where the model abstains. "interval_90" is that of a reader's report, "heart" has the
+# heart's own.
+BELIEFS = (
+    *("median", "mean", "sd", "interval_90", "quantiles", "prob", "modes", "heart", "beats", "beat_spread"),
+    *("look_spread", "look_spread_percentile"),
+)
 
 CUTS = ("<=30", "<=35", "<=40", "<50", "40-50", ">=50", *(f"<{limit:g}" for limit in sorted(LOWER_LIMIT.values())))
 AS_THEY_ARE = (
@@ -35,6 +41,7 @@ AS_THEY_ARE = (
     "mean",
     "sd",
     "beat_spread",
+    "look_spread",
     "input_sha256",
     "model",
     "model_sha256",
@@ -48,15 +55,19 @@ COLUMNS = (
     "sd",
     "low_90",
     "high_90",
+    "heart_low_90",
+    "heart_high_90",
     *(f"q{level:g}" for level in LEVELS),
     *(f"P(EF{cut})" for cut in CUTS),
     "beats",
     "beat_spread",
+    "look_spread",
     "abstained",
     "error",
     "reason",
     "next_step",
     "notices",
+    "prior",
     "input_sha256",
     "model",
     "model_sha256",
@@ -73,8 +84,11 @@ def record_of(answer: Answer) -> dict[str, Any]:
     all the same.
     """
     why = answer.abstained
+    analysed = answer.analysed_at
     return {
         "file": answer.path,
+        "label": answer.label or None,
+        "analysed": None if analysed is None else analysed.isoformat().replace("+00:00", "Z"),
         "input_sha256": answer.input_sha256,
         "error": None,
         "abstained": None if why is None else why.record(),
@@ -86,6 +100,7 @@ def record_of(answer: Answer) -> dict[str, Any]:
             for notice in answer.notices
             if why is None or notice.code != why.code
         ],
+        "prior": None if answer.prior is None else answer.prior.name,
         "disclaimer": answer.model.card.notice,
         **provenance(answer.model, answer.sampler),
     }
@@ -122,6 +137,8 @@ def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """The cells of a record (an answer's or a failure's) by column; None is an empty cell."""
     row = dict.fromkeys(COLUMNS) | {name: record.get(name) for name in AS_THEY_ARE}
     row["low_90"], row["high_90"] = record["interval_90"] or (None, None)
+    row["heart_low_90"], row["heart_high_90"] = (record["heart"] or {}).get("interval_90") or (None, None)
+    row["prior"] = record.get("prior")
     row |= {f"q{level}": ef for level, ef in (record["quantiles"] or {}).items()}
     row |= {f"P(EF{cut})": p for cut, p in (record["prob"] or {}).items()}
     row["beats"] = len(record["beats"] or ()) or None
@@ -145,6 +162,7 @@ def _beliefs(answer: Answer) -> dict[str, Any]:
         "quantiles": {f"{level:g}": _round(p.quantile(level)) for level in LEVELS},
         "prob": probabilities(p, answer.study.attributes.sex),
         "modes": [{"ef": _round(mode.location), "mass": _round(mode.mass)} for mode in modes],
+        "heart": _heart(answer),
         "beats": [
             {
                 "start_s": _round(beat.start_s),
@@ -154,7 +172,29 @@ def _beliefs(answer: Answer) -> dict[str, Any]:
             for beat in answer.beats
         ],
         "beat_spread": _round(float(np.std(medians, ddof=1))) if len(medians) > 1 else None,
+        **_looks(answer),
     }
+
+
+def _heart(answer: Answer) -> dict[str, Any] | None:
+    """The heart's own EF, and the SD of a reader's error that was taken out; None where that is not known."""
+    heart = answer.heart
+    if heart is None:
+        return None
+    return {
+        "median": _round(heart.median),
+        "interval_90": [_round(edge) for edge in heart.interval(0.9)],
+        "reader_sd": answer.model.card.readers_sd,
+    }
+
+
+def _looks(answer: Answer) -> dict[str, float | None]:
+    """By how much looks at the clip disagree, and in how many of 100 clips that the model reads well they do less."""
+    spread, measured = answer.look_spread, answer.model.look_spread
+    if math.isnan(spread):
+        return {"look_spread": None, "look_spread_percentile": None}
+    rank = None if measured is None else round(measured.percentile(spread), 1)
+    return {"look_spread": _round(spread), "look_spread_percentile": rank}
 
 
 def _clip(clip: Clip) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from safetensors.torch import save as save_tensors
 
 import mcsdr
 from mcsdr.abstention.familiarity import Familiarity
+from mcsdr.abstention.looks import LookSpread
 from mcsdr.clips import ClipSettings
 from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.clips.protocol import ProtocolSettings
@@ -35,6 +36,7 @@ from mcsdr.files.shipped import models
 from mcsdr.model.card import Card
 from mcsdr.model.model import Model
 from mcsdr.nn.network import NetworkSettings, build_network
+from mcsdr.posterior.population import Population
 from mcsdr.posterior.recalibration import Calibration
 
 FORMAT = 2  # of model.json; docs/saved-models.md says which versions read it
@@ -68,8 +70,13 @@ def description_of(model: Model, weights_sha256: str) -> dict[str, Any]:
         "protocol": model.protocol.model_dump(),
         "card": model.card.model_dump(),
     }
-    if model.calibration is not None:
-        description["calibration"] = model.calibration.model_dump()
+    for name, part in (
+        ("calibration", model.calibration),
+        ("look_spread", model.look_spread),
+        ("population", model.stored_population),
+    ):
+        if part is not None:
+            description[name] = part.model_dump()
     plain: dict[str, Any] = json.loads(json.dumps(description))  # tuples are lists, and every key a word
     return plain
 
@@ -181,4 +188,6 @@ def _rebuilt(description: dict[str, Any], weights: bytes) -> Model:
         ProtocolSettings(**description.get("protocol", {})),
         Calibration(**description["calibration"]) if "calibration" in description else None,
         Familiarity(**gate) if gate else None,
+        LookSpread(**description["look_spread"]) if "look_spread" in description else None,
+        Population(**description["population"]) if "population" in description else None,
     )

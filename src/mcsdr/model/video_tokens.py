@@ -21,6 +21,8 @@ class VideoTokens:
         tokens, mask: [G, L, width], and which of them exist, bool [G, L].
         owner, clip, window: the study, the clip and the window of each group; each counted through the batch, ascending
             from 0, int [G].
+        key: a number of each group's own, from which the noise of random trajectories is drawn, int [G]; None where
+            none is drawn.
     """
 
     tokens: Tensor
@@ -28,6 +30,7 @@ class VideoTokens:
     owner: NDArray[np.int64]
     clip: NDArray[np.int64]
     window: NDArray[np.int64]
+    key: NDArray[np.int64] | None = None
 
     @cached_property
     def plain(self) -> NDArray[np.intp]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mcsdr import DISCLAIMER
-from mcsdr.posterior.categories import CATEGORIES, CUTS, category_of, category_percents, percent
+from mcsdr.posterior.categories import CATEGORIES, CUTS, band_percents, category_of, percent
 from mcsdr.posterior.dots import DOTS, quantile_dots, smooth_density
 from mcsdr.posterior.told import Told
 
@@ -103,9 +103,8 @@ def _dots(axes: Axes, posterior: Posterior, ends: tuple[float, float], peak: flo
 def _category_words(axes: Axes, posterior: Posterior, ends: tuple[float, float]) -> None:
     """Name, band and probability of each category, above its stretch of the axis."""
     below_40, below_50 = (float(posterior.prob_below(cut)) for cut in (40, 50))
-    prob = {"<=40": below_40, "40-50": below_50 - below_40, ">=50": 1 - below_50}
     middles = ((ends[0] + 40) / 2, 45.0, (50 + ends[1]) / 2)
-    for middle, category, share in zip(middles, CATEGORIES, category_percents(prob), strict=True):
+    for middle, category, share in zip(middles, CATEGORIES, band_percents([below_40, below_50]), strict=True):
         at: dict[str, Any] = {"ha": "center", "va": "top", "transform": axes.get_xaxis_transform(), "color": INK}
         axes.text(middle, 1.0, f"{category.name} {category.band}", fontsize=8.5, **at)
         axes.text(middle, 0.945, share, fontsize=12, fontweight="bold", **at)

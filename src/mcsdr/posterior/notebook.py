@@ -32,7 +32,9 @@ STYLE = Markup("""<style>
 .mcsdr-belief .middle { stroke-width: 3; }
 .mcsdr-belief td, .mcsdr-belief th { text-align: right; padding: .15em .8em; }
 </style>""")
-CAPTION = "Each of the 50 dots is 2 % of the belief, over EF in %; bar: 90 % of it (thin) and 50 % (thick)."
+CAPTION = (
+    "Each of the 50 dots is 2 % of the belief, over EF in %; bar: 90 % interval of a report (thin) and 50 % (thick)."
+)
 
 
 def as_html(posterior: Posterior) -> Markup:
@@ -50,7 +52,9 @@ def _one(posterior: Posterior) -> Markup:
 
 def _several(posterior: Posterior) -> Markup:
     """A row for each of the first studies."""
-    head = Markup("<table><thead><tr><th>Study</th><th>Median or peaks, EF %</th><th>90 % interval</th></tr></thead>")
+    head = Markup(
+        "<table><thead><tr><th>Study</th><th>Median or peaks, EF %</th><th>90 % interval of a report</th></tr></thead>"
+    )
     row = Markup("<tr><th>{}</th><td>{}</td><td>{:.0f}–{:.0f}</td></tr>")
     rows = [row.format(place, told.reading, *told.ninety) for place, told in enumerate(map(Told.of, _first(posterior)))]
     left = len(posterior) - len(rows)

@@ -16,7 +16,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.posterior.normal import quantile_nodes
 from mcsdr.posterior.table import Posterior
 
 
@@ -28,19 +27,19 @@ def pooled(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
         owner: which of B each belongs to, ascending from 0, every one of them at least once, [G].
 
     Returns:
-        a batch [B] on the quantile nodes; trajectories are left behind, since those of a mixture are not its own. Where
-        each has an owner of its own, the posteriors as they are.
+        a batch [B]; trajectories are left behind, since those of a mixture are not its own. Where each has an owner of
+        its own, the posteriors as they are.
     """
     counts, first = _runs(owner)
     if len(counts) == len(owner):
         return posteriors
-    z = quantile_nodes()
-    table = np.empty((len(counts), len(z)))
+    parts = []
     for count in np.unique(counts):
         those = np.flatnonzero(counts == count)
         members = [posteriors[first[those] + i] for i in range(count)]
-        table[those] = Posterior.mixture(members).y_percent
-    return Posterior.from_nodes(z, table)
+        parts.append((those, Posterior.mixture(members)))
+    order = np.argsort(np.concatenate([those for those, _ in parts]))
+    return Posterior.joined([part for _, part in parts])[order]
 
 
 def averaged(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:

@@ -133,7 +133,8 @@ def _spoken(dots: Dots, told: Told) -> str:
     low, high = told.ninety
     return (
         f"Dot plot of the ejection fraction; each of the {DOTS} dots is 2 % of the belief: {counts}. "
-        f"{'Peaks at' if told.peaks else 'Median'} {told.reading} %, 90 % interval {low:.0f} to {high:.0f} %."
+        f"{'Peaks at' if told.peaks else 'Median'} {told.reading} %, "
+        f"90 % interval of a reader's report {low:.0f} to {high:.0f} %."
     )
 
 

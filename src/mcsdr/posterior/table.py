@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Value = float | Array  # of one study, or [B] of a batch
+FARTHEST = 40.0  # of z: beyond it lies no probability that a float can hold
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,10 @@ class Posterior:
 
     @classmethod
     def mixture(cls, posteriors: Sequence[Posterior], weights: Sequence[float] | None = None) -> Posterior:
-        """Pool posteriors of the same studies: F(y) = Σ_i w_i F_i(y), tabulated on the quantile nodes.
+        """Pool posteriors of the same studies: F(y) = Σ_i w_i F_i(y), tabulated on the mean of their nodes.
+
+        A mixture of a posterior with itself is that posterior. Of tables of another size, and of iid draws, the
+        quantile nodes are taken.
 
         Arguments:
             posteriors: one or more, all of the same batch.
@@ -141,8 +145,10 @@ class Posterior:
         if w.shape != (len(posteriors),) or (w < 0).any() or not w.sum() > 0:
             raise InvalidConfig("A mixture needs one weight ≥ 0 per posterior.", next_step="Check the weights.")
         z = quantile_nodes()[None]
+        if all(p.draws is None and p.latent.shape[1] == z.shape[1] for p in posteriors):
+            z = np.mean([np.broadcast_to(p.z, p.latent.shape) for p in posteriors], axis=0)
         latent = pooled_values([p._table for p in posteriors], w / w.sum(), z)
-        pooled = cls.from_nodes(z[0], percent(latent))
+        pooled = cls.from_nodes(z, percent(latent))
         return replace(pooled, single=posteriors[0].single)
 
     @classmethod
@@ -212,8 +218,9 @@ class Posterior:
         return self._values(percent(self._table(np.zeros((1, 1)))[0])[:, 0])
 
     def partial_mean(self, y: ArrayLike) -> Value:
-        """E[Y; Y < y] = ∫_{−∞}^{G⁻¹(y)} G(z) φ(z) dz in EF %, for one y per study."""
-        values, weight = self._integrand(upper=self._z_of(questions.observed(y, len(self))))
+        """E[Y; Y < y] = ∫_{−∞}^{G⁻¹(y)} G(z) φ(z) dz in EF %, for one y per study; of y ≤ 0 it is 0."""
+        upper = np.clip(self._z_of(questions.observed(y, len(self))), -FARTHEST, FARTHEST)
+        values, weight = self._integrand(upper=upper)
         return self._values((weight * values).sum(axis=1))
 
     @property

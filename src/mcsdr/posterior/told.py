@@ -45,7 +45,7 @@ class Told(NamedTuple):
         """The belief in one line."""
         low, high = self.ninety
         middle = f"Two readings fit, {self.reading} %" if self.peaks else f"Median {self.reading} %"
-        return f"{middle}; 90 % interval {low:.0f} to {high:.0f} %"
+        return f"{middle}; 90 % interval of a report {low:.0f} to {high:.0f} %"
 
 
 def in_short(posterior: Posterior) -> str:

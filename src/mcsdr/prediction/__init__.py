@@ -2,6 +2,7 @@
 
     answers    one by one, in order; one bad file never costs another its answer
     batch      thousands into one table, which goes on where it was stopped
+    priors     a population by its name or from a table
     rows       an answer as the cells of a table
 
 A new way in calls `predict` or `answer_file`; what an answer holds is `mcsdr.model.answer`'s to say.

@@ -21,6 +21,8 @@ from mcsdr.files import sha256_of
 from mcsdr.io import no_clip, read_study, survey
 from mcsdr.model import Answer, Model, load
 from mcsdr.model.record import BELIEFS, row_of
+from mcsdr.posterior import Population
+from mcsdr.prediction.priors import prior_of
 from mcsdr.study import Attributes, Study
 
 Input = str | Path | Study
@@ -67,6 +69,8 @@ def predict(
     sampler: SamplerSettings | None = None,
     threshold: float | None = None,
     anyway: bool = False,
+    prior: Population | str | Path | None = None,
+    label: str = "",
     passed_over: Counter[str] | None = None,
 ) -> Iterator[Answer | Failure]:
     """Answer every clip of the given files and folders, and every given study, one at a time, in order.
@@ -80,12 +84,15 @@ def predict(
         sampler: another way of sampling than the model's own.
         threshold: an EF in per cent; abstain where the posterior does not tell on which side of it EF lies.
         anyway: give the posterior also where the model abstains; it is marked.
+        prior: the population that the clips come from, in place of that which the model learnt from: a name or a table
+            (`mcsdr.prediction.priors`).
+        label: of the user's own, to stand in reports.
         passed_over: counts what of the folders is no clip, by kind.
 
     Raises:
-        InvalidConfig: the threshold is no ejection fraction.
+        InvalidConfig: the threshold is no ejection fraction, or there is no such population.
         InvalidAttributes: an attribute that was given is out of range.
-        InvalidModel: there is no such model.
+        InvalidModel: there is no such model, or a population is stated and that which it learnt from is not known.
 
     >>> import mcsdr
     >>> from pydicom.data import get_testdata_file
@@ -97,7 +104,16 @@ def predict(
     known: dict[str, Any] = {"age": age, "sex": sex, "weight": weight, "height": height}
     Attributes.of(**known)  # refused before any file is read
     estimator = model if isinstance(model, Model) else load(model or mcsdr.DEFAULT_MODEL)
-    how: dict[str, Any] = {"sampler": sampler, "threshold": threshold, "anyway": anyway}
+    stated = prior_of(prior)
+    if stated is not None:
+        _ = estimator.population  # refused before any file is read
+    how: dict[str, Any] = {
+        "sampler": sampler,
+        "threshold": threshold,
+        "anyway": anyway,
+        "prior": stated,
+        "label": label,
+    }
     every = [inputs] if isinstance(inputs, str | Path | Study) else inputs
     return _answers(every, estimator, known, frame_rate_hz, how, Counter() if passed_over is None else passed_over)
 
@@ -141,6 +157,8 @@ def answer_file(
     sampler: SamplerSettings | None = None,
     threshold: float | None = None,
     anyway: bool = False,
+    prior: Population | None = None,
+    label: str = "",
     **known: Any,
 ) -> Answer | Failure:
     """Answer one clip.
@@ -148,7 +166,8 @@ def answer_file(
     Arguments:
         file: the clip; a folder is a failure.
         model: what answers.
-        sampler, threshold, anyway: as for `predict`.
+        sampler, threshold, anyway, label: as for `predict`.
+        prior: the population that the clip comes from.
         known: what `read_study` may be told: age, sex, weight, height, frame_rate_hz.
 
     Raises:
@@ -159,7 +178,7 @@ def answer_file(
     try:
         study = read_study(file, **known)
         took = time.perf_counter() - started
-        answer = model(study, sampler=sampler, threshold=threshold, anyway=anyway)
+        answer = model(study, sampler=sampler, threshold=threshold, anyway=anyway, prior=prior, label=label)
     except McsdrError as error:
         return Failure(str(file), error, sha256_of(Path(file)))
     return replace(answer, seconds={"read": took, **answer.seconds})

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mcsdr import DISCLAIMER
 from mcsdr.errors import McsdrError
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.categories import band_percents
 from mcsdr.study import Study
 
 Array = NDArray[np.float64]
@@ -28,7 +29,7 @@ CATEGORY_SOURCE = "ESC 2021"
 HOW_TO_READ = (
     "P(EF ≤ 40 %) = 30 % means: of 100 such clips in the population that the model was calibrated on, 30 had a "
     "reported EF of at most 40 %. Reported EF is itself uncertain: two readers of the same clip commonly differ by "
-    "6 to 7 points."
+    "6 to 7 points, and the 90 % interval is that of a report."
 )
 
 
@@ -68,13 +69,13 @@ class Band(NamedTuple):
     high: float
 
 
-# Lang et al., J Am Soc Echocardiogr 28:1 (2015), by sex; Harkness et al., Echo Res Pract 7:G1 (2020). EF is continuous,
-# so the societies' whole numbers 41–51 are read as 40 < EF < 52.
+# Lang et al., J Am Soc Echocardiogr 28:1 (2015), by sex; Harkness et al., Echo Res Pract 7:G1 (2020); their whole
+# numbers as `mcsdr.posterior.categories` cuts them.
 SOCIETIES: dict[str, dict[str | None, tuple[Band, ...]]] = {
     LIMIT_SOURCE: {
         sex: (
-            Band("severely reduced", "EF < 30 %", 0, 30),
-            Band("moderately reduced", "30 ≤ EF ≤ 40 %", 30, 40),
+            Band("severely reduced", "EF ≤ 30 %", 0, 30),
+            Band("moderately reduced", "30 < EF ≤ 40 %", 30, 40),
             Band("mildly reduced", f"40 < EF < {normal} %", 40, normal),
             Band("normal", f"EF ≥ {normal} %", normal, 100),
         )
@@ -91,10 +92,20 @@ SOCIETIES: dict[str, dict[str | None, tuple[Band, ...]]] = {
 }
 
 
+CUT_NOTE = "EF is continuous: ≤ and < give the same probability."
+
+
 def bands_of(society: str, sex: str | None) -> tuple[Band, ...]:
     """The bands of a society for a sex; empty where they depend on a sex that is unknown."""
     of_sex = SOCIETIES[society]
     return of_sex.get(None) or of_sex.get(sex) or ()
+
+
+def band_shares(posterior: Posterior, society: str, sex: str | None) -> list[tuple[Band, str]]:
+    """The bands of a society, each with its probability in whole per cent; they sum to 100."""
+    bands = bands_of(society, sex)
+    shares = band_percents([float(posterior.cdf(band.high)) for band in bands[:-1]]) if bands else []
+    return list(zip(bands, shares, strict=True))
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
@@ -103,11 +114,48 @@ def bands_of(society: str, sex: str | None) -> tuple[Band, ...]:
 def headline(record: Mapping[str, Any]) -> str:
     """The answer in one or two sentences."""
     low, high = record["interval_90"]
-    belief = f"90 % of the belief lies between {low:.0f} and {high:.0f} %."
+    belief = f"with a probability of 90 % a reader would report {low:.0f} to {high:.0f} %."
     two_peaked = [sentence for code, sentence in _said(record) if code == "two-peaked"]
     if two_peaked:
-        return f"{two_peaked[0]} {belief}"
+        return f"{two_peaked[0]} {belief[0].upper()}{belief[1:]}"
     return f"The median reading is EF {record['median']:.0f} %, and {belief}"
+
+
+def heart_line(record: Mapping[str, Any]) -> str | None:
+    """The interval of the heart's own EF in one sentence; None where the readers' error is not known."""
+    heart = record.get("heart")
+    if not heart:
+        return None
+    low, high = heart["interval_90"]
+    return (
+        f"The heart's own EF lies, with a probability of 90 %, between {low:.0f} and {high:.0f} %: a reader's error of "
+        f"SD {heart['reader_sd']:g} is taken out."
+    )
+
+
+def looks_line(record: Mapping[str, Any]) -> str | None:
+    """By how much looks at the clip disagree, in one sentence; None where there was one."""
+    spread, rank = record.get("look_spread"), record.get("look_spread_percentile")
+    if spread is None:
+        return None
+    said = f"In a mirror or last frame first the clip is read {spread:.1f} points apart (SD)"
+    if rank is None:
+        return f"{said}; how usual that is was not measured."
+    return f"{said}, more than {rank:.0f} in 100 clips that it reads well."
+
+
+def analysed(record: Mapping[str, Any]) -> str:
+    """When the answer was made."""
+    return str(record.get("analysed") or "at a time that was not recorded").replace("T", " ").replace("Z", " UTC")
+
+
+def analysed_line(record: Mapping[str, Any]) -> str:
+    """When the answer was made, and the label that it was given."""
+    label = record.get("label")
+    return f"Analysed {analysed(record)}" + (f"; label: {printable(label)}" if label else "")
+
+
+READER_LINES = ("Reader's own EF, %", "Name", "Signature", "Date")  # to be filled in by hand
 
 
 def is_two_peaked(record: Mapping[str, Any]) -> bool:
@@ -187,7 +235,8 @@ def disclaimers(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def display_names(paths: Sequence[str]) -> list[str]:
-    """File names without their folders, which may name people; the folder's name only where two would be alike.
+    """File names without their folders, which may name people; the folder's name only where two would be alike, and a
+    number behind those that still are.
 
     What cannot be printed, such as a terminal's commands or a turn of the writing direction, becomes "\ufffd".
     """
@@ -196,7 +245,12 @@ def display_names(paths: Sequence[str]) -> list[str]:
         name if names.count(name) == 1 else "/".join(PurePath(path).parts[-2:])
         for name, path in zip(names, paths, strict=True)
     ]
-    return [printable(name) for name in told_apart]
+    alike = [name for name in dict.fromkeys(told_apart) if told_apart.count(name) > 1]
+    numbered = [
+        f"{name} ({told_apart[: place + 1].count(name)})" if name in alike else name
+        for place, name in enumerate(told_apart)
+    ]
+    return [printable(name) for name in numbered]
 
 
 def printable(text: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mcsdr.report import Answer, beats_line
+from mcsdr.report import Answer, analysed, beats_line, looks_line
 from mcsdr.study import Clip, Study
 
 Rows = list[tuple[str, str]]  # a name and a sentence each
@@ -46,7 +46,12 @@ def reasons(study: Study, record: Mapping[str, Any]) -> Rows:
     """What the uncertainty of an answer rests on."""
     low, high = record["interval_90"]
     beats = beats_line(record)
-    rows = [("90 % interval", f"{high - low:.0f} EF points wide"), *known_of(study)]
+    width = f"of a report {high - low:.0f} EF points wide"
+    if heart := record.get("heart"):
+        low, high = heart["interval_90"]
+        width += f", of the heart {high - low:.0f}"
+    rows = [("90 % interval", width), *known_of(study)]
+    rows += [("Looks", looks)] if (looks := looks_line(record)) else []
     return [*rows, ("Beats", beats)] if beats else rows
 
 
@@ -85,6 +90,7 @@ def provenance(name: str, answer: Answer, record: Mapping[str, Any]) -> Rows:
         ("File", name),
         ("SHA-256 of the file", record["input_sha256"] or "no file was read"),
         ("mcsdr", record["version"]),
+        ("Analysed", analysed(record)),
         ("Model", record["model"]),
         ("SHA-256 of the model", record["model_sha256"]),
         ("Sampler", f"{sampler['sampler']}, {sampler['steps']} steps, {sampler['schedule']} schedule"),

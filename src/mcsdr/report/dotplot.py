@@ -18,7 +18,7 @@ from mcsdr.posterior.svg import Window, window_of
 from mcsdr.report import is_two_peaked
 from mcsdr.report.sheet import Sheet
 
-HIGHEST, LOWEST = 36.0, 14.0  # mm: of a column of dots, and of the room for them
+HIGHEST, LOWEST = 30.0, 14.0  # mm: of a column of dots, and of the room for them
 PALE = "#e9ebed"
 MID_EDGE = "#8a5f00"  # orange alone stands out too little from paper
 WORDS = {"low": "#a84600", "mid": "#7d5600", "high": "#00639b"}  # the categories' colours, dark enough to read

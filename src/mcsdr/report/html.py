@@ -20,13 +20,17 @@ from mcsdr.files import write_atomically
 from mcsdr.posterior.categories import CATEGORIES, category_percents, percent
 from mcsdr.report import (
     CATEGORY_SOURCE,
+    CUT_NOTE,
     HOW_TO_READ,
+    READER_LINES,
     Answer,
     Refusal,
+    analysed_line,
     disclaimers,
     display_names,
     further_notices,
     headline,
+    heart_line,
     insisted,
     is_withheld,
     reading,
@@ -65,7 +69,9 @@ def _template() -> Template:
     environment.globals |= {
         "categories": CATEGORIES,
         "category_source": CATEGORY_SOURCE,
+        "cut_note": CUT_NOTE,
         "how_to_read": HOW_TO_READ,
+        "reader_lines": READER_LINES,
     }
     environment.filters["glue"] = lambda text: str(text).replace(" %", "\u00a0%")  # no break before a per cent sign
     return environment.get_template("report.html.jinja")
@@ -84,6 +90,8 @@ def _answer_card(name: str, answer: Answer) -> dict[str, Any]:
         "record": record,
         "insisted": insisted(record),
         "headline": headline(record),
+        "heart": heart_line(record),
+        "about": _about(record),
         "reading": reading(record),
         "notices": further_notices(record),
         "dotplot": svg.dotplot(posterior, record),
@@ -102,6 +110,12 @@ def _answer_card(name: str, answer: Answer) -> dict[str, Any]:
     }
 
 
+def _about(record: Mapping[str, Any]) -> str:
+    """When the answer was made, its label, and the bytes that it is of."""
+    digest = record["input_sha256"]
+    return analysed_line(record) + (f"; SHA-256 {digest[:12]}…" if digest else "")
+
+
 def _data(name: str, record: Mapping[str, Any]) -> str:
     return json.dumps({**record, "file": name}, indent=2, ensure_ascii=False)
 
@@ -113,6 +127,7 @@ def _abstention_card(name: str, answer: Answer, record: Mapping[str, Any]) -> di
         "answered": False,
         "record": record,
         "name": name,
+        "about": _about(record),
         "code": why["code"],
         "cause": why["reason"],
         "next_step": why["next_step"],
@@ -127,6 +142,7 @@ def _refusal_card(name: str, refusal: Refusal) -> dict[str, Any]:
     return {
         "answered": False,
         "name": name,
+        "about": "",
         "code": error.code,
         "cause": error.cause,
         "next_step": error.next_step,

@@ -44,7 +44,7 @@ def answers_html(answers: Iterable[Told]) -> str:
     names = display_names([record["file"] for record in records])
     rows = "".join(_row(name, record) for name, record in zip(names, records, strict=True))
     said = "".join(f"<div><em>{escape(sentence)}</em></div>" for sentence in disclaimers(records))
-    head = "".join(f"<th>{word}</th>" for word in ("", "median, %", "90 % interval", "P(EF ≤ 40 %)", ""))
+    head = "".join(f"<th>{word}</th>" for word in ("", "median, %", "90 % interval of a report", "P(EF ≤ 40 %)", ""))
     return f"<div><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{said}</div>"
 
 

@@ -28,33 +28,49 @@ from mcsdr.posterior.categories import CATEGORIES, ORANGE, VERMILION, category_p
 from mcsdr.report import (
     CATEGORY_SOURCE,
     HOW_TO_READ,
+    READER_LINES,
     Answer,
     Refusal,
+    analysed,
     disclaimers,
     display_names,
     further_notices,
     headline,
+    heart_line,
     insisted,
     is_two_peaked,
     is_withheld,
+    printable,
     thresholds,
 )
 from mcsdr.report.basis import Rows, known_of, pictures, provenance, reasons
 from mcsdr.report.dotplot import MID_EDGE, draw_dotplot
-from mcsdr.report.sheet import HEIGHT, LACKING, MARGIN, WIDTH, Sheet, line_height, settable, shortened, wrapped
+from mcsdr.report.sheet import (
+    HEIGHT,
+    LACKING,
+    MARGIN,
+    WIDTH,
+    Sheet,
+    line_height,
+    settable,
+    shortened,
+    width_of,
+    wrapped,
+)
 from mcsdr.study import Study
 
 LEFT, RIGHT = MARGIN, WIDTH - MARGIN
 COLUMN, GUTTER = 100.0, 9.0  # the left column and the space after it
 ASIDE = LEFT + COLUMN + GUTTER  # where the right column begins
-BOTTOM = HEIGHT - 22.0  # above the foot
+BOTTOM = HEIGHT - 28.0  # above the foot
 TINY, SMALL, BODY = 6.5, 7.0, 8.0  # points
-GAP = 5.0  # mm between blocks
-LEAST_PICTURES = 40.0  # mm that notices leave to the pictures and their captions
+GAP = 4.0  # mm between blocks
+LEAST_PICTURES = 34.0  # mm that notices leave to the pictures and their captions
 SMALLEST = 10.0  # mm: a picture less high shows nothing
 WARN = "#fff3d6"
 MORE = "and {} more in the HTML report"
 LONG = ("File", "SHA-256 of the file", "SHA-256 of the model")  # take a line each
+NOT_SHOWN = (*LONG, "Seconds", "Analysed")  # elsewhere on the page, or not at all
 BEATS = 9  # that a line holds
 NOTE = RIGHT - LEFT - 7  # mm for the words of a note
 GRID_STEP, FACT_STEP = line_height(SMALL) + 1.2, line_height(SMALL) + 0.4
@@ -110,11 +126,13 @@ def _answered(name: str, answer: Answer) -> Content:
 
 
 def _answer(name: str, answer: Answer, record: Mapping[str, Any], sheet: Sheet) -> None:
-    y = _name(sheet, _head(sheet, disclaimers([record])[0]), name)
+    y = _name(sheet, _head(sheet, disclaimers([record])[0], _when(record)), name, record)
     shown_although = insisted(record)
     if shown_although is not None:
         y = _note(sheet, y, shown_although, VERMILION, bold=True)
-    y = sheet.paragraph(LEFT, y, RIGHT - LEFT, headline(record), 13, bold=True) + 1.5
+    y = sheet.paragraph(LEFT, y, RIGHT - LEFT, headline(record), 12, bold=True) + 1.5
+    if heart := heart_line(record):
+        y = sheet.paragraph(LEFT, y - 1, RIGHT - LEFT, heart, BODY) + 1.5
 
     origin, beats = provenance(name, answer, record), record["beats"] or []
     because = reasons(answer.study, record) + ([] if record["notices"] else [("Notices", "none was raised")])
@@ -135,7 +153,7 @@ def _answer(name: str, answer: Answer, record: Mapping[str, Any], sheet: Sheet) 
 def _abstention(name: str, answer: Answer, record: Mapping[str, Any], sheet: Sheet) -> None:
     """The clip was read, but its belief is withheld: why, what to do, and what was looked at."""
     why, origin = record["abstained"], provenance(name, answer, record)
-    y = _name(sheet, _head(sheet, disclaimers([record])[0]), name)
+    y = _name(sheet, _head(sheet, disclaimers([record])[0], _when(record)), name, record)
     y = _no_answer(sheet, y, why["reason"], why["next_step"], why["code"])
     floor = BOTTOM - _provenance_height(origin)
     y = _notices(sheet, y, floor - 2 * LEAST_PICTURES, further_notices(record)) + 2
@@ -146,7 +164,7 @@ def _abstention(name: str, answer: Answer, record: Mapping[str, Any], sheet: She
 
 
 def _refusal(name: str, refusal: Refusal, sheet: Sheet) -> None:
-    y = _name(sheet, _head(sheet, DISCLAIMER), name)
+    y = _name(sheet, _head(sheet, DISCLAIMER), name, {"input_sha256": refusal.input_sha256})
     error = refusal.error
     _no_answer(sheet, y, error.cause, error.next_step, error.code)
     read = refusal.input_sha256 or "the file could not be opened"
@@ -156,23 +174,43 @@ def _refusal(name: str, refusal: Refusal, sheet: Sheet) -> None:
 # --- head and foot ---------------------------------------------------------------------------------------------------
 
 
-def _head(sheet: Sheet, sentence: str) -> float:
+def _head(sheet: Sheet, sentence: str, when: str = "") -> float:
     sheet.word(LEFT, 17, "Left-ventricular ejection fraction", 11, bold=True)
-    sheet.word(RIGHT, 17, f"mcsdr {mcsdr.__version__}", BODY, colour=SOFT, align="right")
+    sheet.word(RIGHT, 17, f"mcsdr {mcsdr.__version__}{when}", BODY, colour=SOFT, align="right")
     return _note(sheet, 20.5, sentence, ORANGE, bold=True, points=SMALL) + 3
 
 
 def _foot(sheet: Sheet, page: str) -> None:
-    top = BOTTOM + 2
+    _reader(sheet, BOTTOM + 5.5)
+    top = BOTTOM + 8
     sheet.rule((LEFT, RIGHT), (top, top))
     sheet.paragraph(LEFT, top + 1.5, RIGHT - LEFT, HOW_TO_READ, TINY, colour=SOFT)
     sheet.word(LEFT, HEIGHT - 8, DISCLAIMER, SMALL, bold=True)
     sheet.word(RIGHT, HEIGHT - 8, page, SMALL, colour=SOFT, align="right")
 
 
-def _name(sheet: Sheet, y: float, name: str) -> float:
-    sheet.word(LEFT, y + 3, shortened(name, RIGHT - LEFT, 9.5, bold=True), 9.5, bold=True, colour=SOFT)
+def _reader(sheet: Sheet, y: float) -> None:
+    """The line on which a reader writes an EF of their own, and signs."""
+    x, places = LEFT, ((13, READER_LINES[0]), (36, READER_LINES[1]), (34, READER_LINES[2]), (18, READER_LINES[3]))
+    for length, word in places:
+        sheet.word(x, y, word, SMALL, colour=SOFT)
+        x += width_of(word, SMALL) + 1.5
+        sheet.rule((x, x + length), (y + 0.8, y + 0.8), colour=INK, points=0.6)
+        x += length + 3
+
+
+def _name(sheet: Sheet, y: float, name: str, record: Mapping[str, Any]) -> float:
+    """What tells this sheet from others: the file's name, the label that it was given, and the file's bytes."""
+    label = f"{printable(record['label'])} · " if record.get("label") else ""
+    sheet.word(LEFT, y + 3, shortened(label + name, RIGHT - LEFT - 46, 9.5, bold=True), 9.5, bold=True, colour=SOFT)
+    if record["input_sha256"]:
+        sheet.word(RIGHT, y + 3, f"SHA-256 {record['input_sha256'][:12]}…", SMALL, colour=SOFT, align="right")
     return y + 6
+
+
+def _when(record: Mapping[str, Any]) -> str:
+    """When the answer was made, behind the version that made it."""
+    return f", analysed {analysed(record)}" if record.get("analysed") else ""
 
 
 def _heading(sheet: Sheet, x: float, y: float, text: str) -> None:
@@ -225,15 +263,15 @@ def _pairs(
         if y + height + (0 if index == len(rows) - 1 else step) > floor:
             return sheet.paragraph(x, y + 0.6, right - x, MORE.format(len(rows) - index), points, colour=SOFT)
         sheet.rule((x, right), (y, y))
-        sheet.paragraph(x, y + 0.6, label - 2, name, points, colour=SOFT)
-        sheet.paragraph(x + label, y + 0.6, right - x - label, text, points)
+        sheet.paragraph(x, y + 0.4, label - 2, name, points, colour=SOFT)
+        sheet.paragraph(x + label, y + 0.4, right - x - label, text, points)
         y += height
     return y
 
 
 def _pair_height(name: str, text: str, width: float, label: float, points: float) -> float:
     lines = max(len(wrapped(name, label - 2, points)), len(wrapped(text, width - label, points)))
-    return lines * line_height(points) + 1.3
+    return lines * line_height(points) + 0.9
 
 
 def _pairs_height(rows: Rows, width: float, label: float, points: float) -> float:
@@ -250,7 +288,7 @@ def _belief(sheet: Sheet, y: float, answer: Answer, record: Mapping[str, Any]) -
     middle = "" if is_two_peaked(record) else ", with the median"
     caption = (
         "Each of the 50 dots is 2 % of the belief, over EF in %. Dashed: the cut-points 30, 35, 40 and 50. "
-        f"Bar: 90 % of the belief (thin) and 50 % (thick){middle}."
+        f"Bar: 90 % (thin) and 50 % (thick) of reports{middle}."
     )
     y = sheet.paragraph(LEFT, y + 2, COLUMN, caption, SMALL, colour=SOFT)
     y = sheet.paragraph(
@@ -297,8 +335,13 @@ def _cuts(sheet: Sheet, y: float, answer: Answer, record: Mapping[str, Any]) -> 
         edge = MID_EDGE if category.tone == "mid" else category.colour
         length = max(0.4, record["prob"][category.key] * (RIGHT - ASIDE))
         sheet.box(ASIDE, y + 5, length, 2.2, category.colour, edge=edge)
-        y += 10
-    y = sheet.paragraph(ASIDE, y + 1, RIGHT - ASIDE, "Single cut-points", SMALL, colour=SOFT) + 1
+        y += 9
+    y = (
+        sheet.paragraph(
+            ASIDE, y + 1, RIGHT - ASIDE, "Single cut-points (EF is continuous: ≤ and < are one)", SMALL, colour=SOFT
+        )
+        + 1
+    )
     for row in thresholds(record["prob"], answer.study.attributes.sex):
         sheet.rule((ASIDE, RIGHT), (y, y))
         sheet.word(ASIDE, y + 3.8, row.inequality, BODY, bold=True)
@@ -359,7 +402,7 @@ def _beats(sheet: Sheet, y: float, beats: Sequence[Mapping[str, Any]]) -> None:
 
 def _provenance_height(rows: Rows) -> float:
     long = sum(name in LONG for name, _ in rows)
-    short = sum(name not in (*LONG, "Seconds") for name, _ in rows)
+    short = sum(name not in NOT_SHOWN for name, _ in rows)
     return 6 + FACT_STEP * (long + (short + 1) // 2)
 
 
@@ -372,7 +415,7 @@ def _provenance(sheet: Sheet, rows: Rows) -> None:
         if name in LONG:
             _fact(sheet, LEFT, y, name, _whole_name(text) if name == "File" else text)
             y += FACT_STEP
-    short = [row for row in rows if row[0] not in (*LONG, "Seconds")]  # the clock is not of the answer
+    short = [row for row in rows if row[0] not in NOT_SHOWN]  # the clock is not of the answer
     half = (len(short) + 1) // 2
     for index, (name, text) in enumerate(short):
         _fact(sheet, LEFT if index < half else ASIDE, y + FACT_STEP * (index % half), name, text)

@@ -24,9 +24,11 @@ from mcsdr.report import (
     display_names,
     further_notices,
     headline,
+    heart_line,
     insisted,
     is_two_peaked,
     is_withheld,
+    looks_line,
     reading,
     thresholds,
 )
@@ -123,7 +125,7 @@ def _in_short(line: Line, threshold: float | None) -> str:
     if is_withheld(record):
         return f"no answer: {record['abstained']['code']}"
     low, high = record["interval_90"]
-    words = f"EF {reading(record)} %, 90 % {low:.0f} to {high:.0f} %"
+    words = f"EF {reading(record)} %, 90 % of reports {low:.0f} to {high:.0f} %"
     if below is not None:
         words += f", P(EF ≤ {threshold:g} %) {percent(below)}"
     return words if insisted(record) is None else f"{words}; do not rely on it: {record['abstained']['code']}"
@@ -201,11 +203,13 @@ def _print_answer(
     if warning:
         _paragraph(console, warning, first="  ! ", style="bold")
     _paragraph(console, headline(record))
+    if heart := heart_line(record):
+        _paragraph(console, heart)
     console.print()
     ruler = "".join(f"{ef:<{10 // CELL}}" for ef in range(0, 101, 10))
     for row in (histogram(answer.belief, plain), interval_line(record, plain), ruler):
         console.print(Text(f"    {row}".rstrip()), no_wrap=True, overflow="crop")
-    console.print(Text("    EF in %; the line is the 90 % interval", style="dim"))
+    console.print(Text("    EF in %; the line is the 90 % interval of a reader's report", style="dim"))
     console.print()
     prob = record["prob"]
     for category, share in zip(CATEGORIES, category_percents(prob), strict=True):
@@ -219,8 +223,9 @@ def _print_answer(
         inequality, below = f"EF ≤ {threshold:g} %", percent(float(answer.belief.prob_below(threshold)))
         _paragraph(console, "the threshold that was named", first=f"{'':11}{inequality:<16}{below:>6}  ")
     beats = beats_line(record)
-    if beats:
-        _paragraph(console, beats, indent="    ")
+    for line in (beats, looks_line(record)):
+        if line:
+            _paragraph(console, line, indent="    ")
     _print_notices(console, record)
 
 

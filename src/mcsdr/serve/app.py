@@ -31,11 +31,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 import mcsdr
 from mcsdr.errors import InvalidAttributes
 from mcsdr.files import locked_folder
-from mcsdr.model import Answer, Model, load
-from mcsdr.posterior import prob_change
+from mcsdr.model import Model, load
 from mcsdr.prediction import Failure
 from mcsdr.serve import downloads
 from mcsdr.serve.archive import Archive
+from mcsdr.serve.comparison import NoComparison, compare
 from mcsdr.serve.desk import DONE, FAILED, FINISHED, Desk, Job, Revision
 from mcsdr.serve.guard import Guard
 from mcsdr.serve.mailroom import Mailroom
@@ -255,12 +255,21 @@ def _add_jobs(app: FastAPI) -> None:
     async def change(
         request: Request, before: str, after: str, at_most: Annotated[float, Query(ge=-100, le=100)] = FALL
     ) -> dict[str, Any]:
-        """P(EF after − EF before ≤ at_most) of two answered jobs of one patient."""
-        one, other = (_answered(job_id, request).result for job_id in (before, after))
-        if not (isinstance(one, Answer) and isinstance(other, Answer)) or one.withheld or other.withheld:
-            raise refusal(409, "no-answer", "One of the two has no answer to compare.", "Compare two answered exams.")
-        p = await asyncio.to_thread(prob_change, one.posterior, other.posterior, at_most)
-        return {"at_most": at_most, "probability": round(p, 4), "notice": app.state.model.card.notice}
+        """P(EF after − EF before ≤ at_most) of two answered jobs of one patient, in the order of their dates."""
+        one, other = _answered(before, request), _answered(after, request)
+        try:
+            found = await asyncio.to_thread(compare, one, other, at_most)
+        except NoComparison as error:
+            raise refusal(409, error.code, error.cause, error.next_step) from None
+        return {
+            "at_most": at_most,
+            "probability": round(found.probability, 4),
+            "before": found.before.id,
+            "after": found.after.id,
+            "by_date": found.by_date,
+            "warnings": list(found.warnings),
+            "notice": app.state.model.card.notice,
+        }
 
 
 async def _events(job: Job, desk: Desk) -> AsyncIterator[str]:

@@ -19,12 +19,15 @@ from mcsdr.posterior.categories import CATEGORIES, category_percents, percent
 from mcsdr.posterior.svg import MARGIN, WIDTH, window_of
 from mcsdr.prediction import Failure
 from mcsdr.report import (
+    CUT_NOTE,
     SOCIETIES,
-    bands_of,
+    analysed_line,
+    band_shares,
     beats_line,
     display_names,
     further_notices,
     headline,
+    heart_line,
     insisted,
     is_withheld,
     svg,
@@ -36,7 +39,14 @@ from mcsdr.study import Clip, View
 
 STEP = 0.5  # EF points between two stands of the threshold
 GRID = np.arange(0, 100 + STEP / 2, STEP)
-SOCIETY = "ESC 2021 heart-failure categories; limits of normal: ASE/EACVI 2015"
+SOCIETY = (
+    f"ESC 2021 heart-failure categories; limits of normal: ASE/EACVI 2015. {CUT_NOTE} Whole numbers such as 41–51 are "
+    "read as 40 < EF < 52"
+)
+
+
+NO_ECHO = "wrong-view-or-not-echo"
+LIKE = "looks like what this model reads"
 
 
 def view(result: Answer | Failure, marks: Marks) -> dict[str, Any]:
@@ -48,6 +58,7 @@ def view(result: Answer | Failure, marks: Marks) -> dict[str, Any]:
     about = {
         "name": name,
         "record": record,
+        "about": analysed_line(record),
         "checks": checks(result, marks),
         "reasons": known_of(result.study) if is_withheld(record) else reasons(result.study, record),
         "notices": further_notices(record),
@@ -64,10 +75,11 @@ def belief(result: Answer, record: dict[str, Any]) -> dict[str, Any]:
     shares = zip(CATEGORIES, category_percents(prob), strict=True)
     return {
         "headline": headline(record),
+        "heart": heart_line(record),
         "insisted": insisted(record),
         "dotplot": str(svg.dotplot(p, record)),
         "axis": {"low": window.low, "high": window.high, "margin": MARGIN, "width": WIDTH},
-        "cdf": [round(float(value), 5) for value in p.cdf(GRID)],
+        "cdf": [round(float(value), 4) for value in p.cdf(GRID)],  # decimals as a record's
         "step": STEP,
         "society": SOCIETY,
         "categories": [
@@ -80,8 +92,8 @@ def belief(result: Answer, record: dict[str, Any]) -> dict[str, Any]:
         ],
         "bands": {
             society: [
-                [band.name, band.inequality, percent(float(p.prob_between(band.low, band.high)))]
-                for band in bands_of(society, result.study.attributes.sex)
+                [band.name, band.inequality, share]
+                for band, share in band_shares(p, society, result.study.attributes.sex)
             ]
             for society in SOCIETIES
         },
@@ -92,17 +104,17 @@ def belief(result: Answer, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def checks(result: Answer, marks: Marks) -> list[dict[str, Any]]:
-    """The checklist: view, frame rate, beats and picture, each with whether it is in order (None: not known)."""
-    said = {notice["code"] for notice in result.record()["notices"]}
-    why = result.abstained.code if result.abstained else ""
+    """The checklist of each clip: only what was measured is in order; what was not is not known (None)."""
+    gates = set(result.failed)
     rows = []
     for clip, beats in zip(result.study.clips, marks, strict=True):
+        found = gates | {notice.code for notice in clip.notices}
         rows += [
-            _view_check(clip, why, result.model),
+            _view_check(clip, found, result.model),
             _row("Frame rate", f"{clip.frame_rate_hz:.0f} per second", clip.frame_rate_hz >= 15),
-            _beats_check(clip, len(beats), why),
-            _row("Sector", "not found" if "sector-not-found" in said | {why} else "found", why != "sector-not-found"),
-            _row("Picture", *_picture(why)),
+            _beats_check(clip, len(beats), found),
+            _sector_check(clip, found),
+            _row("Picture", *_picture(found, result.model)),
         ]
     return rows
 
@@ -111,30 +123,41 @@ def _row(name: str, text: str, fine: bool | None) -> dict[str, Any]:
     return {"name": name, "text": text, "ok": fine}
 
 
-def _view_check(clip: Clip, why: str, model: Model) -> dict[str, Any]:
-    if why == "wrong-view-or-not-echo":
-        return _row("View", "not one that this model reads", False)
+def _view_check(clip: Clip, found: set[str], model: Model) -> dict[str, Any]:
     stated = "" if clip.view == View.UNKNOWN else f"{clip.view}, as stated"
+    if NO_ECHO in found:
+        return _row("View", "not one that this model reads", False)
     if model.familiarity is None:
         return _row("View", stated or "not stated, and not checked", None)
-    return _row("View", stated or "looks like what this model reads", True)
+    return _row("View", f"{stated}, and {LIKE}" if stated else LIKE, True)
 
 
-def _picture(why: str) -> tuple[str, bool | None]:
-    match why:
-        case "empty-picture" | "still-picture":
-            return "nothing moves in it", False
-        case "few-frames-a-second":
-            return "many frames are lost, or the same again", False
-        case "outside-training":
-            return "unlike what this model has learnt from", False
-        case _:
-            return "moves as a heart does", True
+def _sector_check(clip: Clip, found: set[str]) -> dict[str, Any]:
+    method = "whole" if clip.crop is None else clip.crop.method
+    if "sector-not-found" in found:
+        return _row("Sector", "not found", False)
+    if method == "regions":
+        return _row("Sector", "as the file names it", True)
+    if method == "picture" and NO_ECHO not in found:
+        return _row("Sector", "found in the picture", True)
+    return _row("Sector", "nothing was cut: the whole picture was taken", None)
 
 
-def _beats_check(clip: Clip, beats: int, why: str) -> dict[str, Any]:
-    if why == "under-one-beat":
+def _picture(found: set[str], model: Model) -> tuple[str, bool | None]:
+    if found & {"empty-picture", "still-picture"}:
+        return "nothing moves in it", False
+    if "few-frames-a-second" in found:
+        return "many frames are lost, or the same again", False
+    if "outside-training" in found:
+        return "unlike what this model has learnt from", False
+    if NO_ECHO in found or model.familiarity is None:
+        return "it changes from frame to frame; whether as a heart does was not measured", None
+    return "it changes from frame to frame, and is like what this model has learnt from", True
+
+
+def _beats_check(clip: Clip, beats: int, found: set[str]) -> dict[str, Any]:
+    if "under-one-beat" in found:
         return _row("Beats", "less than one", False)
-    if not beats:
+    if NO_ECHO in found or not beats:
         return _row("Beats", f"no whole beat told apart in {clip.duration_s:.1f} s", None)
     return _row("Beats", f"{beats} in {clip.duration_s:.1f} s", True)

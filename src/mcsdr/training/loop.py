@@ -29,7 +29,9 @@ from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Card, Model, load
 from mcsdr.nn.network import Network, build_network, channels_last
 from mcsdr.nn.video_encoder import folded
-from mcsdr.posterior import Posterior
+from mcsdr.phantom.people import READER_SD
+from mcsdr.posterior import Population, Posterior
+from mcsdr.posterior.population import LEAST_READINGS
 from mcsdr.study import ADULT_YEARS
 from mcsdr.training.cache import ClipCache, cached, check_limit, name_of
 from mcsdr.training.checkpoint import (
@@ -394,5 +396,22 @@ def averaged_model(
         synthetic=is_synthetic(settings.data.train),
         adults_only=not (ages < ADULT_YEARS).any(),
         config=settings.model_dump(mode="json"),
+        reader_sd=READER_SD if settings.data.train.kind == "phantom" else None,
+        ancestry=ancestry_of(settings),
     )
-    return Model(network, settings.clip, statistics, card, settings.sampler, settings.protocol)
+    population = None
+    if len(cache) >= LEAST_READINGS:
+        population = Population.of_readings(settings.data.train.describe(), cache.ef_percent)
+    return Model(network, settings.clip, statistics, card, settings.sampler, settings.protocol, population=population)
+
+
+def ancestry_of(settings: TrainSettings) -> list[dict[str, Any]]:
+    """What the model that the weights start from has seen, and what it started from in its turn."""
+    start = settings.start.model or settings.start.encoder
+    if not start:
+        return []
+    try:
+        card = load(start).card
+    except InvalidModel:  # a published encoder's checkpoint: it says nothing of its data
+        return [{"name": Path(start).name, "role": "started from", "data": None}]
+    return [*card.seen(), *card.ancestry]

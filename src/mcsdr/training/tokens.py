@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,8 @@ class EncodedCohort:
             tokens = self.tokens[part].to(model.device)
             mask = shown[part, None].expand(tokens.shape[:2]).to(model.device)
             each = np.arange(len(tokens))
-            parts.append(model.posterior(VideoTokens(tokens, mask, each, each, each), rows[part], sampler))
+            keys = np.array([zlib.crc32(name.encode()) for name in self.names[part]], dtype=np.int64)
+            parts.append(model.posterior(VideoTokens(tokens, mask, each, each, each, keys), rows[part], sampler))
         return Posterior.joined(parts)
 
 

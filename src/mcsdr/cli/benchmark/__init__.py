@@ -9,8 +9,10 @@ from collections.abc import Callable
 
 from cyclopts import App
 
+from mcsdr.cli.benchmark.adaptation import adaptation
 from mcsdr.cli.benchmark.heads import heads
 from mcsdr.cli.benchmark.missing import missing
+from mcsdr.cli.benchmark.population import population
 from mcsdr.cli.benchmark.posterior import posterior
 from mcsdr.cli.benchmark.realism import realism
 from mcsdr.cli.benchmark.refusals import refusals
@@ -27,6 +29,8 @@ EXAMPLES: dict[Callable[..., None], str] = {
     robustness: "robustness --quick",
     scale: "scale --quick",
     refusals: "refusals --quick",
+    population: "population --quick",
+    adaptation: "adaptation --quick",
 }
 
 benchmark = App(

@@ -5,7 +5,8 @@ corruption with one generator for all severities of a study. A model that knows 
 posteriors as a picture gets worse, and refuses before its intervals stop telling the truth:
 
     ρ           Spearman's rank correlation of severity 0…5 and posterior SD, of one study and corruption; a corruption
-                that leaves the SD as it was has ρ = 0
+                that leaves the SD as it was has ρ = 0. It says nothing of how much: an SD that grows by 1 % at each
+                severity has ρ = 1, so the ratios of SD and of error at the greatest severity stand beside it
     coverage    share of reader's EF inside the 90 % interval
     answered    studies that no gate refuses (`mcsdr.abstention.gates`)
     shift       median under the corruption − median of the clip as it is
@@ -265,10 +266,22 @@ def rank_table(found: Found) -> Table:
     rows: list[list[Cell]] = []
     for name, rho in columns.items():
         low, middle, high = (float(q) for q in np.quantile(rho, (0.25, 0.5, 0.75)))
-        rows.append([name, middle, low, high, 100 * float((rho >= LEAST_RHO).mean())])
-    header = ("corruption", "median ρ", "25 %", "75 %", f"ρ ≥ {LEAST_RHO:g}, % of studies")
-    notes = ["ρ: Spearman's rank correlation of severity 0…5 and posterior SD, study by study."]
+        of = slice(None) if name == "all" else slice(NAMES.index(name), NAMES.index(name) + 1)
+        share = 100 * float((rho >= LEAST_RHO).mean())
+        rows.append([name, middle, low, high, share, _growth(found.sd, of), _growth(found.error, of)])
+    header = ("corruption", "median ρ", "25 %", "75 %", f"ρ ≥ {LEAST_RHO:g}, % of studies", "SD ratio", "error ratio")
+    notes = [
+        "ρ: Spearman's rank correlation of severity 0…5 and posterior SD, study by study. Ratios: mean SD, and mean "
+        "size of the error, at severity 5 over those of the clip as it is; where a model knows what it does not see the "
+        "first keeps pace with the second."
+    ]
     return Table("Does the SD grow with severity?", header, rows, notes, digits=2)
+
+
+def _growth(field: Array, of: slice) -> float:
+    """The mean of [N, C, 6] at the greatest severity of some corruptions, over that of the clips as they are."""
+    plain = float(field[:, of, 0].mean())
+    return float(field[:, of, -1].mean()) / plain if plain else float("nan")
 
 
 def corruption_table(found: Found) -> Table:

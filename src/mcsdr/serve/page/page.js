@@ -20,7 +20,8 @@ const make = (tag, attributes = {}, ...children) => {
   return element;
 };
 const clone = (id) => document.getElementById(id).content.cloneNode(true);
-const percent = (p) => { const whole = Math.round(100 * p); return whole <= 0 ? "<1 %" : whole >= 100 ? ">99 %" : `${whole} %`; };
+const wholePercent = (p) => Math.floor((Math.round(10000 * p) + 50) / 100); // as mcsdr.posterior.categories rounds
+const percent = (p) => { const whole = wholePercent(p); return whole <= 0 ? "<1 %" : whole >= 100 ? ">99 %" : `${whole} %`; };
 const equals = (p) => (/^[<>]/.test(percent(p)) ? percent(p).replace(/^(.)/, "$1 ") : `= ${percent(p)}`);
 const say = (text) => { document.getElementById("status").textContent = text; };
 
@@ -66,8 +67,11 @@ async function* events(id, signal) { // server-sent events by fetch, which can c
 
 async function take(file, extra = {}, place = null) {
   const card = one(clone("exam"), "article");
-  one(card, "h2").textContent = file.name;
-  const exam = { card, name: file.name, file, stop: new AbortController() };
+  const same = [...document.querySelectorAll(".exam h2")].filter((title) => title.dataset.file === file.name).length;
+  const called = same ? `${file.name} (${same + 1})` : file.name; // two files of one name are told apart
+  one(card, "h2").textContent = called;
+  one(card, "h2").dataset.file = file.name;
+  const exam = { card, name: file.name, called, file, stop: new AbortController() };
   one(card, ".remove").addEventListener("click", () => remove(exam));
   place ? place.replaceWith(card) : document.getElementById("exams").prepend(card);
   try {
@@ -191,6 +195,9 @@ function fill(exam, view) {
   const insisted = one(root, ".insisted");
   insisted.hidden = !view.insisted;
   one(insisted, "strong").textContent = view.insisted ?? "";
+  one(exam.card, ".title .about").textContent = `${view.about}; SHA-256 ${(view.record.input_sha256 ?? "").slice(0, 8)}…`;
+  one(root, ".heart").hidden = !view.heart;
+  one(root, ".heart").textContent = view.heart ?? "";
   one(root, ".headline").textContent = answered ? view.headline : `No answer: ${why.reason}`;
   one(root, ".abstained").hidden = answered;
   if (!answered) one(root, ".abstained .next").replaceChildren(why.next_step, " ", make("code", {}, why.code));
@@ -269,8 +276,7 @@ function moveThreshold({ shell, view }) { // a line in the drawing, and the same
   draw("path", { class: "mark-head", d: `M${x - 6} ${base + 9} h12 l-6 -9 z` });
   one(shell, ".threshold output").textContent = `P(EF ≤ ${t} %) ${equals(p)}`;
   one(shell, ".threshold input").setAttribute("aria-valuetext", `EF ${t} %, probability ${percent(p)}`);
-  const of = Math.min(99, Math.max(1, Math.round(100 * p)));
-  const share = 100 * p < 1 ? "fewer than 1" : 100 * p > 99 ? "more than 99" : `about ${of}`;
+  const of = wholePercent(p), share = of <= 0 ? "fewer than 1" : of >= 100 ? "more than 99" : `about ${of}`;
   one(shell, ".threshold .words").textContent = view.record.calibration
     ? `Of 100 such clips in the population that the model was calibrated on, ${share} had a reported EF of at most ${t} %.`
     : `The model, which is not calibrated, expects a reported EF of at most ${t} % of ${share} in 100 such clips.`;
@@ -290,25 +296,38 @@ async function download(exam, name, button) {
 
 // --- two exams ---
 
+let comparing = false, comparison = 0; // nothing is compared before it was asked for; an older reply never overtakes
+
 function offerComparison() {
   const answered = [...exams.values()].filter((exam) => exam.view?.kind === "answer");
-  document.getElementById("compare").hidden = answered.length < 2;
+  if (answered.length < 2) comparing = false;
+  document.getElementById("offer").hidden = comparing || answered.length < 2;
+  document.getElementById("compare").hidden = !comparing;
   for (const [place, id] of ["before", "after"].entries()) { // the first and the last, until somebody chooses
     const select = document.getElementById(id), chosen = select.value;
-    select.replaceChildren(...answered.map((exam) => make("option", { value: exam.id }, exam.name)));
+    select.replaceChildren(...answered.map((exam) => make("option", { value: exam.id }, exam.called)));
     const stays = select.dataset.chosen && answered.some((exam) => exam.id === chosen);
     select.value = stays ? chosen : answered.at(-place)?.id ?? "";
   }
-  if (answered.length >= 2) compare();
+  if (comparing) compare();
 }
 
 async function compare() {
-  const [before, after] = ["before", "after"].map((id) => document.getElementById(id).value), words = document.getElementById("change");
-  if (before === after) { words.textContent = "Choose two different exams."; return; }
+  const [before, after] = ["before", "after"].map((id) => document.getElementById(id)), turn = comparison += 1;
+  const tell = (words, order = "", doubts = []) => {
+    if (turn !== comparison) return;
+    document.getElementById("change").textContent = words;
+    document.getElementById("order").textContent = order;
+    document.getElementById("doubts").replaceChildren(...doubts.map((doubt) => make("li", {}, `⚠ ${doubt}`)));
+  };
+  tell("");
   try {
-    const { probability } = await (await call(`/change?${new URLSearchParams({ before, after })}`)).json();
-    words.textContent = `P(EF fell by 10 points or more) ${equals(probability)}`;
-  } catch (error) { words.textContent = error.cause; }
+    const said = await (await call(`/change?${new URLSearchParams({ before: before.value, after: after.value })}`)).json();
+    if (turn !== comparison) return;
+    [before.value, after.value] = [said.before, said.after];
+    const order = said.by_date ? "In the order of the dates in the files." : "In the order chosen here: the files do not both say when they were taken.";
+    tell(`P(EF fell by 10 points or more) ${equals(said.probability)}`, order, said.warnings);
+  } catch (error) { tell(`${error.cause ?? error} ${error.next_step ?? ""}`); }
 }
 
 // --- the page itself ---
@@ -321,6 +340,11 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
   [...event.dataTransfer.files].forEach((file) => take(file));
+});
+document.getElementById("ask-compare").addEventListener("click", () => {
+  comparing = true;
+  offerComparison();
+  document.getElementById("before").focus();
 });
 for (const id of ["before", "after"]) document.getElementById(id).addEventListener("change", (event) => { event.target.dataset.chosen = "yes"; compare(); });
 addEventListener("pagehide", () => { // what is not looked at any more need not be kept
