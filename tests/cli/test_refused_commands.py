@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,16 @@ from tests.conftest import CONFIGS
 from mcsdr import cli
 from mcsdr.cli import app, extras
 from mcsdr.cli.listening import bound
-from mcsdr.errors import EXTRAS, CannotListen, InvalidCohort, InvalidConfig, McsdrError, MissingExtra, UnwritableFile
+from mcsdr.errors import (
+    EXTRAS,
+    CannotListen,
+    InvalidCohort,
+    InvalidConfig,
+    McsdrError,
+    MissingExtra,
+    TrainingStopped,
+    UnwritableFile,
+)
 
 
 def typed(*words: object) -> None:
@@ -171,3 +182,33 @@ def test_what_is_mistyped_is_answered_with_what_there_is(
         typed(*words)
     assert says in str(refused.value)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_full_standard_output_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also of the little that waits in the buffer until the end."""
+    full = open("/dev/full", "w")
+    monkeypatch.setattr(sys, "argv", ["mcsdr", "train", "--list"])
+    monkeypatch.setattr(sys, "stdout", full)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    with suppress(OSError):
+        full.close()
+    assert ended.value.code == UnwritableFile.exit_status
+    told = capsys.readouterr().err
+    assert told.startswith("mcsdr: standard output: it cannot be written: No space left on device.")
+
+
+def test_a_stopped_training_ends_as_its_signal_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = TrainingStopped("SIGTERM ended the training after step 7.", path="runs/model")
+    stopped.exit_status = 143
+
+    def end() -> None:
+        raise stopped
+
+    monkeypatch.setattr(cli, "app", end)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 143
+    assert "Run the same command again" in capsys.readouterr().err

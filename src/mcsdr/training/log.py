@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mcsdr.files import write_atomically
 from mcsdr.files.writing import unwritable
@@ -33,9 +33,7 @@ class Log:
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         self.path, self.folder = folder / "log.jsonl", folder / "tensorboard"
-        rows = ((line, json.loads(line)) for line in self._lines())
-        stands = lambda row: row["step"] < resumed_step or not (unlooked and "val_crps" in row)  # noqa: E731
-        kept = [line for line, row in rows if row["step"] <= resumed_step and stands(row)]
+        kept = [line for line in self._lines() if _stands(json.loads(line), resumed_step, unlooked)]
         write_atomically(self.path, "".join(kept).encode())
         with unwritable(self.folder):
             self.folder.mkdir(exist_ok=True)
@@ -64,6 +62,11 @@ class Log:
                 if value is not None:
                     self.board.write_event(Event(step=step, wall_time=time.time(), summary=scalar(name, value)))
             self.board.flush()
+
+
+def _stands(row: dict[str, Any], resumed_step: int, unlooked: bool) -> bool:
+    step = int(row["step"])
+    return step < resumed_step or (step == resumed_step and not (unlooked and "val_crps" in row))
 
 
 class Watcher(Protocol):
