@@ -52,7 +52,8 @@ REFERENCED = (
     "NumberOfFrames",
     "ViewCodeSequence",
 )
-NEEDED = ("SpecificCharacterSet", *PATIENT, *STUDY, *REFERENCED)
+MOMENTS = ("AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime")  # which of two exams is the earlier
+NEEDED = ("SpecificCharacterSet", *PATIENT, *STUDY, *REFERENCED, *MOMENTS)
 LONGEST = 4096  # characters of one element as JSON
 UID_FORM = re.compile(r"[0-9.]{1,64}")
 
