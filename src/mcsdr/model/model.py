@@ -280,7 +280,7 @@ class Model:
         if settings.draws is None:
             each = Posterior.from_nodes(z[0].double().numpy(), percent[-1], **path)
         else:
-            each = Posterior.from_draws(percent[-1], **path)
+            each = Posterior.from_draws(percent[-1].clip(0, 100) if settings.clipped else percent[-1], **path)
         each = averaged(each, video.window)
         owner, clip = video.owner[video.plain], video.clip[video.plain]
         answer = pooled(averaged(each, clip), owner[np.unique(clip, return_index=True)[1]])

@@ -28,19 +28,24 @@ def pooled(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
         owner: which of B each belongs to, ascending from 0, every one of them at least once, [G].
 
     Returns:
-        a batch [B] on the quantile nodes; trajectories are left behind, since those of a mixture are not its own. Where
-        each has an owner of its own, the posteriors as they are.
+        a batch [B] on the quantile nodes, the draws of all members with it where they are draws; trajectories are left
+        behind, since those of a mixture are not its own. Where each has an owner of its own, the posteriors as they
+        are.
     """
     counts, first = _runs(owner)
     if len(counts) == len(owner):
         return posteriors
     z = quantile_nodes()
     table = np.empty((len(counts), len(z)))
+    draws = 0 if posteriors.raw is None else posteriors.raw.shape[1]
+    raw = np.full((len(counts), draws * int(counts.max())), np.nan)
     for count in np.unique(counts):
         those = np.flatnonzero(counts == count)
-        members = [posteriors[first[those] + i] for i in range(count)]
-        table[those] = Posterior.mixture(members).y_percent
-    return Posterior.from_nodes(z, table)
+        mixture = Posterior.mixture([posteriors[first[those] + i] for i in range(count)])
+        table[those] = mixture.y_percent
+        if mixture.raw is not None:
+            raw[those, : mixture.raw.shape[1]] = mixture.raw
+    return replace(Posterior.from_nodes(z, table), raw=raw if draws else None)
 
 
 def averaged(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
@@ -61,6 +66,7 @@ def averaged(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
         posteriors,
         latent=np.add.reduceat(posteriors.latent, first) / counts[:, None],
         violations=np.add.reduceat(posteriors.violations, first),
+        raw=None if posteriors.raw is None else np.add.reduceat(posteriors.raw, first) / counts[:, None],
         trajectories=None,
         angles=None,
     )

@@ -154,8 +154,8 @@ class Recalibration(BaseModel):
         return self._h.inverse(s.reshape(1, -1)).reshape(s.shape)
 
     def apply(self, posterior: Posterior) -> Posterior:
-        """F' = R ∘ F: the table's nodes moved to h⁻¹(z); values, trajectories and angles stay."""
-        return replace(posterior, z=self.inverse(posterior.z))
+        """F' = R ∘ F: the table's nodes moved to h⁻¹(z); values, trajectories and angles stay, raw draws do not."""
+        return replace(posterior, z=self.inverse(posterior.z), raw=None)
 
     def undo(self, posterior: Posterior) -> Posterior:
         """The posterior that `apply` was given."""

@@ -93,7 +93,7 @@ def _head(name: str, label: str, steps: int = 1) -> Rival:
 PAPERS_TRAINING: dict[str, dict[str, Any]] = {
     "optim": {
         **{"epochs": 50, "batch": 8, "lr": 3e-4, "lr_end": 1e-6, "weight_decay": 1e-5, "beta2": 0.999},
-        **{"warmup": 0.0, "clip_norm": 0.0, "ema": 0.0},
+        **{"warmup": 0.0, "clip_norm": 0.0, "ema": 0.0, "decay_all": True},
     },
     "dropout": {"attribute": 0.0, "attributes": 0.0, "video": 0.0, "everything": 0.0, "masks": 1, "pairs": 1},
 }
