@@ -17,6 +17,7 @@ from mcsdr.cli.benchmark.refusals import refusals
 from mcsdr.cli.benchmark.robustness import robustness
 from mcsdr.cli.benchmark.scale import scale
 from mcsdr.cli.benchmark.uci import uci
+from mcsdr.cli.benchmark.worth import worth
 
 EXAMPLES: dict[Callable[..., None], str] = {
     posterior: "posterior --part exactness --quick",
@@ -27,6 +28,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     robustness: "robustness --quick",
     scale: "scale --quick",
     refusals: "refusals --quick",
+    worth: "worth --quick",
 }
 
 benchmark = App(

@@ -32,6 +32,7 @@ from mcsdr.posterior import Posterior
 Array = NDArray[np.float64]
 
 OURS, PAPERS, PAPERS_OWN = "diffusion", "mcsdr", "mcsdr-own-training"  # the rows that the targets speak of
+HEAD_ALONE = "head-alone"  # ours without its flow: no rival, but the question what the flow is worth
 WITHIN = 0.02  # of the best rival's CRPS
 HUGE = 1e4  # an NLL of draws that coincide is one
 OURS_BETTER, RIVAL_BETTER, NEITHER = "ours better", "rival better", "no difference shown"
@@ -178,8 +179,8 @@ class Contest:
 
     @cached_property
     def rivals(self) -> list[Contestant]:
-        """All others."""
-        return [contestant for contestant in self.contestants if contestant.name != OURS]
+        """All others but the part of ours."""
+        return [contestant for contestant in self.contestants if contestant.name not in (OURS, HEAD_ALONE)]
 
     @cached_property
     def best(self) -> Contestant:
@@ -188,8 +189,9 @@ class Contest:
 
     @cached_property
     def duels(self) -> dict[str, Duel]:
-        """Ours against each rival, by its name."""
-        return {r.name: duel(self.ours.answers, r.answers, self.resamples) for r in self.rivals}
+        """Ours against each other, by its name."""
+        others = [one for one in self.contestants if one.name != OURS]
+        return {one.name: duel(self.ours.answers, one.answers, self.resamples) for one in others}
 
     def measures(self) -> Table:
         """Every measure of everybody: mean ± SD over the seeds."""
@@ -216,7 +218,7 @@ class Contest:
     def differences(self) -> Table:
         """Ours less each rival, with what it shows."""
         rows: list[list[Cell]] = []
-        for rival in self.rivals:
+        for rival in (one for one in self.contestants if one.name != OURS):
             of = self.duels[rival.name]
             row: list[Cell] = [rival.label]
             for difference in of:
@@ -246,7 +248,14 @@ class Contest:
             f"{self._shown(index, OURS_BETTER)}. No difference shown: {self._shown(index, NEITHER)}."
             for index, measure in enumerate(("CRPS", "coverage error"))
         ]
-        return " ".join([f"{self.title}: {first}", *said])
+        return " ".join([f"{self.title}: {first}", *said, *self._worth()])
+
+    def _worth(self) -> list[str]:
+        """What the flow is worth: ours against its own location-scale head."""
+        if HEAD_ALONE not in self.by_name:
+            return []
+        difference = self.duels[HEAD_ALONE].crps
+        return [f"The flow less its own location-scale head alone: CRPS {_signed(difference)}: {verdict(difference)}."]
 
     def targets(self) -> list[list[Cell]]:
         """A row per target: the target, on what, the figures, "met" or "not met"."""
