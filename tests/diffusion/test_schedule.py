@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import cos, pi
 
+import numpy as np
 import pytest
 import torch
 
@@ -35,9 +36,12 @@ def test_linear_beta_is_the_vp_chain_of_the_paper() -> None:
     assert cos(theta[0]) * 55 == pytest.approx(0.35, abs=0.005)
 
 
-def test_linear_beta_rounds_its_levels_where_the_steps_do_not_divide_it() -> None:
+def test_linear_beta_cuts_its_levels_where_the_steps_do_not_divide_it() -> None:
+    """As the authors' code: whole numbers of torch.linspace(-1, 999, steps + 1), towards zero."""
     every = grid("linear-beta", 1000)
-    assert grid("linear-beta", 6)[:-1] == [every[999 - t] for t in (999, 833, 666, 499, 333, 166)]
+    for steps in (6, 7, 15):
+        levels = np.linspace(-1, 999, steps + 1).astype(int)[:0:-1]
+        assert grid("linear-beta", steps)[:-1] == [every[999 - t] for t in levels]
 
 
 def test_linear_beta_of_a_thousand_steps_visits_every_level() -> None:

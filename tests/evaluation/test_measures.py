@@ -11,6 +11,7 @@ from scipy import stats
 
 from mcsdr.evaluation import measures
 from mcsdr.evaluation.measures import PAPER_DRAWS, ROW, column, measure, measure_subgroups, rows_of
+from mcsdr.metrics.calibration import inside
 from mcsdr.metrics.scores import crps_draws
 from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.study import Attributes, Clip, Study, View
@@ -102,10 +103,27 @@ def test_draws_are_scored_as_they_are() -> None:
     draws = rng.normal(50, 6, (20, 40))
     studies = [Study(study_id=str(i), ef_percent=48.0) for i in range(20)]
     rows = list(rows_of(Posterior.from_draws(draws), studies, range(20)))
-    for estimator in ("fair", "paper"):
+    for name, estimator in (("crps", "fair"), ("crps_paper", "paper")):
         expected = crps_draws(draws, np.full(20, 48.0), estimator)
-        np.testing.assert_allclose(column(rows, f"crps_{estimator}"), expected, rtol=1e-9)
-    assert np.isnan(column(list(rows_of(*cohort(3), range(3))), "crps_fair")).all()
+        np.testing.assert_allclose(column(rows, name), expected, rtol=1e-9)
+    np.testing.assert_allclose(column(rows, "mean"), draws.mean(axis=1), rtol=1e-12)
+    assert (column(rows, "outside") == 0).all()
+    assert np.isnan(column(list(rows_of(*cohort(3), range(3))), "outside")).all()
+
+
+def test_ten_draws_of_a_perfect_posterior_cover_what_they_say() -> None:
+    """Their range covers 9/11 of labels; by rank coverage is the posterior's own, and the same in every batch."""
+    rng = np.random.default_rng(8)
+    draws, labels = rng.normal(50, 6, (4000, 10)), rng.normal(50, 6, 4000)
+    posterior = Posterior.from_draws(draws)
+    studies = [Study(study_id=str(i), ef_percent=float(y)) for i, y in enumerate(labels)]
+    pit = column(list(rows_of(posterior, studies, range(4000))), "pit")
+    for level in (0.5, 0.9):
+        error = 3.5 * np.sqrt(level * (1 - level) / 4000)
+        assert inside(pit, level).mean() == pytest.approx(level, abs=error)
+    assert inside(posterior.pit(labels), 0.9).mean() < 0.83
+    part = column(list(rows_of(posterior[7:9], studies[7:9], range(7, 9))), "pit")
+    np.testing.assert_array_equal(part, pit[7:9])
 
 
 def test_a_row_says_what_is_known_of_the_study() -> None:

@@ -69,7 +69,8 @@ def test_both_presets_from_folder_to_table(camus: Path, tmp_path: Path) -> None:
     metrics = json.loads((evaluation / "metrics.json").read_text())
     assert metrics["point"] == "mean"
     assert metrics["sampler"] == {
-        **{"sampler": "ddim", "steps": 10, "schedule": "linear-beta", "draws": 10, "seed": 0, "evaluations": 10}
+        **{"sampler": "ddim", "steps": 10, "schedule": "linear-beta", "draws": 10, "seed": 0, "evaluations": 10},
+        **{"clipped": False, "point": "mean"},
     }
     assert "synthetic" in metrics["disclaimer"].lower()
     assert {row["views"] for row in read_rows(evaluation / "studies.csv")} == {"A4C"}
@@ -132,6 +133,8 @@ def test_every_experiment_reads(tmp_path: Path) -> None:
         assert (settings.optim.lr, settings.optim.encoder_lr, settings.optim.lr_end) == (3e-4, 3e-5, 1e-6)
         assert (settings.optim.epochs, settings.optim.batch, settings.optim.ema) == (50, 8, 0)
         assert settings.optim.clip_norm == 0
+        assert settings.run.seed == 42
+        assert settings.optim.decay_all
         assert settings.sampler.draws == (10 if dataset == "camus" else 40)
         (ours,) = plan(dataset, "ours", tmp_path, tmp_path)  # type: ignore[arg-type]
         assert ours.settings.network.kind == "posterior"

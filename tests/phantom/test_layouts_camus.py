@@ -12,6 +12,7 @@ import pytest
 from tests.phantom.public_readers import cfg, metaimage, table
 
 from mcsdr.phantom.layouts import QUIRKS, write_camus, write_camus_mhd
+from mcsdr.phantom.layouts.camus import label
 
 VIEWS = ("2CH", "4CH")
 VIEW_NAMES = {"2CH": "A2C", "4CH": "A4C"}
@@ -236,3 +237,9 @@ def test_both_releases_show_the_same_hearts(folder: Path, older: Path) -> None:
         )
         area = (mask == 1).sum() * np.prod(image.header.get_zooms()[:2])
         assert (old_mask == 1).sum() * spacing[0] * spacing[1] == pytest.approx(area, rel=1e-4)
+
+
+def test_published_labels_read_low_by_the_known_rule() -> None:
+    assert [label(ef, "published") for ef in (65, 55, 35, 20)] == [58, 49, 29, 16]
+    assert label(45.0, "published") == pytest.approx(39)
+    assert label(61.5, "reader") == 61.5

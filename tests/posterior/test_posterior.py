@@ -14,6 +14,7 @@ from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.errors import InvalidConfig
 from mcsdr.posterior import Posterior, prob_change, quantile_nodes
 from mcsdr.posterior.normal import normal_cdf, normal_quantile
+from mcsdr.posterior.pooling import pooled
 
 Z = quantile_nodes()
 LEVELS = np.linspace(0.001, 0.999, 999)
@@ -215,6 +216,29 @@ def test_values_at_and_beyond_the_ends_are_held_inside() -> None:
     posterior = Posterior.from_draws(np.array([-3.0, 0.0, 0.0, 2.0, 5.0, 104.0]))
     assert ((posterior.y_percent > 0) & (posterior.y_percent < 100)).all()
     assert np.isfinite(posterior.log_density(1.0))
+
+
+def test_draws_answer_by_their_plain_mean() -> None:
+    """As the MCSDR authors' code does, beyond the ends too; the table alone is held inside."""
+    raw = np.array([[-40.0, -3.0, 8.0, 20.0], [50.0, 51.0, 60.0, 130.0]])
+    posterior = Posterior.from_draws(raw)
+    np.testing.assert_allclose(posterior.mean, raw.mean(axis=1))
+    np.testing.assert_allclose(posterior.sd, raw.std(axis=1, ddof=1))
+    np.testing.assert_allclose(posterior.outside, [0.5, 0.25])
+    clipped = Posterior.from_draws(raw.clip(0, 100))
+    np.testing.assert_allclose(clipped.mean, [7.0, 65.25])
+    np.testing.assert_allclose(clipped.outside, posterior.outside)  # the share that was moved
+    assert table(SKEWED).outside is None
+
+
+def test_draws_of_several_clips_are_pooled_as_drawn() -> None:
+    """Studies of one and of two clips in a batch: the mean is that of all their draws."""
+    raw = np.array([[-10.0, 0.5, 3.0], [40.0, 50.0, 60.0], [20.0, 30.0, 110.0]])
+    posterior = pooled(Posterior.from_draws(raw), np.array([0, 1, 1]))
+    np.testing.assert_allclose(posterior.mean, [raw[0].mean(), raw[1:].mean()])
+    assert posterior[0].mean == pytest.approx(raw[0].mean())
+    both = Posterior.joined([posterior[:1], posterior[1:]])
+    np.testing.assert_allclose(both.mean, posterior.mean)
 
 
 def test_a_mixture_pools_distribution_functions() -> None:

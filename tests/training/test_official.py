@@ -12,8 +12,9 @@ import torch
 from tests.training.published import Regressor, encoder_state, regressor
 
 from mcsdr.clips.attributes import attribute_row
+from mcsdr.diffusion.sampler import starting_points
 from mcsdr.errors import InvalidCohort, InvalidModel, MissingFile
-from mcsdr.model import Flow, Model
+from mcsdr.model import Flow, Model, VideoTokens
 from mcsdr.study import Attributes
 from mcsdr.training.weights.official import RECIPES, Dataset, convert, scales_from_table
 
@@ -102,6 +103,32 @@ def test_noise_is_theirs_for_camus(tmp_path: Path) -> None:
     compare(model, net, Attributes(age_years=70, sex="M"), [0.75, 1.0])
     assert model.sampler.draws == 10
     assert "ASSUMED" not in model.card.training_data
+
+
+def test_nothing_is_held_back_and_the_plain_mean_answers() -> None:
+    """Their code clips neither attributes nor draws."""
+    model = convert(parts(regressor(*SHAPES["camus"])), "camus")
+    far = model.statistics.standardise(np.array([[65 + 10 * 14.0, 1.0]]))
+    assert far[0, 0] == pytest.approx(10)
+    assert not model.sampler.clipped
+    video = torch.full((1, 1, 512), 3.0)
+    z = starting_points(model.sampler, 1)
+    flow = Flow(model.network, model.sampler)
+    states, *_ = flow(video, torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 2), z)
+    tokens = VideoTokens(video, torch.ones(1, 1, dtype=torch.bool), *(np.zeros(1, dtype=np.int64) for _ in range(3)))
+    answer = model.posterior(tokens, np.zeros((1, 2), dtype=np.float32))
+    assert answer.mean[0] == pytest.approx(float(states[-1].mean()), abs=1e-4)
+    assert answer.outside is not None
+    assert answer.outside[0] > 0  # an untrained network leaves the range
+
+
+def test_a_checkpoint_of_video_alone_is_not_any_data_sets() -> None:
+    """CAMUS' time embedding is half as wide; Dynamic's and Pediatric's cannot be told apart, and the card says so."""
+    with pytest.raises(InvalidModel, match="time embedding"):
+        convert(parts(regressor(0, 0, 64)), "camus")
+    assert (
+        "is the word of who imported it" in convert(parts(regressor(0, 0, 64)), "echonet-pediatric").card.training_data
+    )
 
 
 def test_without_the_table_the_card_says_what_is_assumed() -> None:

@@ -23,7 +23,7 @@ def batch(
     /,
     *,
     model: str = DEFAULT_MODEL,
-    sampler: Literal["exact", "paper", "ddpm"] | None = None,
+    sampler: Literal["exact", "paper", "paper-clipped", "ddpm"] | None = None,
     seed: int = 0,
     threshold: float | None = None,
     answer_anyway: Annotated[bool, Parameter(negative="")] = False,
@@ -50,8 +50,8 @@ def batch(
     model
         A bundled model's name or a folder that `mcsdr train` wrote.
     sampler
-        exact: 23 quantile trajectories; paper: DDIM, 10 steps, 40 random trajectories; ddpm: 1000 ancestral steps. The
-        model's own, which is exact, unless given.
+        exact: 23 quantile trajectories; paper: DDIM, 10 steps, the plain mean of 40 random trajectories; paper-clipped:
+        the same held to 0–100 % first; ddpm: 1000 ancestral steps. The model's own unless given.
     seed
         Of the random trajectories of `paper` and `ddpm`; `exact` draws nothing.
     threshold

@@ -27,7 +27,7 @@ def evaluate(
     views: Annotated[list[Literal["A4C", "A2C", "PSAX"]] | None, Parameter(negative="")] = None,
     fold: int | None = None,
     without: Annotated[list[Literal["video", "attributes"]] | None, Parameter(negative="")] = None,
-    sampler: Literal["exact", "paper", "ddpm"] | None = None,
+    sampler: Literal["exact", "paper", "paper-clipped", "ddpm"] | None = None,
     seed: int = 0,
     windows: Literal["one", "three", "all", "beats"] | None = None,
     looks: Literal[1, 2, 4] | None = None,

@@ -21,6 +21,7 @@ def gate(
     *,
     out: Path,
     families: Annotated[list[str] | None, Parameter(negative="")] = None,
+    hold_out: Annotated[list[str] | None, Parameter(negative="")] = None,
     impostors: int = 40,
     share: float = 0.02,
     seed: int = 0,
@@ -42,7 +43,11 @@ def gate(
     out
         Folder of the new model.
     families
-        Kinds of impostors, or views such as PSAX; may be given several times. All, PSAX and PLAX unless given.
+        Kinds of impostors, or views such as PSAX; may be given several times. All but those that are always held out,
+        PSAX and PLAX unless given.
+    hold_out
+        Kinds to leave out of those, so that `mcsdr benchmark refusals` can ask about what was never shown; may be given
+        several times.
     impostors
         How many of each kind to fit on, and as many more to measure on.
     share
@@ -56,16 +61,18 @@ def gate(
     from mcsdr.evaluation.evidence.record import Report
     from mcsdr.evaluation.gating import fit
     from mcsdr.model import load
+    from mcsdr.phantom.impostors import ImpostorCohort
 
     console = Console(width=None if Console().is_terminal else 120)
     estimator = load(model)
     own, held = CohortSpec.parse(data), CohortSpec.parse(validation)
     errors = Console(stderr=True)
+    taught = [name for name in ImpostorCohort(0, seed, families).families if name not in (hold_out or ())]
     result = fit(
         estimator,
         own,
         held,
-        families=families,
+        families=taught,
         impostors=impostors,
         measured=impostors,
         seed=seed,

@@ -32,7 +32,7 @@ def predict(
     height: float | None = None,
     frame_rate: float | None = None,
     model: str = DEFAULT_MODEL,
-    sampler: Literal["exact", "paper", "ddpm"] | None = None,
+    sampler: Literal["exact", "paper", "paper-clipped", "ddpm"] | None = None,
     seed: int = 0,
     threshold: float | None = None,
     prior: str | None = None,
@@ -66,8 +66,8 @@ def predict(
     model
         A bundled model's name or a folder that `mcsdr train` wrote.
     sampler
-        exact: 23 quantile trajectories; paper: DDIM, 10 steps, 40 random trajectories; ddpm: 1000 ancestral steps. The
-        model's own, which is exact, unless given.
+        exact: 23 quantile trajectories; paper: DDIM, 10 steps, the plain mean of 40 random trajectories; paper-clipped:
+        the same held to 0–100 % first; ddpm: 1000 ancestral steps. The model's own unless given.
     seed
         Of the random trajectories of `paper` and `ddpm`; `exact` draws nothing.
     threshold

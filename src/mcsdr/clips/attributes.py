@@ -27,18 +27,23 @@ def attribute_row(attributes: Attributes, names: Sequence[str]) -> list[float]:
     return row
 
 
-HELD = 4.0  # SDs from the mean: what lies further out is taken as if it lay there
+HELD = 4.0  # SDs from the mean: beyond it a value is called unseen where the ends of what was seen were not kept
 UNITS = {"age_years": ("age", "years"), "weight_kg": ("weight", "kg"), "height_cm": ("height", "cm")}
 
 
 class AttributeStatistics(BaseModel):
-    """Mean and SD of each attribute over the training split, and the least and the greatest, where they were kept."""
+    """Mean and SD of each attribute over the training split, and the least and the greatest, where they were kept.
+
+    Arguments:
+        limit_sd: what lies further from the mean, in SDs, is taken as if it lay there; None holds nothing.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     names: tuple[str, ...]
     mean: tuple[float, ...]
     sd: tuple[float, ...]
+    limit_sd: float | None = 4.0
     least: tuple[float, ...] = ()
     greatest: tuple[float, ...] = ()
 
@@ -49,7 +54,7 @@ class AttributeStatistics(BaseModel):
         return self
 
     @classmethod
-    def fit(cls, names: Sequence[str], rows: NDArray[np.float64]) -> AttributeStatistics:
+    def fit(cls, names: Sequence[str], rows: NDArray[np.float64], limit_sd: float | None = 4.0) -> AttributeStatistics:
         """From rows [N, A] with NaN where unknown; an attribute that nobody has gets mean 0 and SD 1."""
         known = ~np.isnan(rows)
         count = np.maximum(known.sum(0), 1)
@@ -59,7 +64,7 @@ class AttributeStatistics(BaseModel):
         least = np.where(known.any(0), np.where(known, rows, np.inf).min(0, initial=np.inf), mean)
         greatest = np.where(known.any(0), np.where(known, rows, -np.inf).max(0, initial=-np.inf), mean)
         ends = {"least": tuple(least.tolist()), "greatest": tuple(greatest.tolist())}
-        return cls(names=tuple(names), mean=tuple(mean.tolist()), sd=tuple(sd.tolist()), **ends)
+        return cls(names=tuple(names), mean=tuple(mean.tolist()), sd=tuple(sd.tolist()), limit_sd=limit_sd, **ends)
 
     def seen(self, name: str) -> tuple[float, float]:
         """The least and the greatest value that the model has learnt from; HELD SDs either way where not kept."""
@@ -84,6 +89,7 @@ class AttributeStatistics(BaseModel):
                 yield Notice("attribute-outside-training", text)
 
     def standardise(self, rows: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Rows [N, A] to mean 0 and SD 1, held within ±4 SD; NaN stays NaN."""
+        """Rows [N, A] to mean 0 and SD 1, held within ±limit_sd; NaN stays NaN."""
         standard: NDArray[np.float64] = (rows - np.array(self.mean)) / np.array(self.sd)
-        return standard.clip(-HELD, HELD).astype(np.float32)
+        held = standard if self.limit_sd is None else standard.clip(-self.limit_sd, self.limit_sd)
+        return held.astype(np.float32)

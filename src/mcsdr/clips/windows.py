@@ -33,6 +33,7 @@ from mcsdr.study import Clip, even_times
 SHORTEST_FRAMES = 12  # of a window at `rate_hz`
 SHORTEST_WHOLE = 5  # of a clip that is interpolated
 RESIZED_AT_ONCE = 4 << 20  # pixels
+LEAST_KEPT = 16  # of a longer one in training, whatever share is drawn
 Windows = Literal["one", "three", "all", "beats"]
 Frames = NDArray[np.uint8]
 
@@ -147,16 +148,21 @@ def cut_windows(
     return [np.asarray(stored[start : start + length]) for start in starts]
 
 
-def interpolate(frames: Frames, count: int, keep: float, place: float = 0.5) -> Frames:
+def interpolate(frames: Frames, count: int, keep: float, place: float | None = None) -> Frames:
     """A share `keep` of the frames [S, …], linearly interpolated in time to `count`, uint8.
 
     Arguments:
-        place: where the share lies, 0 at the start, 1 at the end, the middle where not given.
+        place: in training where the share lies, in [0, 1): every whole start is as likely for a uniform place, and
+            LEAST_KEPT frames are kept at least, as in the MCSDR authors' code; the middle where not given.
 
     Frame i of the result lies at (i + ½)·L/count − ½ of the L frames kept, held within them.
     """
     length = max(2, math.floor(len(frames) * keep))
-    start = min(math.floor(place * len(frames) * (1 - keep)), len(frames) - length)
+    if place is None:
+        start = min(math.floor(0.5 * len(frames) * (1 - keep)), len(frames) - length)
+    else:
+        length = max(length, min(LEAST_KEPT, len(frames)))
+        start = min(math.floor(place * (len(frames) - length + 1)), len(frames) - length)
     at = ((np.arange(count) + 0.5) * length / count - 0.5).clip(0, length - 1)
     before = np.minimum(at.astype(np.int64), length - 2)
     share = (at - before).astype(np.float32)[:, None, None]

@@ -183,6 +183,7 @@ class SamplerSettings:
         schedule: a name in `mcsdr.diffusion.schedule.SCHEDULES`.
         draws: None for the deterministic quantile nodes, or the number of iid trajectories.
         seed: of the iid starting points and of a stochastic sampler; the quantile nodes need none.
+        clipped: draws of raw per cent are held to 0–100 before their mean is taken; the MCSDR authors' code does not.
 
     Raises:
         InvalidConfig: a name or a number is out of range, or a stochastic sampler is asked to carry quantile nodes.
@@ -193,6 +194,7 @@ class SamplerSettings:
     schedule: str = "quadratic"
     draws: int | None = None
     seed: int = 0
+    clipped: bool = False
 
     def __post_init__(self) -> None:
         for name, number in (("steps", self.steps), ("draws", 2 if self.draws is None else self.draws)):
@@ -210,14 +212,21 @@ class SamplerSettings:
                 f"The sampler {self.sampler!r} adds noise, so it cannot carry quantile nodes.",
                 next_step="Give a number of draws, or choose a deterministic sampler.",
             )
-        if self.draws is not None and self.draws < 2:
-            raise InvalidConfig(f"{self.draws} draws do not make a posterior.", next_step="Ask for two draws or more.")
+        if self.draws is not None and self.draws < 3:
+            raise InvalidConfig(
+                f"{self.draws} draws do not make a posterior.", next_step="Ask for three draws or more."
+            )
         grid(self.schedule, self.steps)
         if (self.draws or 0) * (self.steps + 1) > MOST_STATES:
             raise InvalidConfig(
                 f"{self.draws} draws in {self.steps} steps are more states of one study than memory should hold.",
                 next_step=f"Ask for fewer: draws × (steps + 1) is {MOST_STATES:,} at most.",
             )
+
+    @property
+    def point(self) -> str:
+        """What stands for a posterior where one number is asked for: "mean" of iid draws, else "median"."""
+        return "mean" if self.draws else "median"
 
     @property
     def evaluations(self) -> int:
@@ -305,12 +314,12 @@ def _seeded(settings: SamplerSettings, key: int = 0) -> torch.Generator:
 
 
 def preset(name: str, seed: int = 0) -> SamplerSettings:
-    """ "exact", "paper" or "ddpm", with the seed of its random draws.
+    """ "exact", "paper", "paper-clipped" or "ddpm", with the seed of its random draws.
 
     Raises:
         InvalidConfig: there is none of that name.
     """
-    presets = {"exact": EXACT, "paper": PAPER, "ddpm": DDPM}
+    presets = {"exact": EXACT, "paper": PAPER, "paper-clipped": replace(PAPER, clipped=True), "ddpm": DDPM}
     if name not in presets:
         raise InvalidConfig(f"There is no sampler preset {name!r}.", next_step=f"Choose one of {', '.join(presets)}.")
     return replace(presets[name], seed=seed)

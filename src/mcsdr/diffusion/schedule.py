@@ -43,9 +43,9 @@ def quadratic(steps: int) -> list[float]:
 
 
 def linear_beta(steps: int) -> list[float]:
-    """θ_t = arccos(sqrt(ᾱ_t)) at t = T−1−⌊k·T/steps⌋, then 0; ᾱ_t = ∏ (1 − β_s), β linear in t.
+    """θ_t = arccos(sqrt(ᾱ_t)) at t = ⌊(steps − k)·T/steps⌋ − 1, then 0; ᾱ_t = ∏ (1 − β_s), β linear in t.
 
-    Where the steps do not divide T, the levels t are rounded and their strides differ by one.
+    Where the steps do not divide T, the levels t are cut to whole ones as the MCSDR authors' code cuts them.
     """
     if steps > T:
         raise InvalidConfig(
@@ -54,7 +54,7 @@ def linear_beta(steps: int) -> list[float]:
         )
     betas = (BETA_MIN + (BETA_MAX - BETA_MIN) * t / (T - 1) for t in range(T))
     alpha_bar = list(accumulate((1 - beta for beta in betas), mul))
-    return [acos(sqrt(alpha_bar[T - 1 - k * T // steps])) for k in range(steps)] + [0.0]
+    return [acos(sqrt(alpha_bar[(steps - k) * T // steps - 1])) for k in range(steps)] + [0.0]
 
 
 SCHEDULES: dict[str, Callable[[int], list[float]]] = {

@@ -6,13 +6,17 @@ decision (decision). Every interval is a 95 % percentile interval of the bootstr
 calibration (KS, QICE, coverage error) cannot be negative and each resample adds noise of its own to them; where that
 leaves the estimate outside, the interval is corrected for the bias (`mcsdr.metrics.bootstrap`).
 
-Three conventions are told apart by name and never mixed:
+Two conventions of the CRPS are told apart by name and never mixed:
 
-    CRPS        the integral over the quantile table; no sampling error
-    CRPS fair   of a sampler's iid draws, by the K(K − 1) pairs: unbiased
-    CRPS paper  the same draws by 1/K², as the MCSDR paper does: too high by ½ E|Y − Y'|/K. Of a posterior that is a
+    CRPS        without bias: of a quantile table the integral over it, of a sampler's iid draws by the K(K − 1) pairs
+                of the draws as drawn ("fair")
+    CRPS paper  of iid draws by 1/K², as the MCSDR paper does: too high by ½ E|Y − Y'|/K. Of a posterior that is a
                 table of quantiles, PAPER_DRAWS iid draws are taken from it first, seeded by the study's place in the
                 cohort, so that the figure can stand beside the paper's
+
+The PIT of draws, and with it coverage, KS and QICE, goes by the label's rank among them (`mcsdr.posterior.draws`): the
+intervals of a table of K draws are too narrow by a share 2/(K + 1) of its levels whatever the posterior. Width is that
+of the table's interval, NLL that of its density.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from numpy.typing import NDArray
 from mcsdr.abstention.gates import WIDE_INTERVAL
 from mcsdr.metrics import agreement, calibration, clinical, point, selective
 from mcsdr.metrics.bootstrap import Interval, cluster_bootstrap, cluster_bootstrap_mean
-from mcsdr.metrics.scores import crps_draws, crps_of
+from mcsdr.metrics.scores import crps_draws, crps_of, pit_of
 from mcsdr.metrics.subgroups import (
     AGE_BANDS,
     EF_BANDS,
@@ -55,7 +59,7 @@ EVENTS = {"EF ≤ 35": ("below_35", 35.0), "EF ≤ 40": ("below_40", 40.0), "EF 
 
 ROW = (
     *("study_id", "patient_id", "ef", "true_ef", "median", "mean", "sd", "low_90", "high_90", "pit"),
-    *("crps", "crps_fair", "crps_paper", "nll", "below_35", "below_40", "below_50"),
+    *("crps", "crps_paper", "outside", "nll", "below_35", "below_40", "below_50"),
     *("sex", "age_years", "quality", "views"),
 )
 
@@ -89,14 +93,14 @@ def rows_of(posterior: Posterior, studies: Sequence[Study], positions: Sequence[
         "sd": posterior.sd,
         "low_90": low,
         "high_90": high,
-        "pit": posterior.pit(ef),
+        "pit": pit_of(posterior, ef, positions),
         "crps": crps_of(posterior, ef),
         "crps_paper": crps_draws(_draws(posterior, positions), ef, "paper"),
         "nll": -posterior.log_density(ef),
         **{name: posterior.prob_below(cut) for name, cut in EVENTS.values()},
     }
-    if posterior.draws:
-        values["crps_fair"] = crps_draws(posterior.y_percent, ef, "fair")
+    if posterior.outside is not None:
+        values["outside"] = posterior.outside
     for index, study in enumerate(studies):
         numbers = {name: float(np.asarray(value)[index]) for name, value in values.items()}
         yield dict.fromkeys(ROW) | _facts(study, positions[index]) | numbers
@@ -200,6 +204,7 @@ def _accuracy(table: _Table) -> Iterator[Measure]:
         if other == "mean" or table.point != other:
             yield table.mean(group, f"MAE of {other}", "points", np.abs(table[other] - ef))
     yield table.measure(group, "RMSE", "points", point.rmse, guess, ef)
+    yield table.measure(group, "MAPE", "%", point.mape, guess, ef)
     yield table.measure(group, "R2", "", point.r2, guess, ef)
     yield table.measure(group, "r", "", agreement.pearson_r, guess, ef)
     yield table.measure(group, "slope", "", agreement.slope, guess, ef)
@@ -212,9 +217,8 @@ def _accuracy(table: _Table) -> Iterator[Measure]:
 def _posterior(table: _Table) -> Iterator[Measure]:
     group, pit = "posterior", table["pit"]
     yield table.mean(group, "CRPS", "points", table["crps"])
-    for name, crps in (("CRPS fair", "crps_fair"), ("CRPS paper", "crps_paper")):
-        if table.knows(crps):
-            yield table.mean(group, name, "points", table[crps])
+    if table.knows("crps_paper"):
+        yield table.mean(group, "CRPS paper", "points", table["crps_paper"])
     yield table.mean(group, "NLL", "nats", table["nll"])
     for level in COVERAGE_LEVELS:
         yield table.mean(group, f"coverage {level:.0%}", "", calibration.inside(pit, level))
@@ -222,6 +226,8 @@ def _posterior(table: _Table) -> Iterator[Measure]:
     yield table.measure(group, "PIT KS", "", calibration.pit_ks, pit)
     yield table.measure(group, "QICE", "", calibration.qice, pit)
     yield table.mean(group, "mean 90 % width", "points", _width(table.rows))
+    if table.knows("outside"):
+        yield table.mean(group, "draws outside 0–100 %", "", table["outside"])
 
 
 def _decision(table: _Table) -> Iterator[Measure]:
@@ -253,8 +259,8 @@ def _words(rows: Rows, name: str) -> list[str]:
 
 def _draws(posterior: Posterior, positions: Sequence[int]) -> Array:
     """iid draws [B, K]: the posterior's own, or PAPER_DRAWS from its table, the same whatever the batch."""
-    if posterior.draws:
-        return posterior.y_percent
+    if posterior.raw is not None:
+        return posterior.raw
     return np.stack([posterior[index].sample(PAPER_DRAWS, seed=place) for index, place in enumerate(positions)])
 
 

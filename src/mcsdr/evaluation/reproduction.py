@@ -82,9 +82,12 @@ def plan(
             given = {"data.train.root": json.dumps(str(root)), "data.val.root": json.dumps(str(root))}
             if fold is not None:
                 given |= {"data.train.fold": str(fold), "data.val.fold": str(fold)}
-            chosen = {**given, "run.seed": str(seed), **(overrides or {})}
+            chosen = {**given, **(overrides or {})}
             over = reductions(preset) if reduced else []
             settings = read_settings(recipe(f"{preset}-{dataset}"), chosen, *over)
+            settings = settings.model_copy(
+                update={"run": settings.run.model_copy(update={"seed": settings.run.seed + seed})}
+            )
             test = settings.data.train.model_copy(update={"split": "test"})
             jobs.append(Job(settings, out / dataset / preset / name, seed, test))
     return jobs

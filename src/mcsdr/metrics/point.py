@@ -26,6 +26,13 @@ def bias(predicted: ArrayLike, observed: ArrayLike) -> float:
     return float(differences(predicted, observed).mean())
 
 
+def mape(predicted: ArrayLike, observed: ArrayLike) -> float:
+    """Mean absolute percentage error, 100 · mean |e|/y over labels above 0, as the MCSDR paper's code prints; in %."""
+    e, y = differences(predicted, observed), np.asarray(observed, dtype=np.float64)
+    above = y > 0
+    return float(100 * (np.abs(e[above]) / y[above]).mean()) if above.any() else float("nan")
+
+
 def r2(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Coefficient of determination, 1 − Σe²/Σ(y − ȳ)²; NaN where all labels are equal."""
     e, y = differences(predicted, observed), np.asarray(observed, dtype=np.float64)

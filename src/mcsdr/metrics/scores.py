@@ -16,6 +16,7 @@ scores for ensemble forecasts".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mcsdr.metrics.calibration import inside
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.draws import rank_pit
 
 Array = NDArray[np.float64]
 
@@ -46,10 +48,24 @@ def crps_quantile_table(z: ArrayLike, y_percent: ArrayLike, observed: ArrayLike)
 
 
 def crps_of(posterior: Posterior, observed: ArrayLike) -> Array:
-    """`crps_quantile_table` of a posterior's own table: [B] in EF points."""
+    """The CRPS without bias: of a table "quantile-table", of iid draws "fair", of those as drawn; [B] in EF points."""
     y = np.atleast_1d(np.asarray(observed, dtype=np.float64))
+    if posterior.raw is not None:
+        return crps_draws(posterior.raw, y, "fair")
     F, below = posterior.pit(y), posterior.partial_mean(y)
-    return np.atleast_1d(y * (2 * F - 1) + posterior.mean - 2 * below - posterior.half_mean_difference)
+    return np.atleast_1d(y * (2 * F - 1) + posterior.table_mean - 2 * below - posterior.half_mean_difference)
+
+
+def pit_of(posterior: Posterior, observed: ArrayLike, seeds: Sequence[int] | None = None) -> Array:
+    """The PIT without bias: of a table F(y), of iid draws by the label's rank (`mcsdr.posterior.draws`); [B].
+
+    Arguments:
+        seeds: of the ranks, see `rank_pit`; each study's place in the batch if left out.
+    """
+    y = np.atleast_1d(np.asarray(observed, dtype=np.float64))
+    if posterior.raw is None:
+        return np.atleast_1d(posterior.pit(y))
+    return rank_pit(posterior.raw, y, range(len(y)) if seeds is None else seeds)
 
 
 class StudyScores(NamedTuple):
@@ -63,7 +79,7 @@ class StudyScores(NamedTuple):
     def of(cls, posterior: Posterior, observed: ArrayLike) -> StudyScores:
         """Of posteriors [B] at labels [B] in EF %."""
         low, high = posterior.interval(0.9)
-        return cls(crps_of(posterior, observed), np.asarray(posterior.pit(observed)), np.asarray(high - low))
+        return cls(crps_of(posterior, observed), pit_of(posterior, observed), np.asarray(high - low))
 
     @property
     def mean_crps(self) -> float:
@@ -80,7 +96,7 @@ def crps_draws(draws: ArrayLike, observed: ArrayLike, estimator: str = "fair") -
     """CRPS of K iid draws: mean |s_i − y| − ½ Σ_ij |s_i − s_j| / n, n = K(K − 1) for "fair" and K² for "paper".
 
     Arguments:
-        draws: [B, K] in EF %, K ≥ 2.
+        draws: [B, K] in EF %, K ≥ 2; NaN fills the rows of studies with fewer.
         observed: labels [B] in EF %.
         estimator: "fair" or "paper".
 
@@ -93,18 +109,17 @@ def crps_draws(draws: ArrayLike, observed: ArrayLike, estimator: str = "fair") -
     s, y = np.asarray(draws, dtype=np.float64), np.asarray(observed, dtype=np.float64)
     if s.ndim != 2 or y.shape != (len(s),) or s.shape[1] < 2:
         raise ValueError(f"draws {s.shape} must be [B, K] with K ≥ 2, and observed {y.shape} [B]")
-    K = s.shape[1]
+    K = (~np.isnan(s)).sum(axis=1)
     pairs = {"fair": K * (K - 1), "paper": K * K}
     if estimator not in pairs:
         raise ValueError(f"estimator {estimator!r} must be one of {sorted(pairs)}")
-    return _crps_sorted(np.sort(s, axis=1), y[:, None], pairs[estimator])
+    return _crps_sorted(np.sort(s, axis=1), y[:, None], K, pairs[estimator])
 
 
-def _crps_sorted(s: Array, y: Array, pairs: int) -> Array:
-    """½ Σ_ij |s_i − s_j| = Σ_i (2i − K − 1) s_(i), i = 1…K, without the K² differences."""
-    K = s.shape[1]
-    rank = 2 * np.arange(1, K + 1) - K - 1
-    crps: Array = np.abs(s - y).mean(axis=1) - (rank * s).sum(axis=1) / pairs
+def _crps_sorted(s: Array, y: Array, K: NDArray[np.int64], pairs: NDArray[np.int64]) -> Array:
+    """½ Σ_ij |s_i − s_j| = Σ_i (2i − K − 1) s_(i), i = 1…K, without the K² differences; NaN beyond K."""
+    rank = 2 * np.arange(1, s.shape[1] + 1) - K[:, None] - 1
+    crps: Array = np.nanmean(np.abs(s - y), axis=1) - np.nansum(rank * s, axis=1) / pairs
     return crps
 
 

@@ -336,7 +336,7 @@ def conclude(
         belief,
         model,
         sampler or model.sampler,
-        (*_notices(study, why, anyway), *model.statistics.unseen(study.attributes), *stated),
+        (*_notices(study, why, anyway, belief), *model.statistics.unseen(study.attributes), *stated),
         seconds,
         abstained=why[0] if why else None,
         anyway=anyway,
@@ -367,11 +367,16 @@ def _stated(prior: Population | None, model: Model) -> Iterator[Notice]:
         yield Notice("stated-population", text)
 
 
-def _notices(study: Study, why: Sequence[Abstention], anyway: bool) -> Iterator[Notice]:
-    """The study's own, that there is no video, and what speaks against an answer that is given all the same."""
+def _notices(study: Study, why: Sequence[Abstention], anyway: bool, posterior: Posterior) -> Iterator[Notice]:
+    """The study's own, no video, draws that left the range, and what speaks against what is answered all the same."""
     yield from study.all_notices
     if not study.clips:
         yield Notice("no-video", "No clip was read: this is what is believed from the attributes alone.")
+    if posterior.outside:
+        text = (
+            f"{100 * posterior.outside:.0f} % of the draws are not above 0 and below 100 %; their mean counts them all."
+        )
+        yield Notice("draws-outside", text)
     if anyway:
         known = {notice.code for notice in study.all_notices}
         yield from (Notice(gate.code, gate.reason) for gate in why if gate.code not in known)

@@ -36,7 +36,7 @@ from mcsdr.model.answer import Answer, Answers, conclude, encode
 from mcsdr.model.beliefs import Beliefs, beliefs
 from mcsdr.model.card import Card, population_of
 from mcsdr.model.video_tokens import VideoTokens, counted
-from mcsdr.nn.network import Network, channels_last
+from mcsdr.nn.network import Network, PosteriorNetwork, channels_last
 from mcsdr.nn.video_encoder import PLACES
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.population import Population, named_population
@@ -330,7 +330,7 @@ class Model:
         if settings.draws is None:
             looks = Posterior.from_nodes(z[0].double().numpy(), percent[-1], **path)
         else:
-            looks = Posterior.from_draws(percent[-1], **path)
+            looks = Posterior.from_draws(percent[-1].clip(0, 100) if settings.clipped else percent[-1], **path)
         calibration = self.calibration if settings.draws is None else None
         return beliefs(looks, video, ~np.isnan(attributes).all(axis=1), calibration)
 
@@ -338,6 +338,29 @@ class Model:
         if settings not in self._flows:
             self._flows[settings] = Flow(self.network, settings)
         return self._flows[settings]
+
+    def without_score(self) -> Model:
+        """The same weights with the flow replaced by its own location-scale head, not recalibrated.
+
+        The posterior is then a logit-normal. Ask both, `model.uncalibrated()` the other, to see what the flow is worth.
+
+        Raises:
+            InvalidConfig: the network has no such head.
+        """
+        if not isinstance(self.network, PosteriorNetwork):
+            raise InvalidConfig(
+                f"a network of kind {self.network.settings.kind!r} has no location-scale head to fall back on.",
+                next_step='Take a model of kind "posterior".',
+            )
+        return self._with(self.network.without_score())
+
+    def uncalibrated(self) -> Model:
+        """The same model without its recalibration."""
+        return self._with(self.network)
+
+    def _with(self, network: Network) -> Model:
+        kept = {"familiarity": self.familiarity, "look_spread": self.look_spread, "population": self.stored_population}
+        return Model(network, self.clip, self.statistics, self.card, self.sampler, self.protocol, **kept)
 
     def unroll(self) -> Model:
         """Unroll the model's own sampler into one graph, which takes about half the time per call; returns itself.

@@ -114,7 +114,7 @@ def provenance(model: Model, sampler: SamplerSettings) -> dict[str, Any]:
         "calibration": None if sampler.draws else model.card.calibration or None,  # draws are left as drawn
         "version": mcsdr.__version__,
         "seed": sampler.seed,
-        "sampler": {**vars(sampler), "evaluations": sampler.evaluations},
+        "sampler": {**vars(sampler), "evaluations": sampler.evaluations, "point": sampler.point},
     }
 
 

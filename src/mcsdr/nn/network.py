@@ -10,6 +10,7 @@ key, noise prediction in raw per cent. All answer to the same calls, so that tra
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from math import asin, cos, pi, sin
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -26,7 +27,7 @@ from mcsdr.nn.heads import HEADS
 from mcsdr.nn.layers import Condition
 from mcsdr.nn.mcsdr import McsdrHead
 from mcsdr.nn.r2plus1d import R2Plus1D18
-from mcsdr.nn.score_network import LocationScale, ScoreNetwork
+from mcsdr.nn.score_network import LocationScale, NoScore, ScoreNetwork
 from mcsdr.nn.uniformer import UniFormerS
 from mcsdr.nn.video_encoder import CompactEncoder, Norm
 
@@ -191,6 +192,7 @@ class PosteriorNetwork(TokenNetwork):
     """Encoders, location-scale head and score network."""
 
     target: BoundedResidual
+    score: ScoreNetwork | NoScore
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__(settings)
@@ -230,6 +232,12 @@ class PosteriorNetwork(TokenNetwork):
             return self.score(x, prepared[i], cache)  # type: ignore[no-any-return]
 
         return velocity, a[:, None], b[:, None]
+
+    def without_score(self) -> PosteriorNetwork:
+        """The same weights with the flow replaced by its own location-scale head: logit-normal posteriors."""
+        alone = copy(self)
+        alone._modules = {**self._modules, "score": NoScore()}
+        return alone
 
 
 class HeadNetwork(TokenNetwork):

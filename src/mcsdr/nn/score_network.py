@@ -79,6 +79,24 @@ class ScoreNetwork(nn.Module):
         return velocity
 
 
+class NoScore(nn.Module):
+    """A velocity of zero in the score network's place: nothing departs from the location-scale head's logit-normal.
+
+    What it leaves is the question that every score network must answer: what does it add?
+    """
+
+    def cache(self, condition: Condition) -> None:
+        """Nothing is kept."""
+
+    def angles(self, theta: Tensor) -> Tensor:
+        """The angles themselves; nothing depends on them."""
+        return theta
+
+    def forward(self, x: Tensor, angles: Tensor, cache: None) -> Tensor:
+        """0, of the shape of x."""
+        return torch.zeros_like(x)
+
+
 class LocationScale(AttentionPool):
     """Centre a and scale b of logit(EF/100) under a condition: what the diffusion's residual is measured from."""
 

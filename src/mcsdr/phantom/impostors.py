@@ -1,10 +1,11 @@
 """Clips that must be refused: what is no echocardiogram, no living one, or not the view that a model reads.
 
 Each family is one way of being wrong, and one function from a random generator to frames. They serve to teach a gate
-what to refuse (`mcsdr.evaluation.gating`), and some of them, held out, to ask whether it refuses what it was never
-shown. Study `index` of cohort `seed` is a function of (seed, index, family) alone; families take turns.
+what to refuse (`mcsdr.evaluation.gating`). Those of HELD_OUT teach nothing unless they are asked for by name, neither
+an encoder nor a gate, so that whoever measures them learns what is refused that was never shown. Study `index` of
+cohort `seed` is a function of (seed, index, family) alone; families take turns.
 
-    >>> ImpostorCohort(len(FAMILIES), seed=1)[0].study_id
+    >>> ImpostorCohort(len(TAUGHT), seed=1)[0].study_id
     'impostor-black-1-000000'
 
     black           nothing, or the faint noise of a compressed nothing
@@ -18,6 +19,10 @@ shown. Study `index` of cohort `seed` is a function of (seed, index, family) alo
     m-mode          a strip of wavy bands that runs to the left
     spectral        a strip of Doppler waves in grey that runs to the left
     upside-down     a phantom on its head
+    pulsing-still   one frame of a phantom, drawn nearer and away as a whole
+    inverted-grey   a phantom, black for white
+    shuffled        a phantom's frames in any order; held out
+    quarter-turn    a phantom that lies on its side; held out
     PSAX, …         phantoms of other views, as many as are asked for
 """
 
@@ -27,6 +32,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from mcsdr.phantom.cohort import PhantomCohort
@@ -45,13 +52,13 @@ class ImpostorCohort(Cohort):
     Arguments:
         n: number of studies.
         seed: the cohort.
-        families: names of `FAMILIES`, or of views; they take turns.
+        families: names of `FAMILIES`, or of views; they take turns. All of TAUGHT, PSAX and PLAX unless given.
         frames: frames per clip, at 25 Hz.
     """
 
     def __init__(self, n: int, seed: int, families: Sequence[str] | None = None, frames: int = 32) -> None:
         self.n, self.seed, self.frames = n, seed, frames
-        self.families = tuple(families or (*FAMILIES, View.PSAX.value, View.PLAX.value))
+        self.families = tuple(families or (*TAUGHT, View.PSAX.value, View.PLAX.value))
         for family in self.families:
             if family not in FAMILIES:
                 View(family)
@@ -183,6 +190,32 @@ def upside_down(rng: np.random.Generator, frames: int) -> Frames:
     return phantom(rng, frames)[:, ::-1].copy()
 
 
+def pulsing_still(rng: np.random.Generator, frames: int) -> Frames:
+    """One frame, enlarged about a point of it and back at a heart's rate: all moves, and nothing beats."""
+    picture, t = phantom(rng, 1).astype(np.float32), np.arange(frames) / RATE_HZ
+    depth, rate, (x, y) = rng.uniform(0.03, 0.15), rng.uniform(0.8, 2.5), rng.uniform(-0.4, 0.4, 2)
+    zoom = 1 + depth * (0.5 - 0.5 * np.cos(2 * np.pi * (rate * t + rng.random())))
+    placed = np.array([[[1 / z, 0, x * (1 - 1 / z)], [0, 1 / z, y * (1 - 1 / z)]] for z in zoom])
+    grid = F.affine_grid(torch.from_numpy(placed).float(), [frames, 1, SIZE, SIZE], align_corners=False)
+    film = F.grid_sample(torch.from_numpy(picture)[None].expand(frames, -1, -1, -1), grid, align_corners=False)
+    return _bytes(film[:, 0].numpy() + rng.choice((0.0, 0.4)) * rng.standard_normal((frames, SIZE, SIZE)))
+
+
+def inverted_grey(rng: np.random.Generator, frames: int) -> Frames:
+    """Black for white, within the sector and without."""
+    return np.asarray(255 - phantom(rng, frames))
+
+
+def shuffled(rng: np.random.Generator, frames: int) -> Frames:
+    """The frames of a phantom in any order."""
+    return np.asarray(phantom(rng, frames)[rng.permutation(frames)])
+
+
+def quarter_turn(rng: np.random.Generator, frames: int) -> Frames:
+    """A phantom on its left or right side."""
+    return np.ascontiguousarray(np.rot90(phantom(rng, frames), int(rng.choice((1, 3))), axes=(1, 2)))
+
+
 FAMILIES: dict[str, Callable[[np.random.Generator, int], Frames]] = {
     "black": black,
     "still": still,
@@ -195,7 +228,13 @@ FAMILIES: dict[str, Callable[[np.random.Generator, int], Frames]] = {
     "m-mode": m_mode,
     "spectral": spectral,
     "upside-down": upside_down,
+    "pulsing-still": pulsing_still,
+    "inverted-grey": inverted_grey,
+    "shuffled": shuffled,
+    "quarter-turn": quarter_turn,
 }
+HELD_OUT = ("shuffled", "quarter-turn")
+TAUGHT = tuple(name for name in FAMILIES if name not in HELD_OUT)
 
 
 # --- what they are made of -------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import numpy as np
 
 from mcsdr.phantom import people
 from mcsdr.phantom.cohort import PhantomCohort
-from mcsdr.phantom.impostors import FAMILIES, ImpostorCohort
+from mcsdr.phantom.impostors import TAUGHT, ImpostorCohort
 from mcsdr.study import Attributes, Cohort, KnownPosterior, Study, View
 
 LEVELS = 25  # K
@@ -36,7 +36,7 @@ class WithStrangers(Cohort):
 
     def __init__(self, cohort: PhantomCohort, share: float) -> None:
         self.cohort, self.share = cohort, share
-        families = [name for name in (*FAMILIES, View.PSAX.value, View.PLAX.value) for _ in range(TURNS.get(name, 1))]
+        families = [name for name in (*TAUGHT, View.PSAX.value, View.PLAX.value) for _ in range(TURNS.get(name, 1))]
         self.impostors = ImpostorCohort(cohort.n, cohort.seed, families, cohort.frames)
 
     def __len__(self) -> int:

@@ -27,8 +27,8 @@ def pooled(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
         owner: which of B each belongs to, ascending from 0, every one of them at least once, [G].
 
     Returns:
-        a batch [B]; trajectories are left behind, since those of a mixture are not its own. Where each has an owner of
-        its own, the posteriors as they are.
+        a batch [B], the draws of all members with it where they are draws; trajectories are left behind, since those of
+        a mixture are not its own. Where each has an owner of its own, the posteriors as they are.
     """
     counts, first = _runs(owner)
     if len(counts) == len(owner):
@@ -60,6 +60,7 @@ def averaged(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
         posteriors,
         latent=np.add.reduceat(posteriors.latent, first) / counts[:, None],
         violations=np.add.reduceat(posteriors.violations, first),
+        raw=None if posteriors.raw is None else np.add.reduceat(posteriors.raw, first) / counts[:, None],
         trajectories=None,
         angles=None,
     )

@@ -189,10 +189,10 @@ class Recalibration(BaseModel):
         return self._of(middles_percent).inverse(np.atleast_2d(s)).reshape(s.shape)
 
     def apply(self, posterior: Posterior) -> Posterior:
-        """F' = R ∘ F: the table's nodes moved to h⁻¹(z); values, trajectories and angles stay."""
+        """F' = R ∘ F: the table's nodes moved to h⁻¹(z); values, trajectories and angles stay, raw draws do not."""
         if not self.scores_at:  # tables may go on sharing their nodes
-            return replace(posterior, z=self.inverse(posterior.z))
-        return replace(posterior, z=self.inverse(_nodes(posterior), middle_of(posterior)))
+            return replace(posterior, z=self.inverse(posterior.z), raw=None)
+        return replace(posterior, z=self.inverse(_nodes(posterior), middle_of(posterior)), raw=None)
 
     def undo(self, posterior: Posterior) -> Posterior:
         """The posterior that `apply` was given."""

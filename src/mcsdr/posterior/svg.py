@@ -109,12 +109,12 @@ def _interval(window: Window, told: Told, at: float) -> Markup:
     """90 % thin, 50 % thick, the median a stroke across; no median where two readings fit."""
     low, high = told.ninety
     bar = Markup('<line class="{}" x1="{:.1f}" x2="{:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-    median = window.x(told.median)
+    median = window.x(told.centre)
     middle = [
         Markup('<line class="middle" x1="{0:.1f}" x2="{0:.1f}" y1="{1:.1f}" y2="{2:.1f}"/>').format(
             median, at - 9, at + 9
         ),
-        text(median, at + 27, f"{told.median:.0f}", "middle", "median-label"),
+        text(median, at + 27, f"{told.centre:.0f}", "middle", "median-label"),
     ]
     return Markup("").join(
         [
@@ -133,7 +133,7 @@ def _spoken(dots: Dots, told: Told) -> str:
     low, high = told.ninety
     return (
         f"Dot plot of the ejection fraction; each of the {DOTS} dots is 2 % of the belief: {counts}. "
-        f"{'Peaks at' if told.peaks else 'Median'} {told.reading} %, "
+        f"{'Peaks at' if told.peaks else told.name} {told.reading} %, "
         f"90 % interval of a reader's report {low:.0f} to {high:.0f} %."
     )
 

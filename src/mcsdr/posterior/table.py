@@ -6,8 +6,9 @@ A standard normal z flows to y = G(z) in per cent, and G is increasing, so that 
 
 G is known at nodes z_j and interpolated there as a monotone cubic (PCHIP) of ℓ = logit(y/100), linear in z beyond the
 outer nodes, so that every quantile lies inside (0, 100). Two kinds of content share the class: quantile nodes, carried
-by a deterministic sampler, and iid draws, which are sorted and placed at the levels (i − ½)/K. Moments are integrals of
-the interpolated table, not sums over its nodes: the SD of 20 equal-mass nodes is 3 % too small.
+by a deterministic sampler, and iid draws, which are sorted and placed at the levels (i − ½)/K. Moments of nodes are
+integrals of the interpolated table, since the SD of 20 equal-mass nodes is 3 % too small; those of draws are plain, of
+the draws as drawn (`mcsdr.posterior.draws`).
 
 Arrays in, arrays out: a batch of B studies gives [B] or [B, M]; a single study gives floats or [M].
 """
@@ -24,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mcsdr.errors import InvalidConfig
 from mcsdr.posterior import questions, told
+from mcsdr.posterior.draws import one_below_other, plain_mean, plain_sd, share_outside, side_by_side
 from mcsdr.posterior.modes import Mode, smoothed_modes
 from mcsdr.posterior.monotone import MonotoneCubic, pooled_values
 from mcsdr.posterior.normal import normal_cdf, normal_quadrature, normal_quantile, quantile_nodes
@@ -61,6 +63,7 @@ class Posterior:
         draws: number of iid draws in the table, None for quantile nodes.
         trajectories: states of the sampler in EF %, [S+1, B, N], noise first, or None.
         angles: θ of those states in radians, [S+1], or None.
+        raw: the draws as drawn, in EF %, ascending, [B, K]; NaN fills rows of fewer; None for nodes.
         known: what was known of each study where the table was recalibrated (`mcsdr.posterior.recalibration`), [B], or
             None.
     """
@@ -72,6 +75,7 @@ class Posterior:
     draws: int | None = None
     trajectories: Array | None = None
     angles: Array | None = None
+    raw: Array | None = None
     known: NDArray[np.str_] | None = None
 
     @classmethod
@@ -123,7 +127,8 @@ class Posterior:
         y = np.sort(np.asarray(y_percent, dtype=np.float64), axis=-1)
         K = y.shape[-1]
         z = normal_quantile((np.arange(K) + 0.5) / K)
-        return replace(cls.from_nodes(z, y, trajectories=trajectories, angles=angles), draws=K)
+        table = cls.from_nodes(z, y, trajectories=trajectories, angles=angles)
+        return replace(table, draws=K, raw=np.atleast_2d(y))
 
     @classmethod
     def mixture(cls, posteriors: Sequence[Posterior], weights: Sequence[float] | None = None) -> Posterior:
@@ -149,7 +154,8 @@ class Posterior:
             z = np.mean([np.broadcast_to(p.z, p.latent.shape) for p in posteriors], axis=0)
         latent = pooled_values([p._table for p in posteriors], w / w.sum(), z)
         pooled = cls.from_nodes(z, percent(latent))
-        return replace(pooled, single=posteriors[0].single)
+        raw = side_by_side([p.raw for p in posteriors]) if len(set(w.tolist())) == 1 else None
+        return replace(pooled, single=posteriors[0].single, raw=raw)
 
     @classmethod
     def joined(cls, batches: Sequence[Posterior]) -> Posterior:
@@ -158,13 +164,14 @@ class Posterior:
         Raises:
             InvalidConfig: nothing to join, or nodes that differ in number or in kind.
         """
-        if not batches or len({(p.latent.shape[1], p.draws, p.known is None) for p in batches}) != 1:
+        if not batches or len({(p.latent.shape[1], p.draws, p.raw is None, p.known is None) for p in batches}) != 1:
             raise InvalidConfig("Only posteriors of one kind make a batch.", next_step="Join equal tables.")
         return cls(
             z=np.concatenate([np.broadcast_to(p.z, p.latent.shape) for p in batches]),
             latent=np.concatenate([p.latent for p in batches]),
             violations=np.concatenate([p.violations for p in batches]),
             draws=batches[0].draws,
+            raw=one_below_other([p.raw for p in batches]),
             known=None if batches[0].known is None else np.concatenate([p.known for p in batches]),
         )
 
@@ -185,6 +192,7 @@ class Posterior:
             violations=self.violations[rows],
             single=single,
             trajectories=None if self.trajectories is None else self.trajectories[:, rows],
+            raw=None if self.raw is None else self.raw[rows],
             known=None if self.known is None else self.known[rows],
         )
 
@@ -197,17 +205,27 @@ class Posterior:
         """The table's values at the nodes in EF %: [N] or [B, N], ascending."""
         return self._rows(percent(self.latent))
 
-    # --- moments -----------------------------------------------------------------------------------------------------
-
     @property
     def mean(self) -> Value:
-        """E[y] = ∫ G(z) φ(z) dz in EF %: float or [B]."""
+        """E[y] = ∫ G(z) φ(z) dz in EF %, of draws their plain mean, which may leave 0–100: float or [B]."""
+        return self.table_mean if self.raw is None else self._values(plain_mean(self.raw))
+
+    @property
+    def table_mean(self) -> Value:
+        """∫ G(z) φ(z) dz in EF %, of draws too: float or [B]."""
         y, weight = self._integrand()
         return self._values((weight * y).sum(axis=1))
 
     @property
+    def outside(self) -> Value | None:
+        """The share of draws at 0 or 100 % or beyond, float or [B]; None for nodes."""
+        return None if self.raw is None else self._values(share_outside(self.raw))
+
+    @property
     def sd(self) -> Value:
-        """Standard deviation in EF points: float or [B]."""
+        """Standard deviation in EF points, of draws their plain one: float or [B]."""
+        if self.raw is not None:
+            return self._values(plain_sd(self.raw))
         y, weight = self._integrand()
         mean = (weight * y).sum(axis=1, keepdims=True)
         return self._values(np.sqrt((weight * (y - mean) ** 2).sum(axis=1)))
@@ -230,8 +248,6 @@ class Posterior:
         y = percent(self._table(z)[0])
         return self._values((weight * (2 * normal_cdf(z) - 1) * y).sum(axis=1))
 
-    # --- quantiles and probabilities ---------------------------------------------------------------------------------
-
     @overload
     def quantile(self, q: float) -> Value: ...
     @overload
@@ -242,8 +258,7 @@ class Posterior:
         Arguments:
             q: a level in (0, 1), or levels [M] shared by all studies.
 
-        Returns:
-            float or [B] for one level, [M] or [B, M] for several.
+        Returns: float or [B] for one level, [M] or [B, M] for several.
 
         Raises:
             InvalidConfig: a level outside [0, 1], such as 50 where 0.5 is meant.
@@ -328,8 +343,6 @@ class Posterior:
         found = smoothed_modes(self._edges_cdf, np.atleast_1d(self.sd), self.draws, min_separation, min_mass)
         return found[0] if self.single else found
 
-    # --- how it shows itself -----------------------------------------------------------------------------------------
-
     def __repr__(self) -> str:
         return f"Posterior({told.in_short(self)})"
 
@@ -343,14 +356,10 @@ class Posterior:
         return told.as_plain_data(self)
 
     def plot(self, ax: Axes | None = None, *, threshold: float | None = None) -> Axes:
-        """Draw one study's belief: 50 dots, density, categories, median and intervals.
+        """Draw one study's belief on `ax`, or on a figure of its own: 50 dots, density, categories, median, intervals.
 
         Arguments:
-            ax: matplotlib's axes to draw on; a figure of its own if left out.
             threshold: a cut-point in EF % to mark, with the probability below it.
-
-        Returns:
-            the axes.
 
         Raises:
             InvalidConfig: the posterior is of a batch, or the threshold no EF in per cent.
@@ -360,8 +369,6 @@ class Posterior:
         if not self.single:
             raise InvalidConfig(f"A plot shows one study, not {len(self)}.", next_step="Plot posterior[0].")
         return plot(self, ax, threshold)
-
-    # --- inside ------------------------------------------------------------------------------------------------------
 
     def _edges_cdf(self, edges: Array) -> Array:
         return normal_cdf(self._z_of(edges[None]))

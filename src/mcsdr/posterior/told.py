@@ -20,12 +20,16 @@ LEVELS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)  # of the quantil
 
 
 class Told(NamedTuple):
-    """The numbers of one belief that a line or a drawing writes, in EF %."""
+    """The numbers of one belief that a line or a drawing writes, in EF %.
 
-    median: float
+    What stands for the belief is its median; of iid draws their plain mean, as in the MCSDR paper.
+    """
+
+    centre: float
     ninety: tuple[float, float]
     fifty: tuple[float, float]
     peaks: tuple[float, ...]  # where two readings or more fit; empty where one does
+    name: str = "Median"  # of the centre
 
     @classmethod
     def of(cls, posterior: Posterior) -> Told:
@@ -33,18 +37,19 @@ class Told(NamedTuple):
         (low, high), (lower, upper) = posterior.interval(0.9), posterior.interval(0.5)
         modes = cast("list[Mode]", posterior.modes())
         peaks = tuple(mode.location for mode in modes) if len(modes) > 1 else ()
-        return cls(float(posterior.median), (float(low), float(high)), (float(lower), float(upper)), peaks)
+        centre, name = (posterior.median, "Median") if posterior.raw is None else (posterior.mean, "Mean of draws")
+        return cls(float(centre), (float(low), float(high)), (float(lower), float(upper)), peaks, name)
 
     @property
     def reading(self) -> str:
-        """The median in whole per cent, or the peaks."""
-        return " or ".join(f"{peak:.0f}" for peak in self.peaks or (self.median,))
+        """The centre in whole per cent, or the peaks."""
+        return " or ".join(f"{peak:.0f}" for peak in self.peaks or (self.centre,))
 
     @property
     def sentence(self) -> str:
         """The belief in one line."""
         low, high = self.ninety
-        middle = f"Two readings fit, {self.reading} %" if self.peaks else f"Median {self.reading} %"
+        middle = f"Two readings fit, {self.reading} %" if self.peaks else f"{self.name} {self.reading} %"
         return f"{middle}; 90 % interval of a report {low:.0f} to {high:.0f} %"
 
 

@@ -69,12 +69,13 @@ def learning_rate(step: int, steps: int, peak: float, settings: OptimSettings) -
 
 
 def make_optimiser(network: Network, settings: OptimSettings) -> torch.optim.AdamW:
-    """AdamW; what has one dimension is not decayed, and the encoder may learn at a rate of its own."""
+    """AdamW; what has one dimension is not decayed unless asked for, and the encoder may learn at a rate of its own."""
     groups = []
     encoder = {id(p) for p in network.video_encoder.parameters()}
     for peak, part in ((settings.lr, False), (settings.encoder_lr or settings.lr, True)):
         parameters = [p for p in network.parameters() if (id(p) in encoder) is part and p.requires_grad]
-        decayed, free = [p for p in parameters if p.dim() >= 2], [p for p in parameters if p.dim() < 2]
+        least = 0 if settings.decay_all else 2
+        decayed, free = [p for p in parameters if p.dim() >= least], [p for p in parameters if p.dim() < least]
         groups.append({"params": decayed, "weight_decay": settings.weight_decay, "peak": peak})
         groups.append({"params": free, "weight_decay": 0.0, "peak": peak})
     return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, settings.beta2))
@@ -100,7 +101,7 @@ def validate(
         answer = _answer(model, cache, attributes, video, batch)
     else:
         answer = EncodedCohort.of(cache, tokens).ask(model, video=video, attributes=attributes)
-    point = np.asarray(answer.median if answer.draws is None else answer.mean)
+    point = np.asarray(answer.median if answer.raw is None else answer.mean)
     figures = {
         "crps": float(crps_of(answer, cache.ef_percent).mean()),
         "mae": float(np.abs(point - cache.ef_percent).mean()),
@@ -173,7 +174,8 @@ class Run:
         # Its own mixed precision is fixed for the life of a process, in which trainings of both kinds may follow.
         accelerator = Accelerator(mixed_precision="no", cpu=not torch.cuda.is_available())
         train_cache, val_cache = load_caches(settings, watcher, accelerator)
-        statistics = AttributeStatistics.fit(settings.network.attributes, train_cache.attributes)
+        limit_sd = None if settings.network.kind == "mcsdr" else 4.0  # the paper's code holds nothing
+        statistics = AttributeStatistics.fit(settings.network.attributes, train_cache.attributes, limit_sd)
         torch.manual_seed(settings.run.seed)
         network = channels_last(build_network(settings.network))
         start_from(network, settings)

@@ -57,6 +57,7 @@ class OptimSettings(Settings):
     encoder_lr: float | None = Field(None, gt=0, le=10)  # the video encoder's, where it is another
     lr_end: float | None = Field(None, gt=0, le=10)  # of every part at the last step; 1 % of its own where not given
     weight_decay: float = Field(0.02, ge=0, le=10)
+    decay_all: bool = False  # biases and norms too, as AdamW does by itself
     warmup: float = Field(0.03, ge=0, lt=1)  # share of all steps
     beta2: float = Field(0.98, gt=0, lt=1)  # of AdamW
     clip_norm: float = Field(1.0, ge=0, le=1e6)  # 0: gradients are not cut

@@ -53,8 +53,12 @@ class StandIn:
     def true_ef_percent(self) -> Array:
         return self.ef_percent
 
+    def without_score(self) -> str:
+        return "head alone"
+
     def ask(self, model: Any) -> Posterior:
-        return self.answer(benchmark.exact_posteriors(self.known))
+        exact = benchmark.exact_posteriors(self.known)
+        return moments(exact) if model == "head alone" else self.answer(exact)
 
 
 def moments(exact: Any) -> Posterior:
@@ -127,6 +131,16 @@ def test_the_exact_posterior_reaches_every_figure() -> None:
 def test_a_gaussian_answer_misses_the_modes() -> None:
     rows = {each.what: each.row[-1] for each in benchmark.figures({"hidden-wall": found("hidden-wall", moments)})}
     assert rows["hidden-wall: both modes, share of ambiguous cases"] == "not met"
+
+
+def test_a_head_alone_loses_where_there_are_two_peaks_and_nowhere_else() -> None:
+    ours = {kind: found(kind, known.exact_table) for kind in ("control", "hidden-wall")}
+    table = benchmark.worth_table(ours)
+    control, wall = (dict(zip(table.header[3:], row[3:], strict=False)) for row in table.rows)
+    assert abs(control["lost without the flow"]) < 0.01
+    low, _ = (float(end) for end in wall["95 % interval"].split(" to "))
+    assert low > 0.05
+    assert table.rows[1][-2] > 0.9 > 0.1 > table.rows[1][-1]
 
 
 def test_recalibration_mends_answers_that_are_too_sure() -> None:

@@ -18,9 +18,20 @@ def test_black_clips_are_refused_and_phantoms_answered() -> None:
     report = refusals.run(cohorts=["phantom:2:71"], families=["black", "still"], each=2, say=said.append)
     targets, table = report.tables
     assert [row[1:] for row in targets.rows] == [["100.0 %", "met"], ["0.0 %", "met"]]
-    assert [row[0] for row in table.rows[1:]] == ["black", "still", "all impostors"]
-    assert table.rows[-1] == ["all impostors", 4, 100.0, "empty-picture 50.0, still-picture 50.0"]
+    assert [row[0] for row in table.rows[1:]] == ["black", "still", "all impostors of families shown"]
+    assert table.rows[-1][1:] == [4, 100.0, "empty-picture 50.0, still-picture 50.0"]
     assert len(said) == 3
+
+
+def test_what_was_never_shown_is_told_apart() -> None:
+    """The gate of phantom-a4c has seen still clips and no shuffled ones."""
+    report = refusals.run(cohorts=[], families=["still", "shuffled"], each=1, say=lambda line: None)
+    targets, table = report.tables
+    assert [row[0] for row in table.rows[:2]] == ["still", "shuffled (never shown)"]
+    assert [row[0] for row in targets.rows] == [
+        "impostors of families shown: refused ≥ 99 %",
+        "impostors of families never shown: refused ≥ 99 %",
+    ]
 
 
 def test_what_cannot_be_read_counts_as_refused() -> None:

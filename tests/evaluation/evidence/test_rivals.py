@@ -13,6 +13,7 @@ from mcsdr.datasets import CohortSpec
 from mcsdr.errors import InvalidConfig
 from mcsdr.evaluation.evidence import jobs, rivals
 from mcsdr.evaluation.evidence.contest import (
+    HEAD_ALONE,
     NEITHER,
     OURS,
     OURS_BETTER,
@@ -181,7 +182,9 @@ def test_rivals_are_trained_measured_and_not_trained_again(
     asked = {"cohorts": ["adult"], "rivals": ["mdn", PAPERS], "seeds": [0], "overrides": tiny, "say": lambda said: None}
     asked["resamples"] = 20
     first = rivals.run(tmp_path / "out", **asked, **sizes)
-    assert [row[0] for row in first.tables[1].rows] == [rivals.RIVALS[name].label for name in (OURS, PAPERS, "mdn")]
+    assert [row[0] for row in first.tables[1].rows] == [
+        rivals.RIVALS[name].label for name in (OURS, HEAD_ALONE, PAPERS, "mdn")
+    ]
     assert len(first.tables) == 5
     assert first.settings["models"].keys() == {f"adult/{name}/seed-0" for name in (OURS, PAPERS, "mdn")}
 

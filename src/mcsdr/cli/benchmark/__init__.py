@@ -19,6 +19,7 @@ from mcsdr.cli.benchmark.refusals import refusals
 from mcsdr.cli.benchmark.robustness import robustness
 from mcsdr.cli.benchmark.scale import scale
 from mcsdr.cli.benchmark.uci import uci
+from mcsdr.cli.benchmark.worth import worth
 
 EXAMPLES: dict[Callable[..., None], str] = {
     posterior: "posterior --part exactness --quick",
@@ -31,6 +32,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     refusals: "refusals --quick",
     population: "population --quick",
     adaptation: "adaptation --quick",
+    worth: "worth --quick",
 }
 
 benchmark = App(

@@ -28,7 +28,8 @@ def refusals(
         Clips that the model is to answer, phantom:N:SEED; may be given several times. 500 varied and 500 plain phantoms
         that no model has learnt from unless given.
     family
-        Kinds of impostors, or views such as PSAX; may be given several times. All, PSAX and PLAX unless given.
+        Kinds of impostors, or views such as PSAX; may be given several times. All, PSAX and PLAX unless given; those
+        that the model's gate was never shown are told apart.
     each
         Impostors of each kind; 100 unless given.
     out

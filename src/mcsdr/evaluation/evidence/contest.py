@@ -26,12 +26,13 @@ from mcsdr.evaluation.evidence.record import Cell, Table, met
 from mcsdr.metrics import calibration
 from mcsdr.metrics.bootstrap import Interval, cluster_bootstrap, cluster_bootstrap_mean
 from mcsdr.metrics.known import distances
-from mcsdr.metrics.scores import crps_of, nll
+from mcsdr.metrics.scores import crps_of, nll, pit_of
 from mcsdr.posterior import Posterior
 
 Array = NDArray[np.float64]
 
 OURS, PAPERS, PAPERS_OWN = "diffusion", "mcsdr", "mcsdr-own-training"  # the rows that the targets speak of
+HEAD_ALONE = "head-alone"  # ours without its flow: no rival, but the question what the flow is worth
 WITHIN = 0.02  # of the best rival's CRPS
 HUGE = 1e4  # an NLL of draws that coincide is one
 OURS_BETTER, RIVAL_BETTER, NEITHER = "ours better", "rival better", "no difference shown"
@@ -43,10 +44,10 @@ class Answers:
     """What one contestant answered, a row per seed: all [S, N].
 
     Attributes:
-        crps, nll: of the label, in EF points and in nats; estimator of the CRPS "quantile-table".
+        crps, nll: of the label, in EF points and in nats; the CRPS of tables is "quantile-table", of iid draws "fair".
         excess: of the expected CRPS over that of the exact posterior, ∫ (G − F)² dy; NaN where there is none.
-        error: |median − label| in EF points.
-        pit: F(label).
+        error: |median − label| in EF points; of iid draws |plain mean − label|, as their authors answer.
+        pit: F(label); of iid draws by the label's rank among them.
         width: of the central 90 % interval in EF points.
     """
 
@@ -76,8 +77,8 @@ class Answers:
             crps=each(lambda p: crps_of(p, y)),
             excess=each(lambda p: np.full(len(y), np.nan) if exact is None else distances(p, exact)[2]),
             nll=each(lambda p: -np.asarray(p.log_density(y))),
-            error=each(lambda p: np.abs(p.median - y)),
-            pit=each(lambda p: np.asarray(p.pit(y))),
+            error=each(lambda p: np.abs(np.asarray(p.median if p.raw is None else p.mean) - y)),
+            pit=each(lambda p: pit_of(p, y)),
             width=each(lambda p: np.subtract(*p.interval(0.9)[::-1])),
         )
 
@@ -98,7 +99,7 @@ MEASURES: dict[str, Callable[[Answers, int], float]] = {
     "CRPS": lambda a, s: float(a.crps[s].mean()),
     "CRPS − floor": lambda a, s: float(a.excess[s].mean()),
     "NLL": lambda a, s: nll(-a.nll[s]),
-    "MAE of median": lambda a, s: float(a.error[s].mean()),
+    "MAE": lambda a, s: float(a.error[s].mean()),
     "coverage error": lambda a, s: calibration.coverage_error(a.pit[s]),
     "90 % coverage": lambda a, s: float(calibration.inside(a.pit[s], 0.9).mean()),
     "90 % width": lambda a, s: float(a.width[s].mean()),
@@ -178,8 +179,8 @@ class Contest:
 
     @cached_property
     def rivals(self) -> list[Contestant]:
-        """All others."""
-        return [contestant for contestant in self.contestants if contestant.name != OURS]
+        """All others but the part of ours."""
+        return [contestant for contestant in self.contestants if contestant.name not in (OURS, HEAD_ALONE)]
 
     @cached_property
     def best(self) -> Contestant:
@@ -188,8 +189,9 @@ class Contest:
 
     @cached_property
     def duels(self) -> dict[str, Duel]:
-        """Ours against each rival, by its name."""
-        return {r.name: duel(self.ours.answers, r.answers, self.resamples) for r in self.rivals}
+        """Ours against each other, by its name."""
+        others = [one for one in self.contestants if one.name != OURS]
+        return {one.name: duel(self.ours.answers, one.answers, self.resamples) for one in others}
 
     def measures(self) -> Table:
         """Every measure of everybody: mean ± SD over the seeds."""
@@ -205,7 +207,9 @@ class Contest:
         ]
         notes = [
             f"{studies} studies; mean ± SD over {seeds} seeds. EF points, except NLL (nats) and what is a share. CRPS "
-            "by the quantile table; CRPS − floor: its expected excess over the exact posterior's, where that is known.",
+            "by the quantile table, of iid draws by the fair estimator; PIT and coverage of draws by the label's rank; "
+            "MAE of the median, of draws of their plain mean. CRPS − floor: its expected excess over the exact "
+            "posterior's, where that is known.",
             "Parameters: of all that follows the video encoder. Evaluations: of the network for one posterior, one "
             "after the other, × the points that each carries.",
         ]
@@ -214,7 +218,7 @@ class Contest:
     def differences(self) -> Table:
         """Ours less each rival, with what it shows."""
         rows: list[list[Cell]] = []
-        for rival in self.rivals:
+        for rival in (one for one in self.contestants if one.name != OURS):
             of = self.duels[rival.name]
             row: list[Cell] = [rival.label]
             for difference in of:
@@ -244,7 +248,14 @@ class Contest:
             f"{self._shown(index, OURS_BETTER)}. No difference shown: {self._shown(index, NEITHER)}."
             for index, measure in enumerate(("CRPS", "coverage error"))
         ]
-        return " ".join([f"{self.title}: {first}", *said])
+        return " ".join([f"{self.title}: {first}", *said, *self._worth()])
+
+    def _worth(self) -> list[str]:
+        """What the flow is worth: ours against its own location-scale head."""
+        if HEAD_ALONE not in self.by_name:
+            return []
+        difference = self.duels[HEAD_ALONE].crps
+        return [f"The flow less its own location-scale head alone: CRPS {_signed(difference)}: {verdict(difference)}."]
 
     def targets(self) -> list[list[Cell]]:
         """A row per target: the target, on what, the figures, "met" or "not met"."""

@@ -29,6 +29,7 @@ from mcsdr.evaluation.evidence.record import Cell, Report, Say, Table, met
 from mcsdr.files import write_table
 from mcsdr.files.shipped import recipe
 from mcsdr.metrics import known
+from mcsdr.metrics.bootstrap import cluster_bootstrap_mean
 from mcsdr.metrics.calibration import coverage, pit_ks
 from mcsdr.metrics.known import KnownScores
 from mcsdr.model import Model
@@ -79,6 +80,7 @@ class Found:
         posterior: the test cohort's answers, as the model gives them.
         exact: the exact posteriors of the same studies.
         raw, recalibrated: scores of those answers, before and after recalibration.
+        head_alone: scores of the flow's own location-scale head with the same weights, before recalibration.
         ideal: scores of the exact posteriors put on the nodes that a model answers with.
         sha256: of the model's weights.
     """
@@ -87,6 +89,7 @@ class Found:
     exact: GaussianMixture
     raw: KnownScores
     recalibrated: KnownScores
+    head_alone: KnownScores
     ideal: KnownScores
     sha256: str
 
@@ -224,10 +227,11 @@ def measure(model: Model, calibration: EncodedCohort, test: EncodedCohort) -> Fo
     """Fit the recalibration on one cohort, and measure the answers to another before and after it."""
     exact, posterior = exact_posteriors(test.known), test.ask(model)
     recalibrated = Recalibration.fit(scores_of(calibration.ask(model), calibration.ef_percent)).apply(posterior)
-    raw, after, ideal = (
-        known.score(each, exact, test.ef_percent) for each in (posterior, recalibrated, known.exact_table(exact))
+    alone = test.ask(model.without_score())
+    raw, after, head, ideal = (
+        known.score(each, exact, test.ef_percent) for each in (posterior, recalibrated, alone, known.exact_table(exact))
     )
-    return Found(posterior, exact, raw, after, ideal, model.sha256)
+    return Found(posterior, exact, raw, after, head, ideal, model.sha256)
 
 
 def write_rows(path: Path, cohort: EncodedCohort, found: Found) -> None:
@@ -246,7 +250,7 @@ def tables(found: Mapping[str, Found], randomised: bool) -> list[Table]:
     """What was to be reached on clean pictures, what was measured, and what the nodes of an answer cost."""
     wanted = [] if randomised else [each.row for each in figures(found)]
     first = [Table("Figures to reach", TARGETS, wanted, DEFINED)] if wanted else []
-    return [*first, *measured_tables(found, randomised), ideal_table(found)]
+    return [*first, *measured_tables(found, randomised), worth_table(found), ideal_table(found)]
 
 
 TARGETS = ("figure", "to reach", "measured", "met")
@@ -319,6 +323,27 @@ def _honest(kind: str, one: Found) -> list[Cell]:
     cells: list[Cell] = [kind, float(raw.crps.mean()), _coverage(raw), _coverage(one.recalibrated), pit_ks(raw.pit)]
     cells += [int(raw.ambiguous.sum()), raw.mode_recall, raw.recovered_share]
     return [*cells, raw.weight_error, raw.weight_error_separated]
+
+
+def worth_table(found: Mapping[str, Found]) -> Table:
+    """The flow against its own location-scale head: what the diffusion is worth where the exact answer is known."""
+    rows: list[list[Cell]] = []
+    for kind, one in found.items():
+        flow, head = one.raw, one.head_alone
+        lost = cluster_bootstrap_mean(np.arange(len(flow)), head.expected_crps - flow.expected_crps)
+        crps: list[Cell] = [float(flow.expected_crps.mean()), float(head.expected_crps.mean())]
+        crps += [lost.estimate, f"{lost.lower:+.3f} to {lost.upper:+.3f}"]
+        modes: list[Cell] = [flow.recovered_share, head.recovered_share]
+        rows.append([kind, *crps, float(flow.w1.mean()), float(head.w1.mean()), *modes])
+    header = (
+        *("kind", "expected CRPS, flow", "head alone", "lost without the flow", "95 % interval"),
+        *("W1/SD, flow", "head alone", "all modes, flow", "head alone"),
+    )
+    notes = [
+        "Head alone: the same weights with the velocity set to 0, a logit-normal. Neither is recalibrated. Where one "
+        "reading fits, a logit-normal is enough; two peaks it cannot have."
+    ]
+    return Table("What the flow is worth", header, rows, notes)
 
 
 def ideal_table(found: Mapping[str, Found]) -> Table:

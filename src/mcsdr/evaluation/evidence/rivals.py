@@ -25,7 +25,16 @@ from mcsdr.datasets import CohortSpec
 from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.diffusion.sampler import EXACT, PAPER, SamplerSettings
 from mcsdr.errors import InvalidConfig
-from mcsdr.evaluation.evidence.contest import OURS, PAPERS, PAPERS_OWN, Answers, Contest, Contestant, targets_table
+from mcsdr.evaluation.evidence.contest import (
+    HEAD_ALONE,
+    OURS,
+    PAPERS,
+    PAPERS_OWN,
+    Answers,
+    Contest,
+    Contestant,
+    targets_table,
+)
 from mcsdr.evaluation.evidence.jobs import cohort_spec, seeds_of, trained
 from mcsdr.evaluation.evidence.record import Report, Say
 from mcsdr.files.shipped import recipe
@@ -54,6 +63,7 @@ class Rival:
         network: what it sets of `NetworkSettings`.
         sampler: how it is asked; None for a head, which answers at once.
         trained_as: the rival whose trained models it uses, where they are not its own.
+        without_score: those models with the flow replaced by their own location-scale head.
         members: models of consecutive seeds whose posteriors are pooled.
         steps: network evaluations inside a head.
         training: settings of its own, laid over those that all others share.
@@ -64,6 +74,7 @@ class Rival:
     network: dict[str, str] = field(default_factory=dict)
     sampler: SamplerSettings | None = None
     trained_as: str = ""
+    without_score: bool = False
     members: int = 1
     steps: int = 1
     training: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -71,12 +82,14 @@ class Rival:
     @property
     def evaluations(self) -> int:
         """Of the network, one after the other, for one posterior."""
+        if self.without_score:
+            return 1
         return self.members * (self.steps if self.sampler is None else self.sampler.evaluations)
 
     @property
     def trajectories(self) -> int:
         """Points carried through every evaluation."""
-        nodes = len(quantile_nodes()) if self.sampler or self.steps > 1 else 1
+        nodes = len(quantile_nodes()) if (self.sampler and not self.without_score) or self.steps > 1 else 1
         return (self.sampler and self.sampler.draws) or nodes
 
     @property
@@ -93,7 +106,7 @@ def _head(name: str, label: str, steps: int = 1) -> Rival:
 PAPERS_TRAINING: dict[str, dict[str, Any]] = {
     "optim": {
         **{"epochs": 50, "batch": 8, "lr": 3e-4, "lr_end": 1e-6, "weight_decay": 1e-5, "beta2": 0.999},
-        **{"warmup": 0.0, "clip_norm": 0.0, "ema": 0.0},
+        **{"warmup": 0.0, "clip_norm": 0.0, "ema": 0.0, "decay_all": True},
     },
     "dropout": {"attribute": 0.0, "attributes": 0.0, "video": 0.0, "everything": 0.0, "masks": 1, "pairs": 1},
 }
@@ -104,6 +117,14 @@ RIVALS: dict[str, Rival] = {
     rival.name: rival
     for rival in (
         Rival(OURS, "ours: diffusion", {"kind": "posterior"}, EXACT),
+        Rival(
+            HEAD_ALONE,
+            "ours, its location-scale head alone",
+            {"kind": "posterior"},
+            EXACT,
+            trained_as=OURS,
+            without_score=True,
+        ),
         Rival(PAPERS, "the paper's MCSDR", {"kind": "mcsdr"}, PAPER),
         Rival(PAPERS_OWN, "the paper's MCSDR, its own training", {"kind": "mcsdr"}, PAPER, training=PAPERS_TRAINING),
         Rival("mcsdr-nodes", "the paper's MCSDR, 23 nodes for draws", {"kind": "mcsdr"}, NODES, trained_as=PAPERS),
@@ -152,10 +173,11 @@ class Plan:
     def models(self, rival: Rival, seed: int) -> list[Model]:
         """The trained members of one rival and seed, trained now if they are not yet."""
         of = RIVALS[rival.folder]
-        return [
+        models = [
             trained(self.settings(of, s), self.out / of.name / f"seed-{s}", self.say)
             for s in range(seed, seed + rival.members)
         ]
+        return [model.without_score() for model in models] if rival.without_score else models
 
     def answers(self, rival: Rival, models: Sequence[Model], part: str) -> tuple[Posterior, EncodedCohort]:
         """A rival's posteriors of a part of the cohort, encoded by each member's encoder, and the cohort itself."""
@@ -258,12 +280,12 @@ def _base(overrides: dict[str, str]) -> TrainSettings:
 
 
 def _chosen(names: Iterable[str]) -> list[Rival]:
-    """The rivals of these names in the order of the tables, ours always among them.
+    """The rivals of these names in the order of the tables, ours always among them, and its head alone.
 
     Raises:
         InvalidConfig: one of them is none.
     """
-    asked = {OURS, *names}
+    asked = {OURS, HEAD_ALONE, *names}
     if unknown := sorted(asked - RIVALS.keys()):
         raise InvalidConfig(
             f"there is no rival named {', '.join(unknown)}.", next_step=f"Choose among {', '.join(ALL)}."
@@ -300,7 +322,7 @@ def compete(plan: Plan, rival: Rival, hashes: dict[str, str]) -> tuple[Contestan
     raw, recalibrated = [], []
     for seed in plan.seeds:
         models = plan.models(rival, seed)
-        for index, model in enumerate(models):
+        for index, model in enumerate([] if rival.without_score else models):
             hashes[f"{plan.cohort}/{rival.folder}/seed-{seed + index}"] = model.sha256
         plan.say(f"{plan.cohort}: asking {rival.label}, seed {seed}")
         (past, readings), (answer, cohort) = (plan.answers(rival, models, part) for part in ("calibration", "test"))
@@ -342,6 +364,7 @@ def _conditions(plan: Plan, names: set[str]) -> list[str]:
     encoder = "frozen, and its tokens are the same for all" if base.start.frozen else "trained further by each"
     label = {"reading": "one fixed reading of each", "redrawn": "redrawn at every visit"}[base.data.label]
     unlike = {
+        HEAD_ALONE: "is ours with the same weights, the velocity set to 0; the head has learnt beside the flow.",
         PAPERS_OWN: "has the epochs, batch, rates and unhidden modalities of the paper, on the same tokens.",
         "ensemble": "the ensembles of two seeds share members, so its ± is too small.",
         "mse": "its one residual counts the studies whose modalities training hides too.",

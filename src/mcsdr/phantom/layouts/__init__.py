@@ -10,15 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from mcsdr.phantom.layouts.camus import write_camus
+from mcsdr.phantom.layouts.camus import Labels, write_camus
 from mcsdr.phantom.layouts.camus_mhd import write_camus_mhd
 from mcsdr.phantom.layouts.echonet_dynamic import FILE_LIST, file_name, write_echonet_dynamic
 from mcsdr.phantom.layouts.echonet_pediatric import write_echonet_pediatric
 from mcsdr.phantom.layouts.folder import Advance, silent
+from mcsdr.phantom.layouts.mimic_iv_echo import write_mimic_iv_echo
 from mcsdr.phantom.layouts.quirks import QUIRKS
 from mcsdr.phantom.layouts.video import write_avi
 
-Layout = Literal["echonet-dynamic", "echonet-pediatric", "camus", "camus-mhd"]
+Layout = Literal["echonet-dynamic", "echonet-pediatric", "camus", "camus-mhd", "mimic-iv-echo"]
 
 
 def write_layout(
@@ -30,6 +31,7 @@ def write_layout(
     seconds: float = 2.0,
     scale: float = 1.0,
     quirks: bool = False,
+    labels: Labels = "reader",
     advance: Advance = silent,
 ) -> None:
     """Write `n` phantoms of cohort `seed` in the layout of that name.
@@ -38,6 +40,7 @@ def write_layout(
         seconds: length of the clips; half sequences of CAMUS last from ED to ES.
         scale: side of the CAMUS pictures against the published ones.
         quirks: plant those of `QUIRKS`.
+        labels: of CAMUS alone: EF as the reader reports it, or as the published volume rule has it.
         advance: called with the number of patients done.
 
     Raises:
@@ -50,9 +53,11 @@ def write_layout(
         case "echonet-pediatric":
             write_echonet_pediatric(out, n, seed, seconds, advance, quirks=quirks)
         case "camus":
-            write_camus(out, n, seed, advance, quirks=quirks, scale=scale)
+            write_camus(out, n, seed, advance, quirks=quirks, scale=scale, labels=labels)
         case "camus-mhd":
-            write_camus_mhd(out, n, seed, advance, quirks=quirks, scale=scale)
+            write_camus_mhd(out, n, seed, advance, quirks=quirks, scale=scale, labels=labels)
+        case "mimic-iv-echo":
+            write_mimic_iv_echo(out, n, seed, seconds, advance, quirks=quirks)
 
 
 __all__ = [
@@ -66,4 +71,5 @@ __all__ = [
     "write_echonet_dynamic",
     "write_echonet_pediatric",
     "write_layout",
+    "write_mimic_iv_echo",
 ]

@@ -8,7 +8,9 @@
 A half sequence runs from ED to ES in 18 to 21 frames; ED and ES are its ends, counted from 1 in the cfg. Arrays are
 (X, Y) or (X, Y, T), that is pictures transposed, uint8, with about 0.308 mm to the pixel and the affine of a program
 that counts patients' left and back as positive, hence its minus signs. Masks are true: 0 background, 1 LV,
-2 myocardium, 3 LA. EF is the reader's report, an integer.
+2 myocardium, 3 LA. EF is the reader's report, an integer. The published labels follow from a volume rule that reads low
+against Stanford's: a true 65, 55, 35, 20 as 58, 49, 29, 16. On request (`labels = "published"`) EF is what that rule
+makes of the report; the masks stay true either way, and TrueEF of Truth.csv too.
 
 `HalfSequence` serves the older release too, see `camus_mhd`.
 """
@@ -19,6 +21,7 @@ import gzip
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import nibabel
 import numpy as np
@@ -41,6 +44,8 @@ FRAMES = (18, 21)
 DEEPER = (1.0, 1.1, 1.22)  # how much higher than wide the pictures are
 SMALLEST_SCALE = 0.05
 FOLDS = 10
+Labels = Literal["reader", "published"]
+PUBLISHED_RULE = ((0, 20, 35, 55, 65, 100), (0, 16, 29, 49, 58, 89.5))  # a true EF, and what the rule makes of it
 SHARES = {"Good": 0.35, "Medium": 0.46, "Poor": 0.19}  # of the published views
 # A grade draws these rows of `ranges.RANGES` from a part of their range, so that it can be seen.
 GRADES: dict[str, dict[str, Range]] = {
@@ -105,6 +110,7 @@ def write_camus(
     *,
     quirks: bool = False,
     scale: float = 1.0,
+    labels: Labels = "reader",
 ) -> None:
     """Write `n` patients of cohort `seed`; the last tenth tests, the tenth before it validates.
 
@@ -113,6 +119,7 @@ def write_camus(
         advance: called with the number of patients done.
         quirks: plant those of `quirks.QUIRKS`.
         scale: side of the pictures against the published ones; the pixels grow as it shrinks.
+        labels: EF as the reader reports it, or as the published volume rule has it.
 
     Raises:
         InvalidCohort: the folder already holds a data set.
@@ -126,7 +133,7 @@ def write_camus(
         place = out / "database_nifti" / name
         for view in VIEWS:
             sequence = film_half_sequence(LAYOUT, seed, index, view, quirks, scale)
-            _write_view(place, name, sequence)
+            _write_view(place, name, sequence, label(sequence.person.reading_percent, labels))
             truths.append(sequence.truth(seed, name))
         advance(index + 1)
     folder.write_truth(out, truths)
@@ -183,13 +190,18 @@ def _graded(person: Person, quality: str, rng: np.random.Generator) -> Person:
     return replace(person, parameters=person.parameters | rows, pictures=pictures)
 
 
-def _write_view(place: Path, name: str, sequence: HalfSequence) -> None:
+def label(reading_percent: float, labels: Labels) -> float:
+    """EF in per cent as a label of this kind; by the published rule lines between PUBLISHED_RULE's points."""
+    return float(np.interp(reading_percent, *PUBLISHED_RULE)) if labels == "published" else reading_percent
+
+
+def _write_view(place: Path, name: str, sequence: HalfSequence, ef_percent: float) -> None:
     stem = f"{name}_{sequence.view}"
     for suffix, film in (("", sequence.frames), ("_gt", sequence.masks)):
         _write_nifti(place / f"{stem}_half_sequence{suffix}.nii.gz", film.transpose(2, 1, 0), sequence)
         for phase, where in sequence.stills().items():
             _write_nifti(place / f"{stem}_{phase}{suffix}.nii.gz", film[where][0].T, sequence)
-    more = {"EF": round(sequence.person.reading_percent), "FrameRate": f"{sequence.frame_rate_hz:.1f}"}
+    more = {"EF": round(ef_percent), "FrameRate": f"{sequence.frame_rate_hz:.1f}"}
     write_atomically(place / f"Info_{sequence.view}.cfg", cfg(sequence.info() | more))
 
 

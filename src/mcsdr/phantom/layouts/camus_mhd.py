@@ -19,7 +19,16 @@ from PIL import Image
 
 from mcsdr.files import write_atomically
 from mcsdr.phantom.layouts import folder
-from mcsdr.phantom.layouts.camus import VIEWS, HalfSequence, cfg, check_scale, film_half_sequence, patient_name
+from mcsdr.phantom.layouts.camus import (
+    VIEWS,
+    HalfSequence,
+    Labels,
+    cfg,
+    check_scale,
+    film_half_sequence,
+    label,
+    patient_name,
+)
 
 LAYOUT = "camus-mhd"
 FRAME_SPACING_MM = 1.54  # the published headers carry this number for the third axis, which is time
@@ -47,6 +56,7 @@ def write_camus_mhd(
     *,
     quirks: bool = False,
     scale: float = 1.0,
+    labels: Labels = "reader",
 ) -> None:
     """Write `n` patients of cohort `seed`, the last tenth of them into testing.
 
@@ -55,6 +65,7 @@ def write_camus_mhd(
         advance: called with the number of patients done.
         quirks: plant those of `quirks.QUIRKS`.
         scale: side of the pictures against the published ones; the pixels grow as it shrinks.
+        labels: see `camus.write_camus`.
 
     Raises:
         InvalidCohort: the folder already holds a data set.
@@ -69,20 +80,21 @@ def write_camus_mhd(
         name = patient_name(index if part == "training" else index - training)
         for view in VIEWS:
             sequence = film_half_sequence(LAYOUT, seed, index, view, quirks, scale)
-            _write_view(out / part / name, name, sequence, seed, known=part == "training")
+            ef = label(sequence.person.reading_percent, labels) if part == "training" else None
+            _write_view(out / part / name, name, sequence, seed, ef)
             truths.append(sequence.truth(seed, f"{part}/{name}"))
         advance(index + 1)
     folder.write_truth(out, truths)
 
 
-def _write_view(place: Path, name: str, sequence: HalfSequence, seed: int, *, known: bool) -> None:
+def _write_view(place: Path, name: str, sequence: HalfSequence, seed: int, ef_percent: float | None) -> None:
     stem = f"{name}_{sequence.view}"
     films = {"": _interpolated(sequence.frames)}
     info = sequence.info()
-    if known:
+    if ef_percent is not None:
         films["_gt"] = np.repeat(sequence.masks, 2, axis=1)
-        edv, esv = folder.reported_volumes_ml(sequence.person, seed)
-        report = {"LVedv": edv, "LVesv": esv, "LVef": sequence.person.reading_percent}
+        edv, _ = folder.reported_volumes_ml(sequence.person, seed)
+        report = {"LVedv": edv, "LVesv": edv * (1 - ef_percent / 100), "LVef": ef_percent}
         info |= {key: f"{value:.1f}" for key, value in report.items()}
     for suffix, film in films.items():
         for part, where in {"sequence": slice(None), **sequence.stills()}.items():

@@ -6,12 +6,17 @@
     OUT/Attributes.csv       FileName, Age, Sex, Weight, Height, TrueEF, HeartRate; not part of the original
 
 EF is the reader's report and TrueEF the truth; EDV is true and ESV follows from EF, as it would in a report. FileName
-carries .avi in the tracings and not in the list. The tracings are the true contour: of each clip the ED and the ES
-frame, first the long axis, then 20 chords, so that the polygon is x1[1:] and the reverse of x2[1:].
+carries .avi in the tracings and not in the list. Of each clip the ED and the ES frame are traced, by the reader of the
+report (`tracings`): first the long axis, then 20 chords, so that the polygon is x1[1:] and the reverse of x2[1:].
+
+ED, the larger frame, is listed first, as in the rows of the published table that are seen in public. The publishers'
+own loader takes the *last* frame of a clip for the large one, and so reads ES for ED from either table; areas tell,
+the order does not, and the quirk "tracings-out-of-order" turns it round.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +28,7 @@ from mcsdr.phantom.cohort import Person, draw_person
 from mcsdr.phantom.layouts import folder
 from mcsdr.phantom.layouts.chance import digest
 from mcsdr.phantom.layouts.quirks import planted
-from mcsdr.phantom.layouts.tracings import chords
+from mcsdr.phantom.layouts.tracings import as_read, chords
 from mcsdr.phantom.layouts.video import frame_times, key_frames, write_avi
 from mcsdr.study import View
 
@@ -79,6 +84,16 @@ def write_echonet_dynamic(
     write_table(out / "FileList.csv", FILE_LIST, listed)
 
 
+def read_contours(person: Person, view: View, instants_s: Sequence[float]) -> list[NDArray[np.float64]]:
+    """The apical contours at ED and ES as the person's reader drew them; a single one, of which no EF follows, is true.
+
+    Arguments:
+        instants_s: ED and ES, or ED alone, in seconds of the recording.
+    """
+    traced = [(truth.contour(person, view, t), truth.apex_and_base(person, view, t)) for t in instants_s]
+    return list(as_read(traced[0], traced[1], person.reading_percent)) if len(traced) == 2 else [traced[0][0]]
+
+
 def file_name(seed: int, index: int) -> str:
     """A name such as the data set's own: 0X and up to 16 hexadecimal digits."""
     return f"0X{int(digest('phantom', seed, index)[:16], 16):X}"
@@ -100,6 +115,8 @@ def _tracings(
 ) -> list[tuple[object, ...]]:
     """Rows X1, Y1, X2, Y2, Frame of one clip."""
     frames = list(dict.fromkeys(key))  # one frame only, where a short clip shows no more of the beat
+    contours = read_contours(person, View.A4C, [float(times_s[frame]) for frame in frames])
+    drawn = dict(zip(frames, contours, strict=True))
     if "no-traced-frame" in odd:
         frames = []
     elif "one-traced-frame" in odd:
@@ -108,8 +125,7 @@ def _tracings(
         frames.reverse()
     rows: list[tuple[object, ...]] = []
     for frame in frames:
-        instant = float(times_s[frame])
-        axis = truth.apex_and_base(person, View.A4C, instant)
-        lines = chords(truth.contour(person, View.A4C, instant), axis)
+        axis = truth.apex_and_base(person, View.A4C, float(times_s[frame]))
+        lines = chords(drawn[frame], axis)
         rows += [(*(f"{value:.8f}" for value in line), frame) for line in lines]
     return rows

@@ -18,12 +18,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcsdr.files import write_table
 from mcsdr.phantom import people, ranges, truth
 from mcsdr.phantom.cohort import Person, draw_person
 from mcsdr.phantom.layouts import folder
 from mcsdr.phantom.layouts.chance import digest, generator
+from mcsdr.phantom.layouts.echonet_dynamic import read_contours
 from mcsdr.phantom.layouts.quirks import planted
 from mcsdr.phantom.layouts.tracings import polygon
 from mcsdr.phantom.layouts.video import frame_times, key_frames, write_avi
@@ -154,18 +156,26 @@ def _write_clip(path: Path, exam: _Exam, seconds: float) -> tuple[tuple[int, int
     times = frame_times(seconds, exam.frame_rate_hz)
     write_avi(path, truth.film(exam.person, exam.view, times), FILE_RATE_HZ)
     ed, es = key_frames(exam.person, exam.view, times)
+    drawn = _drawn(exam, float(times[ed]), float(times[es]))
     rows: list[folder.Row] = []
     if "no-diastolic" in exam.quirks:
         rows.append((exam.name, "", "", "No Diastolic"))
     else:
-        rows += _polygon(exam, float(times[ed]), ed)
+        rows += _polygon(exam, drawn[0], ed)
     if "no-systolic" in exam.quirks:
         rows.append((exam.name, "", "", "No Systolic"))
     elif es != ed:
-        rows += _polygon(exam, float(times[es]), es + len(times) * ("frame-past-end" in exam.quirks))
+        rows += _polygon(exam, drawn[1], es + len(times) * ("frame-past-end" in exam.quirks))
     return (ed, es), rows
 
 
-def _polygon(exam: _Exam, time_s: float, frame: int) -> list[folder.Row]:
-    points = polygon(truth.contour(exam.person, exam.view, time_s))
+def _drawn(exam: _Exam, ed_s: float, es_s: float) -> list[NDArray[np.float64]]:
+    """The contours of ED and ES: apical ones as the reader drew them, of a short axis, which gives no EF, the true."""
+    if exam.view == View.A4C and es_s != ed_s:
+        return read_contours(exam.person, exam.view, (ed_s, es_s))
+    return [truth.contour(exam.person, exam.view, instant) for instant in (ed_s, es_s)]
+
+
+def _polygon(exam: _Exam, contour: NDArray[np.float64], frame: int) -> list[folder.Row]:
+    points = polygon(contour)
     return [(exam.name, f"{x:.4f}", f"{y:.4f}", frame) for x, y in points]

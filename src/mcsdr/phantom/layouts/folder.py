@@ -29,7 +29,7 @@ TRUTH = ("Name", "View", "TrueEF", "TrueEDV", "TrueESV", "HeartRate", "TrueFPS",
 # Any of these and the folder holds a data set, or what a run that did not finish has left.
 MARKS = (
     *("FileList.csv", "Videos", "pediatric_echo_avi", "database_nifti", "database_split"),
-    *("training", "testing", "Truth.csv"),
+    *("training", "testing", "files", "echo-record-list.csv", "Truth.csv"),
 )
 SECONDS = (0.2, 60.0)
 

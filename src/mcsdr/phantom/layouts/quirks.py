@@ -31,7 +31,7 @@ QUIRKS: dict[str, tuple[Quirk, ...]] = {
         Quirk("name-with-extension", 0.15, "FileList.csv names the clip with .avi"),
         Quirk("one-traced-frame", 0.15, "only the end-diastolic frame is traced"),
         Quirk("no-traced-frame", 0.05, "VolumeTracings.csv does not name the clip"),
-        Quirk("tracings-out-of-order", 0.30, "the end-systolic frame is listed first"),
+        Quirk("tracings-out-of-order", 0.30, "the smaller, end-systolic frame is listed first"),
     ),
     "echonet-pediatric": (
         Quirk("blank-attributes", 0.10, "Age, Weight and Height of the study are empty"),
@@ -46,6 +46,13 @@ QUIRKS: dict[str, tuple[Quirk, ...]] = {
         Quirk("reversed", 0.20, "the sequence runs from ES to ED, and ED > ES in the cfg"),
         Quirk("positive-affine", 0.20, "the affine is positive, not negative"),
         Quirk("poor-quality", 0.19, "ImageQuality is Poor, and the picture is"),
+    ),
+    "mimic-iv-echo": (
+        Quirk("ef-as-range", 0.40, "the report gives EF as a range of five points"),
+        Quirk(
+            "unlinked-report", 0.20, "the study list does not name the report, which is the patient's nearest in time"
+        ),
+        Quirk("no-report", 0.10, "the examination has no report with an EF"),
     ),
     "camus-mhd": (
         Quirk("reversed", 0.20, "the sequence runs from ES to ED, and ED > ES in the cfg"),

@@ -41,6 +41,7 @@ COLUMNS = {"age_years": "Age", "sex": "Sex", "weight_kg": "Weight", "height_cm":
 TRAINING_FOLDS = {str(fold) for fold in range(8)}  # of EchoNet-Pediatric's ten, where the split is not in words
 UNKNOWN = {"", "nan", "na", "n/a", "null", "none"}
 WIDTH = 256
+TIME_WIDTH: dict[Dataset, int] = {"echonet-dynamic": 64, "echonet-pediatric": 64, "camus": 32}
 NEXT_STEP = "Give a checkpoint that the authors released for this data set, and that data set's name."
 
 # Theirs to ours; the query and key projections, which no output depends on, have no place here.
@@ -150,7 +151,10 @@ def convert(checkpoint: Checkpoint, dataset: Dataset, scales: Mapping[str, Scale
     except RuntimeError as error:
         raise InvalidModel(f"the weights do not fit: {error}", next_step=NEXT_STEP) from error
     statistics = AttributeStatistics(
-        names=tuple(used), mean=tuple(s.mean for s in used.values()), sd=tuple(s.sd for s in used.values())
+        names=tuple(used),
+        mean=tuple(s.mean for s in used.values()),
+        sd=tuple(s.sd for s in used.values()),
+        limit_sd=None,  # their code holds no attribute back
     )
     assumed = bool(used) and scales is None
     return Model(network, recipe.clip, statistics, _card(dataset, tuple(used), assumed), recipe.sampler)
@@ -175,6 +179,11 @@ def _settings(regressor: dict[str, Tensor], dataset: Dataset) -> NetworkSettings
     first = regressor.get("tabular_encoder.0.weight")
     attributes = () if first is None else tuple(RECIPES[dataset].assumed)
     attribute_width, given = (0, 0) if first is None else first.shape
+    if query.shape[1] - 1 != TIME_WIDTH[dataset]:
+        raise InvalidModel(
+            f"its time embedding is {query.shape[1] - 1} wide; that of {dataset} is {TIME_WIDTH[dataset]}.",
+            next_step=NEXT_STEP,
+        )
     if given != len(attributes):
         raise InvalidModel(
             f"it takes {given} attributes; those of {dataset} are {', '.join(attributes) or 'none'}.",
@@ -217,6 +226,10 @@ def _card(dataset: Dataset, attributes: tuple[str, ...], assumed: bool) -> Card:
         origin += (
             " THE SCALES OF AGE, WEIGHT AND HEIGHT ARE ASSUMED AND SEX IS NOT USED: the checkpoint does not say how"
             " attributes were scaled. Import it again with the table that it was trained on."
+        )
+    if not attributes:
+        origin += (
+            f" That it is one of {dataset} is the word of who imported it: a checkpoint of video alone does not say."
         )
     config = {"imported": {"dataset": dataset, "attributes": list(attributes), "scales_assumed": assumed}}
     name = f"mcsdr-official-{dataset}"
