@@ -186,7 +186,7 @@ def test_what_is_mistyped_is_answered_with_what_there_is(
 
 def test_a_full_standard_output_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Also of the little that waits in the buffer until the end."""
-    full = open("/dev/full", "w")
+    full = open("/dev/full", "w")  # noqa: SIM115 (closing it is what fails)
     monkeypatch.setattr(sys, "argv", ["mcsdr", "train", "--list"])
     monkeypatch.setattr(sys, "stdout", full)
     with pytest.raises(SystemExit) as ended:

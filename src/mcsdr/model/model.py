@@ -359,8 +359,17 @@ class Model:
         return self._with(self.network)
 
     def _with(self, network: Network) -> Model:
-        kept = {"familiarity": self.familiarity, "look_spread": self.look_spread, "population": self.stored_population}
-        return Model(network, self.clip, self.statistics, self.card, self.sampler, self.protocol, **kept)
+        return Model(
+            network,
+            self.clip,
+            self.statistics,
+            self.card,
+            self.sampler,
+            self.protocol,
+            familiarity=self.familiarity,
+            look_spread=self.look_spread,
+            population=self.stored_population,
+        )
 
     def unroll(self) -> Model:
         """Unroll the model's own sampler into one graph, which takes about half the time per call; returns itself.
