@@ -80,7 +80,7 @@ class Found:
         exact: the exact posteriors of the same studies.
         raw, recalibrated: scores of those answers, before and after recalibration.
         ideal: scores of the exact posteriors put on the nodes that a model answers with.
-        sha256: of the model's weights.
+        sha256: of the model, weights and description.
     """
 
     posterior: Posterior
