@@ -70,7 +70,7 @@ def test_an_experiment_is_trained_by_name_or_by_file(
 
     asked: list[TrainSettings] = []
 
-    def run(settings: TrainSettings, out: Path, watcher: Any) -> Model:
+    def run(settings: TrainSettings, out: Path, watcher: Any, continue_with_changes: bool) -> Model:
         asked.append(settings)
         model.card.figures["validation"] = {"CRPS": 1.0}
         return model

@@ -80,6 +80,7 @@ def test_clips_are_mirrored_and_run_backwards(
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 255, cache._frames.shape, dtype=np.uint8)
     monkeypatch.setattr(cache, "_frames", noise)
+    monkeypatch.setattr(cache, "_sums", {})  # of the frames that were
     shown = PLAIN.model_copy(update={"mirrored_clips": mirrored, "reversed_clips": backwards})
     found = set()
     for step in range(3):

@@ -58,3 +58,28 @@ def test_a_value_is_no_table() -> None:
 def test_an_override_stands_above_the_file() -> None:
     settings: TrainSettings = read_settings(CONFIGS / "phantom.toml", {"optim.lr": "5e-4", "optim.epochs": "4"})
     assert (settings.optim.lr, settings.optim.epochs) == (5e-4, 4)
+
+
+SEEDS = {"data.train.seed", "data.val.seed", "sampler.seed", "run.seed"}
+
+
+@pytest.mark.parametrize("value", [str(10**12), "1e999", "nan", "-inf", "-1", "[1]", "[" * 1100, "9" * 5000])
+def test_no_setting_is_without_bounds(value: str) -> None:
+    """Whatever stands in a file, it is a setting or refused by name; of numbers only a seed may be as large."""
+    for name in setting_names():
+        try:
+            read_settings(CONFIGS / "phantom.toml", {name: value})
+        except InvalidConfig:
+            continue
+        words = name.endswith(WORDS)
+        assert words or (name in SEEDS and value == str(10**12)), name
+
+
+WORDS = ("root", "cache", "name", "start.model", "start.encoder")  # any text is one
+
+
+@pytest.mark.parametrize("text", ["\0", "[1]", "a = " + "[" * 5000, "data = 1", "null", "data = {train = 1}", "\udcff"])
+def test_what_is_no_settings_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "some.toml").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InvalidConfig, match="some"):
+        read_settings(tmp_path / "some.toml")

@@ -295,6 +295,7 @@ class Run:
                 if stopping or done == steps or done % every.checkpoint_every == 0:
                     self.save(done)
             if stopping:
+                self.progress["step"] = done
                 raise KeyboardInterrupt
         self.accelerator.wait_for_everyone()
 

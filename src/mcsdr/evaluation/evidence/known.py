@@ -82,7 +82,7 @@ class Found:
         raw, recalibrated: scores of those answers, before and after recalibration.
         head_alone: scores of the flow's own location-scale head with the same weights, before recalibration.
         ideal: scores of the exact posteriors put on the nodes that a model answers with.
-        sha256: of the model's weights.
+        sha256: of the model, weights and description.
     """
 
     posterior: Posterior
