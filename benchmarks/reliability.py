@@ -37,9 +37,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "io"), str(ROOT / "tests" / "interop"), str(ROOT / "benchmarks")]
 
-from processes import MCSDR, Peak, free_port, noding, served, stored, wait_until  # noqa: E402
-
 from mcsdr.serve.silence import keep_silent  # noqa: E402
+from processes import MCSDR, Peak, free_port, noding, served, stored, wait_until  # noqa: E402
 
 HANG_S = 10.0
 GOOD_S = 20.0
@@ -142,8 +141,9 @@ def node(share: float, folder: Path) -> Found:
     port, count, rng = free_port(), times(240, share), np.random.default_rng(0)
     with noding(folder / "node", port):
         codes = Counter[str]()
+        seeds = [of_a_study(original) for original in originals()]
         for number in range(count):
-            original = originals()[number % len(originals())]
+            original = seeds[number % len(seeds)]
             content = bytearray(original)
             MUTATIONS[number % len(MUTATIONS)](content, rng)
             head = 132 + 12 + int.from_bytes(original[140:144], "little")  # what says how it is sent stays true
@@ -160,6 +160,17 @@ def node(share: float, folder: Path) -> Found:
         yield f"a good study after them: {status}, its report after {took:.1f} s", answered and took < GOOD_S
         aside = len(list((folder / "node" / "quarantine").iterdir()))
         yield f"set aside: {aside}; reports: {len(before) + 1}", True
+
+
+def of_a_study(content: bytes) -> bytes:
+    """A file that says which study and series it is of."""
+    from pydicom import dcmread
+    from pydicom.uid import generate_uid
+
+    dataset, file = dcmread(io.BytesIO(content)), io.BytesIO()
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()
 
 
 def good_study(path: Path) -> Path:
