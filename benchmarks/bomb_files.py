@@ -27,7 +27,7 @@ Sent = tuple[str, bytes, dict[str, str]]
 def written(share: float) -> dict[str, Sent]:
     """Every bomb by what it is; the share makes those that take a while to write smaller."""
     small = min(1.0, max(0.02, share))
-    deflated = dicom(30, 64, 64, DeflatedExplicitVRLittleEndian, b"\0" * int(small * (380 << 20)))
+    deflated = dicom(30, 1024, 1024, DeflatedExplicitVRLittleEndian, b"\0" * int(small * (380 << 20)))
     stow = b"--B\r\nContent-Type: application/dicom\r\n\r\n" + deflated + b"\r\n--B--\r\n"
     many = int(small * 2_000_000)
     return {

@@ -37,7 +37,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "io"), str(ROOT / "tests" / "interop"), str(ROOT / "benchmarks")]
 
-MCSDR = (sys.executable, "-m", "mcsdr")
+from mcsdr.serve.silence import keep_silent  # noqa: E402
+from processes import MCSDR, Peak, free_port, noding, served, stored, wait_until  # noqa: E402
+
 HANG_S = 10.0
 GOOD_S = 20.0
 Found = Iterator[tuple[str, bool]]  # a line, and whether it is as it must be
@@ -84,44 +86,6 @@ def bombs(share: float, folder: Path) -> Found:
             why = (result.get("error") or result.get("abstained") or {}).get("code", "answered")
             yield f"{name}: {status} {why} in {took:.1f} s, service + {grown} MiB", grown < 256
         yield "alive afterwards", call(base, "GET", "/health")[0] == 200
-
-
-class Peak:
-    """The most memory of a process from now on."""
-
-    def __init__(self, process: Any) -> None:
-        import threading
-
-        self._process, self._most, self._stop = process, 0, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.02):
-            self._most = max(self._most, self._process.memory_info().rss)
-
-    def ended(self) -> int:
-        """Bytes."""
-        self._stop.set()
-        self._thread.join()
-        return self._most
-
-
-@contextlib.contextmanager
-def served(options: tuple[str, ...]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A service that answers, and its process."""
-    from soak import call
-
-    server = subprocess.Popen([*MCSDR, "serve", "--port", "0", *options], stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    base = server.stdout.readline().split()[3].rstrip("/")
-    try:
-        while call(base, "GET", "/health")[0] != 200:
-            time.sleep(0.1)
-        yield base, server
-    finally:
-        server.terminate()
-        server.wait(timeout=120)
 
 
 # --- fuzz ------------------------------------------------------------------------------------------------------------
@@ -177,8 +141,9 @@ def node(share: float, folder: Path) -> Found:
     port, count, rng = free_port(), times(240, share), np.random.default_rng(0)
     with noding(folder / "node", port):
         codes = Counter[str]()
+        seeds = [of_a_study(original) for original in originals()]
         for number in range(count):
-            original = originals()[number % len(originals())]
+            original = seeds[number % len(seeds)]
             content = bytearray(original)
             MUTATIONS[number % len(MUTATIONS)](content, rng)
             head = 132 + 12 + int.from_bytes(original[140:144], "little")  # what says how it is sent stays true
@@ -197,18 +162,15 @@ def node(share: float, folder: Path) -> Found:
         yield f"set aside: {aside}; reports: {len(before) + 1}", True
 
 
-@contextlib.contextmanager
-def noding(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
-    """A node that listens."""
-    command = [*MCSDR, "node", str(folder), "--port", str(port), "--quiet", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        process.stdout.readline()  # it listens
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+def of_a_study(content: bytes) -> bytes:
+    """A file that says which study and series it is of."""
+    from pydicom import dcmread
+    from pydicom.uid import generate_uid
+
+    dataset, file = dcmread(io.BytesIO(content)), io.BytesIO()
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()
 
 
 def good_study(path: Path) -> Path:
@@ -222,44 +184,6 @@ def good_study(path: Path) -> Path:
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.save_as(path)
     return path
-
-
-def stored(path: Path, port: int) -> str:
-    """The status with which a node takes a file, or why it could not be sent."""
-    from pydicom.filereader import read_file_meta_info
-    from pynetdicom import AE
-
-    try:
-        meta = read_file_meta_info(path)
-        entity = AE(ae_title="SCANNER")
-        entity.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
-        association = entity.associate("127.0.0.1", port, ae_title="MCSDR")
-        if not association.is_established:
-            return "no association"
-        status = association.send_c_store(path).get("Status")
-        association.release()
-        return "no status" if status is None else f"{status:#06x}"
-    except Exception as error:  # of the sender's own parser
-        return f"not sent ({type(error).__name__})"
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    import socket
-
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
-
-
-def wait_until(what: Callable[[], object], seconds: float) -> bool:
-    """Whether it came true in time."""
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        if what():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 # --- soak ------------------------------------------------------------------------------------------------------------
@@ -411,6 +335,7 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=PARTS, help="all unless given")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    keep_silent()  # the sender's libraries warn of what the mutants say
     sound = True
     print("SYNTHETIC phantoms and drawings.", flush=True)
     for name in options.part or PARTS:

@@ -33,6 +33,7 @@ import psutil
 
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.layouts.video import write_avi
+from processes import answers, wait_until
 
 CLIPS, KINDS = 5, ("cut", "flipped", "random", "empty", "words")
 FIFTHS = 5
@@ -203,8 +204,7 @@ def main() -> None:
     for number in range(options.uploads):
         todo.put(number)
     try:
-        while call(base, "GET", "/health")[0] != 200:
-            time.sleep(0.1)
+        wait_until(lambda: answers(base), 300)
         if options.clip is not None:
             waits(base, options.clip)
         threads = [
