@@ -9,6 +9,8 @@ import pytest
 
 from mcsdr.abstention.familiarity import Familiarity
 from mcsdr.abstention.gates import fired, of_pictures, of_posterior
+from mcsdr.abstention.looks import LookSpread
+from mcsdr.errors import InvalidCohort
 from mcsdr.phantom.impostors import ImpostorCohort
 from mcsdr.posterior import Posterior, quantile_nodes
 from mcsdr.posterior.normal import normal_quantile
@@ -119,3 +121,25 @@ def test_a_threshold_is_undecided_between_a_tenth_and_nine_tenths() -> None:
     for level, expected in ((0.05, []), (0.15, ["at-threshold"]), (0.85, ["at-threshold"]), (0.95, [])):
         posterior = normal(40 - 4 * float(normal_quantile(level)), 4)
         assert [gate.code for gate in of_posterior(posterior, 40)] == expected
+
+
+def test_a_size_that_only_a_child_has_is_no_adult_s(studies: list[Study]) -> None:
+    def asked(adults_only: bool = True, **known: float) -> list[str]:
+        study = replace(studies[0], attributes=Attributes(**known))
+        return codes(study, adults_only=adults_only)
+
+    assert asked(weight_kg=3, height_cm=50) == ["size-of-a-child"]
+    assert asked(height_cm=110) == asked(age_years=63, weight_kg=20) == ["size-of-a-child"]
+    assert asked(age_years=6, height_cm=110) == ["adult-model-for-a-child", "size-of-a-child"]
+    assert asked(weight_kg=45, height_cm=150) == asked(adults_only=False, height_cm=50) == []
+
+
+def test_looks_that_disagree_beyond_what_is_usual(studies: list[Study]) -> None:
+    assert codes(studies[0], spread=9.0, spread_limit=5.0) == ["looks-disagree"]
+    assert codes(studies[0], spread=4.0, spread_limit=5.0) == codes(studies[0], spread=9.0) == []
+    measured = LookSpread.fit(np.linspace(0, 10, 201), "phantoms")
+    assert measured.limit == pytest.approx(9.9)
+    assert measured.percentile(5.0) == pytest.approx(50, abs=0.5)
+    assert measured.percentile(20.0) == 100
+    with pytest.raises(InvalidCohort, match="too few"):
+        LookSpread.fit(np.ones(10), "phantoms")

@@ -105,20 +105,23 @@ def test_draws_stay_as_drawn(model: Model) -> None:
         calibrate(model, [])
 
 
-def test_the_pattern_picks_the_map_and_pooled_posteriors_are_recalibrated_last(
+def test_the_pattern_picks_the_map_and_clips_are_recalibrated_before_they_are_pooled(
     model: Model, studies: list[Study]
 ) -> None:
-    """Two clips of a study are pooled first; the nodes of the mixture are then moved."""
+    """Two clips of one window each take the map of one window, and say together what each of them says."""
     calibrated = calibrate(model, cohort_of(model, 150, 2.0)).model
     two = replace(studies[0], clips=studies[0].clips * 2, attributes=Attributes())
     mixed = [two, studies[1].without("video"), Study()]
     raw, answer = model.posteriors(mixed), calibrated.posteriors(mixed)
     assert answer.known is not None
-    assert answer.known.tolist() == ["several windows", "attributes", "nothing"]
-    np.testing.assert_allclose(answer.z[0], np.broadcast_to(raw.z, raw.latent.shape)[0])  # no map: left alone
+    assert answer.known.tolist() == ["several clips", "attributes", "nothing"]
+    one = replace(two, clips=two.clips[:1])
+    alone = calibrated.posteriors([one])[0]
+    assert alone.known == "video"
+    assert answer[0].quantile([0.05, 0.5, 0.95]) == pytest.approx(alone.quantile([0.05, 0.5, 0.95]), abs=1e-3)
     maps = calibrated.calibration.maps
     np.testing.assert_allclose(answer.z[1], maps["attributes"].inverse(np.broadcast_to(raw.z, raw.latent.shape)[1]))
-    assert np.array_equal(answer.y_percent, raw.y_percent)
+    assert np.array_equal(answer.y_percent[1:], raw.y_percent[1:])
 
 
 def test_long_clips_are_calibrated_apart_as_they_are_read(model: Model) -> None:

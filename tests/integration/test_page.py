@@ -165,7 +165,10 @@ def test_two_exams_are_compared(open_page: Any, clip: str, later: str) -> None:
     until(page, "document.querySelectorAll('.outcome:not([hidden])').length == 2")
     insisted(page)
     answered(page, 2)
+    assert not page.is_visible("#compare")  # nobody has asked
+    page.click("#ask-compare")
     until(page, "document.getElementById('change').innerText.includes('fell by 10 points or more')")
+    assert "whose they are" in page.inner_text("#doubts")  # a video names no patient
     page.screenshot(path=SHOTS / "two-exams.png", full_page=True)
 
 

@@ -92,3 +92,19 @@ def test_rows_that_do_not_match_are_refused() -> None:
         cluster_bootstrap_mean(PATIENTS[:-1], ERRORS)
     with pytest.raises(ValueError, match="same length"):
         cluster_bootstrap(mean, [], np.array([]))
+
+
+def test_an_interval_always_holds_its_estimate() -> None:
+    """KS and its like grow with the noise of every resample; the percentile interval alone would lie above them."""
+    pit = (np.arange(60) + 0.5) / 60
+    groups = np.arange(60)
+
+    def distance(u: np.ndarray) -> float:
+        u = np.sort(u)
+        return float(np.abs(u - (np.arange(len(u)) + 0.5) / len(u)).max())
+
+    found = cluster_bootstrap(distance, groups, pit, resamples=200)
+    assert 0 <= found.lower <= found.estimate <= found.upper
+    assert found.estimate < 0.01
+    shifted = cluster_bootstrap(lambda x: float(x.mean()) - 5, groups, pit, resamples=200)
+    assert shifted.lower < shifted.estimate < shifted.upper < 0  # one that is not biased is left as it was

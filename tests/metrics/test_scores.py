@@ -99,3 +99,11 @@ def test_what_cannot_be_scored_is_refused() -> None:
         crps_draws(np.zeros((2, 1)), [0, 0])
     with pytest.raises(ValueError, match="NaN"):
         nll([float("nan")])
+
+
+@pytest.mark.parametrize("label", [0.0, 100.0])
+def test_a_label_at_an_end_has_a_score(label: float) -> None:
+    """CRPS = E|Y − y| − ½ E|Y − Y'|, and E|Y − 0| is the mean."""
+    posterior = Posterior.from_nodes(quantile_nodes(), 40 + 6 * quantile_nodes())
+    expected = abs(posterior.mean - label) - posterior.half_mean_difference
+    assert crps_of(posterior, label) == pytest.approx(expected, abs=1e-6)

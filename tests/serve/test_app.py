@@ -11,10 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pypdf import PdfReader
@@ -29,6 +31,8 @@ from mcsdr.prediction import predict
 from mcsdr.report import SOCIETIES, bands_of
 from mcsdr.serve import app, create_app
 from mcsdr.serve.desk import Desk, Job
+from mcsdr.serve.views import checks
+from mcsdr.study import Clip, Study
 
 BASE = "http://127.0.0.1:8765"
 
@@ -138,6 +142,18 @@ def test_bands_are_the_societys_and_by_sex_where_it_has_them_by_sex(client: Test
 def test_bands_leave_no_gap_and_do_not_overlap(society: str, sex: str | None) -> None:
     bands = bands_of(society, sex)
     assert [bands[0].low, *(band.high for band in bands)] == [*(band.low for band in bands), 100]
+
+
+def test_the_checklist_ticks_only_what_was_measured(client: TestClient) -> None:
+    """White noise moves, but not as a heart does; and where nothing was cut no sector was found."""
+    noise = Clip(np.random.default_rng(0).integers(0, 255, (40, 112, 112), dtype=np.uint8), np.arange(40) / 30)
+    answer = mcsdr.load()(Study((noise,)))
+    found = {row["name"]: row["ok"] for row in checks(answer, [[{"ed": 0, "es": 5}]])}
+    assert found == {"View": False, "Frame rate": True, "Beats": None, "Sector": None, "Picture": False}
+    familiar = replace(answer, failed=("wrong-view-or-not-echo",))
+    picture = checks(familiar, [[]])[-1]
+    assert picture["ok"] is None
+    assert "as a heart does was not measured" in picture["text"]
 
 
 def test_the_sheet_holds_all_frames(client: TestClient, job: str) -> None:

@@ -7,8 +7,9 @@ and s half its distance between Φ⁻¹(±1), the correction is linear in what t
 
     Δ(x) = δ₀ + δ·φ(x),      (δ₀, δ) = argmin Σ_i ((ℓ_i − m_i − Δ(x_i))/s_i)² + λ₀ δ₀² + λ ‖δ‖²
 
-a ridge that is shrunk towards the shipped weights, δ = 0; λ is chosen by cross-validation over LAMBDAS, of which the
-last leaves only the offset and none at all is a candidate too. It is added to the read-out's weights: every posterior
+a ridge that is shrunk towards the shipped weights, δ = 0. λ is chosen by cross-validation over LAMBDAS, of which the
+last leaves only the offset, and to leave all as it is: the most shrunk that is no worse than the best by more than the
+standard error of their difference. It is added to the read-out's weights: every posterior
 moves by Δ on the scale ℓ, exactly, looks, windows and calibration included. The width is then re-estimated from the
 out-of-fold normal scores z of the labels, c² = (PRIOR + Σ z_i²)/(PRIOR + n), and b(x) becomes c·b(x).
 
@@ -246,8 +247,11 @@ def head_of(model: Model, video: VideoTokens, attributes: NDArray[Any]) -> tuple
 def fit(site: Site, seed: int = 0) -> Correction:
     """λ by cross-validation over patients, δ on all, c from what is out of fold."""
     folds = _folds(site.patients, seed)
-    losses = [_out_of_fold(site, folds, ridge)[0] for ridge in (*LAMBDAS, np.inf)]
-    ridge = (*LAMBDAS, np.inf)[int(np.argmin(losses))]
+    candidates = (np.inf, *reversed(LAMBDAS))  # the most shrunk first
+    losses = np.array([_out_of_fold(site, folds, ridge)[0] for ridge in candidates])
+    worse = losses - losses[losses.mean(axis=1).argmin()]
+    error = worse.std(axis=1) / np.sqrt(len(np.unique(site.patients)))
+    ridge = candidates[int(np.argmax(worse.mean(axis=1) <= error))]
     scores = _out_of_fold(site, folds, ridge)[1]
     c = np.sqrt((PRIOR + (scores**2).sum()) / (PRIOR + len(scores)))
     return replace(_ridge(site, ridge), width=float(np.clip(c, *WIDTHS)))
@@ -282,15 +286,15 @@ def scores_and_figures(posteriors: Sequence[Posterior], truth: Sequence[Array]) 
     return crps, Figures(float(np.concatenate(errors).mean()), float(crps.mean()), covered, float(width.mean()))
 
 
-def _out_of_fold(site: Site, folds: NDArray[np.intp], ridge: float) -> tuple[float, Array]:
-    """Mean squared standardised error, and the normal scores, of clips that were not fitted on."""
+def _out_of_fold(site: Site, folds: NDArray[np.intp], ridge: float) -> tuple[Array, Array]:
+    """Squared standardised errors and normal scores of clips that were not fitted on, both [C]."""
     errors, scores = np.empty(len(site)), np.empty(len(site))
     for fold in np.unique(folds):
         held = site.select(folds == fold)
         moved = _ridge(site.select(folds != fold), ridge).apply(held)
         errors[folds == fold] = _residuals(moved)[0]
         scores[folds == fold] = np.clip(scores_of(moved.clips, held.ef), -4, 4)
-    return float((errors**2).mean()), scores
+    return errors**2, scores
 
 
 def _residuals(site: Site) -> tuple[Array, Array]:

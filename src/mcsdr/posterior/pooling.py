@@ -16,6 +16,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mcsdr.posterior.normal import quantile_nodes
+from mcsdr.posterior.recalibration import POOLED
 from mcsdr.posterior.table import Posterior
 
 
@@ -33,11 +35,15 @@ def pooled(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
     counts, first = _runs(owner)
     if len(counts) == len(owner):
         return posteriors
+    usual = posteriors.draws is None and posteriors.latent.shape[1] == len(quantile_nodes())
     parts = []
     for count in np.unique(counts):
         those = np.flatnonzero(counts == count)
         members = [posteriors[first[those] + i] for i in range(count)]
-        parts.append((those, Posterior.mixture(members)))
+        part = members[0] if count == 1 and usual else Posterior.mixture(members)
+        if posteriors.known is not None:
+            part = replace(part, known=members[0].known if count == 1 else np.full(len(those), POOLED))
+        parts.append((those, replace(part, trajectories=None, angles=None)))
     order = np.argsort(np.concatenate([those for those, _ in parts]))
     return Posterior.joined([part for _, part in parts])[order]
 

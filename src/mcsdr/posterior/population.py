@@ -53,7 +53,7 @@ class Population(BaseModel):
     Arguments:
         name: what it is called in outputs.
         ef_percent: ascending EF in per cent.
-        density: per EF point there; scaled to mass 1. Straight lines between, constant beyond the ends.
+        density: per EF point there; scaled to mass 1. Straight lines between, nothing beyond the ends.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -97,7 +97,7 @@ class Population(BaseModel):
 
     @cached_property
     def _shares(self) -> Array:
-        density = np.interp(CENTRES, self.ef_percent, self.density)
+        density = np.interp(CENTRES, self.ef_percent, self.density, left=0.0, right=0.0)
         return np.asarray(density / density.sum())
 
     def shares(self) -> Array:

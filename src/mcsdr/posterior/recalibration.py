@@ -25,7 +25,8 @@ A split-conformal interval of the raw posterior, [G(−q̂), G(q̂)] with q̂ th
 the label with probability ≥ λ whatever the posteriors are, where studies are exchangeable with those of the
 calibration. It is an average over studies: nothing is promised for a kind of patient. Both are fitted for each pattern
 of what is known of a study (`PATTERNS`), since a posterior from the video may be calibrated and one without it not, and
-since the mean of several windows errs less than any of them, but is as wide.
+since the mean of several windows errs less than any of them, but is as wide. What is recalibrated is a clip's
+posterior; those of several clips are pooled afterwards, so that a mixture of a posterior with itself is that posterior.
 
 References: Dawid 1984, "Statistical theory: the prequential approach"; Kuleshov, Fenner, Ermon 2018, "Accurate
 uncertainties for deep learning using calibrated regression"; Breiman 1995, "Better subset regression using the
@@ -51,6 +52,7 @@ from mcsdr.posterior.table import Posterior
 
 Array = NDArray[np.float64]
 
+POOLED = "several clips"  # of a mixture of recalibrated posteriors: it has no map of its own
 ONE, SEVERAL = "video", "several windows"  # how much of the clips is pooled into an answer
 PATTERNS = (f"{SEVERAL} and attributes", SEVERAL, f"{ONE} and attributes", ONE, "attributes", "nothing")
 LEVELS = (0.5, 0.8, 0.9, 0.95)  # of conformal intervals

@@ -272,7 +272,7 @@ def rank_table(found: Found) -> Table:
     header = ("corruption", "median ρ", "25 %", "75 %", f"ρ ≥ {LEAST_RHO:g}, % of studies", "SD ratio", "error ratio")
     notes = [
         "ρ: Spearman's rank correlation of severity 0…5 and posterior SD, study by study. Ratios: mean SD, and mean "
-        "size of the error, at severity 5 over those of the clip as it is; where a model knows what it does not see "
+        "size of the error, at severity 5 over those of the clip as it is; where a model knows what it does not see, "
         "the first keeps pace with the second."
     ]
     return Table("Does the SD grow with severity?", header, rows, notes, digits=2)
