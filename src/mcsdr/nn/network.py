@@ -230,6 +230,14 @@ class PosteriorNetwork(TokenNetwork):
 
         return velocity, a[:, None], b[:, None]
 
+    @torch.no_grad()
+    def prior(self) -> tuple[float, float]:
+        """Location and scale where nothing is known, no video and no attribute."""
+        empty = torch.empty(1, 0, self.width, device=self.device)
+        unknown = torch.full((1, len(self.settings.attributes)), torch.nan, device=self.device)
+        a, b = self.location_scale(self.condition(empty, empty[..., 0].bool(), unknown))
+        return float(a), float(b)
+
     def without_score(self) -> PosteriorNetwork:
         """The same weights with the flow replaced by its own location-scale head: logit-normal posteriors."""
         alone = copy(self)

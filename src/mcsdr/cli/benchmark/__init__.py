@@ -16,6 +16,7 @@ from mcsdr.cli.benchmark.realism import realism
 from mcsdr.cli.benchmark.refusals import refusals
 from mcsdr.cli.benchmark.robustness import robustness
 from mcsdr.cli.benchmark.scale import scale
+from mcsdr.cli.benchmark.trajectories import trajectories
 from mcsdr.cli.benchmark.uci import uci
 from mcsdr.cli.benchmark.worth import worth
 
@@ -29,6 +30,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     scale: "scale --quick",
     refusals: "refusals --quick",
     worth: "worth --quick",
+    trajectories: "trajectories --quick",
 }
 
 benchmark = App(
