@@ -28,11 +28,12 @@ from mcsdr.nn.layers import Condition
 from mcsdr.nn.mcsdr import McsdrHead
 from mcsdr.nn.r2plus1d import R2Plus1D18
 from mcsdr.nn.score_network import LocationScale, NoScore, ScoreNetwork
+from mcsdr.nn.stored_features import StoredFeatures
 from mcsdr.nn.uniformer import UniFormerS
 from mcsdr.nn.video_encoder import CompactEncoder
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
-Encoder = Literal["compact", "uniformer-s", "r2plus1d-18"]
+Encoder = Literal["compact", "uniformer-s", "r2plus1d-18", "stored"]
 
 
 class NetworkSettings(BaseModel):
@@ -44,6 +45,7 @@ class NetworkSettings(BaseModel):
     head: str = ""  # a name in mcsdr.nn.heads.HEADS; kind "head" only
     encoder: Encoder = "compact"
     channels: tuple[int, int, int] = (32, 64, 112)  # compact only
+    feature_width: int = Field(0, ge=0)  # stored only: of the vectors that another encoder has left
     width: int = Field(96, gt=0)
     heads: int = Field(4, gt=0)
     score_depth: int = Field(2, gt=0)
@@ -60,6 +62,12 @@ class NetworkSettings(BaseModel):
             raise ValueError(f"There is no head named {self.head!r}: choose one of {', '.join(HEADS)}.")
         if self.kind != "head" and self.head:
             raise ValueError(f'The head {self.head!r} needs kind = "head", not {self.kind!r}.')
+        return self
+
+    @model_validator(mode="after")
+    def _stored_features_have_a_width(self) -> Self:
+        if (self.encoder == "stored") is not bool(self.feature_width):
+            raise ValueError('encoder = "stored", and it alone, needs the feature_width of the vectors.')
         return self
 
 
@@ -79,6 +87,8 @@ def build_encoder(settings: NetworkSettings) -> tuple[nn.Module, int]:
             return UniFormerS(), UniFormerS.width
         case "r2plus1d-18":
             return R2Plus1D18(), R2Plus1D18.width
+        case "stored":
+            return StoredFeatures(settings.feature_width), settings.feature_width
 
 
 class Network(nn.Module):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from cyclopts import App
 
+from mcsdr.cli.benchmark.features import features
 from mcsdr.cli.benchmark.heads import heads
 from mcsdr.cli.benchmark.missing import missing
 from mcsdr.cli.benchmark.posterior import posterior
@@ -30,6 +31,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     scale: "scale --quick",
     refusals: "refusals --quick",
     worth: "worth --quick",
+    features: "features DATA --table bundled=features.csv",
     trajectories: "trajectories --quick",
 }
 
