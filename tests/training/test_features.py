@@ -59,7 +59,8 @@ def test_every_head_learns_from_a_table(tmp_path: Path) -> None:
     for i in range(90):
         ef = rng.uniform(20, 70)
         (root / f"c{i}.avi").write_bytes(b"")
-        lines.append(f"c{i}.avi,{ef + rng.normal():.3f},{('TRAIN', 'VAL', 'TEST')[max(0, i - 60) // 15]}")
+        split = "TRAIN" if i < 60 else "VAL" if i < 75 else "TEST"
+        lines.append(f"c{i}.avi,{ef + rng.normal():.3f},{split}")
         rows.append(f"c{i}.avi,{ef:.4f},{rng.normal():.4f}")
     (root / "clips.csv").write_text("\n".join(lines))
     (tmp_path / "f.csv").write_text("\n".join(rows))

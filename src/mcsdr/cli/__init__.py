@@ -46,7 +46,7 @@ COMMANDS: dict[str, list[tuple[Callable[..., None] | App, str]]] = {
     "Data": [
         (check, "mcsdr check /data/EchoNet-Dynamic --out out/check"),
         (simulate, "mcsdr simulate out/phantoms --layout camus --n 20"),
-        (features, "mcsdr features /data/EchoNet-Dynamic --encoder my_encoder:encode --out features.csv"),
+        (features, "mcsdr features /data/EchoNet-Dynamic --out features.csv"),
     ],
     "Research": [
         (train, "mcsdr train phantom --optim.epochs 4 --out runs/phantom"),
