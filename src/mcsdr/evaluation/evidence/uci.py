@@ -264,7 +264,7 @@ def _tables(found: dict[str, list[dict[str, float]]]) -> list[Table]:
         entry, mean = SETS[name], {m: float(np.mean([figures[m] for figures in splits])) for m in MEASURES}
         scale = {m: entry.shown if m in ("rmse", "crps") else 1.0 for m in MEASURES}
         shown = f"{name} (RMSE, CRPS ×{entry.shown:.0f})" if entry.shown != 1 else name
-        ours = [_mean_and_error([scale[m] * figures[m] for figures in splits]) for m in MEASURES]
+        ours: list[Cell] = [_mean_and_error([scale[m] * figures[m] for figures in splits]) for m in MEASURES]
         ours += [_alone([entry.shown ** (m == "rmse_one") * s[m] for s in splits if m in s]) for m in ONE]
         published = {"rmse": entry.card.rmse, "nll_kde": entry.card.nll, "qice": entry.card.qice}
         bounds = published | {"rmse": WITHIN * entry.card.rmse}
