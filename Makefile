@@ -60,12 +60,13 @@ figures: .venv/.ready              ## the figures that docs/results.md quotes
 	$(BIN)/mcsdr evaluate phantom-a4c phantom:1000:3 --without attributes --out out/without-attributes
 	$(BIN)/python benchmarks/prior.py
 
-tables: .venv/.ready               ## the tables of docs/reproduction.md; about 1 h 20 min on 2 cores
+tables: .venv/.ready               ## the tables of docs/reproduction.md, on equal terms; hours on 2 cores
 	$(BIN)/mcsdr simulate out/sim/camus --layout camus --n 300 --seed 12 --scale 0.35 --quirks
 	$(BIN)/mcsdr simulate out/sim/pediatric --layout echonet-pediatric --n 300 --seed 11 --quirks
-	for preset in ours paper; do \
-	  $(BIN)/mcsdr reproduce camus --root out/sim/camus --preset $$preset --reduced --folds --out out/reproduce && \
-	  $(BIN)/mcsdr reproduce echonet-pediatric --root out/sim/pediatric --preset $$preset --reduced --folds \
+	for preset in ours paper ours-one-view paper-two-views paper-more-pairs; do \
+	  $(BIN)/mcsdr reproduce camus --root out/sim/camus --preset $$preset --reduced --folds --draws 40 \
+	    --out out/reproduce && \
+	  $(BIN)/mcsdr reproduce echonet-pediatric --root out/sim/pediatric --preset $$preset --reduced --folds --draws 40 \
 	    --out out/reproduce || exit 1; \
 	done
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcsdr.diffusion.target import TARGETS, shrink, target
+from mcsdr.diffusion.target import TARGETS, BoundedResidual, shrink, target
 from mcsdr.errors import InvalidConfig
 
 ordinary = st.floats(0.5, 99.5)
@@ -20,6 +20,20 @@ def test_there_and_back(name: str, y: float, a: float, b: float) -> None:
     label = torch.tensor([y], dtype=torch.float64)
     back = target(name).to_percent(target(name).to_residual(label, a, b), a, b)
     torch.testing.assert_close(back, label, rtol=1e-12, atol=1e-12)
+
+
+def test_belief_runs_from_the_prior_to_the_posterior_through_what_is_believed_half_way() -> None:
+    """Quantiles of cosψ·L + sinψ·(a₀ + b₀ ε) for L = a + b w, w normal, tanψ = tanθ·b/b₀."""
+    a, b, prior = torch.tensor([[0.4]]), torch.tensor([[0.3]]), (0.1, 0.8)
+    z, theta = torch.linspace(-2, 2, 5)[None, None].repeat(3, 1, 1), torch.tensor([torch.pi / 2, 0.7, 0.0])
+    seen = BoundedResidual().belief(z, theta, (a, b), prior)
+    own, start = (100 * torch.sigmoid(m + s * z[0]) for m, s in ((a, b), prior))
+    torch.testing.assert_close(seen[0], start, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(seen[2], own, rtol=1e-5, atol=1e-4)
+    psi = torch.atan(theta[1].tan() * 0.3 / 0.8)
+    centre = psi.cos() * a + psi.sin() * prior[0]
+    spread = ((psi.cos() * b) ** 2 + (psi.sin() * prior[1]) ** 2).sqrt()
+    torch.testing.assert_close(seen[1], 100 * torch.sigmoid(centre + spread * z[1]), rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))

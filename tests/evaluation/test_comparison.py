@@ -48,6 +48,20 @@ def test_differences_are_paired_and_signed() -> None:
     assert comparison(ours={0: answered(30, 4, 4, 2)}).differences() == {}
 
 
+def test_equal_terms_are_told_from_others_and_what_n_can_tell() -> None:
+    """Twice the patients tell a difference 1/√2 of the size."""
+    rows = {"ours": (4, 2), "ours_one_view": (5, 3), "paper": (8, 4)}
+    sizes = {}
+    for n in (150, 600):
+        found = comparison(**{name: {0: answered(n, sd, 4, seed)} for name, (sd, seed) in rows.items()})
+        for measured in found.measured:
+            object.__setattr__(measured, "preset", measured.preset.replace("_", "-"))
+        assert [line.split(" (")[0] for line in found.duels] == ["ours-one-view − paper", "ours − paper"]
+        assert "NOT on equal terms" in found.duels[1]
+        sizes[n] = float(found.duels[0].split("from CRPS ")[1].split(",")[0])
+    assert sizes[600] == pytest.approx(sizes[150] / 2, rel=0.3)
+
+
 def test_files(tmp_path: Path) -> None:
     table = comparison(ours={0: answered(60, 4, 4, 2)}, paper={0: answered(60, 8, 2, 3)})
     table.write(tmp_path)

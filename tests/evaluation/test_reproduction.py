@@ -12,6 +12,7 @@ from mcsdr.errors import InvalidConfig
 from mcsdr.evaluation.reproduction import Job, compare, plan, read_rows, run
 from mcsdr.phantom.layouts import write_camus
 from mcsdr.training import Silence
+from mcsdr.training.settings import TrainSettings
 
 TINY = {
     "network.channels": "[8, 8, 8]",
@@ -108,6 +109,20 @@ def test_folds_test_every_study_once(tmp_path: Path) -> None:
         assert all(job.settings.data.train.fold == job.settings.data.val.fold == job.test.fold for job in planned)
         assert len({job.folder for job in planned}) == 10
     assert len(plan("camus", "ours", tmp_path, tmp_path, folds=True, seeds=3)) == 30
+
+
+def test_presets_on_the_others_terms(tmp_path: Path) -> None:
+    def settings(preset: str, dataset: str = "camus", **options: int) -> TrainSettings:
+        return plan(dataset, preset, tmp_path, tmp_path, **options)[0].settings  # type: ignore[arg-type]
+
+    one, two, more = settings("ours-one-view"), settings("paper-two-views", draws=40), settings("paper-more-pairs")
+    assert [one.data.train.views, two.data.train.views] == [("A4C",), ("A2C", "A4C")]
+    assert (one.protocol.together, two.protocol.together) == (1, 2)
+    assert (two.sampler.draws, more.sampler.draws) == (40, 10)
+    assert more.dropout.masks * more.dropout.pairs == one.dropout.masks * one.dropout.pairs
+    assert settings("ours", draws=40).sampler.draws is None
+    with pytest.raises(InvalidConfig, match="one view"):
+        settings("paper-two-views", "echonet-dynamic")
 
 
 def test_another_experiment_is_not_written_over(camus: Path, tmp_path: Path) -> None:

@@ -24,6 +24,17 @@ def test_one_study_gives_plain_floats(model: Model, studies: list[Study]) -> Non
     assert posterior.trajectories.shape == (model.sampler.steps + 1, 1, 23)
 
 
+def test_averaged_looks_keep_their_paths_from_the_prior_to_the_answer(model: Model, studies: list[Study]) -> None:
+    """What is believed where nothing is known, as the location-scale head has it, is where every study begins."""
+    posteriors = model.uncalibrated().posteriors(studies[:2], protocol=model.protocol.changed(looks=4))
+    paths = posteriors.trajectories
+    assert paths is not None
+    np.testing.assert_allclose(paths[-1], posteriors.y_percent, atol=1e-3)
+    np.testing.assert_allclose(paths[0, 0], paths[0, 1], atol=1e-4)
+    blind = model.without_score().posteriors([Study()])
+    np.testing.assert_allclose(paths[0, 0], blind.y_percent[0], atol=1e-3)
+
+
 def test_a_batch_is_its_members(model: Model, studies: list[Study]) -> None:
     clip = studies[1].clips[0]
     short = Clip(clip.frames[:18], clip.frame_times_s[:18])

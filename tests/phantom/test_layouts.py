@@ -8,6 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image, ImageDraw
 from tests.phantom.public_readers import polygon_area, table, video
@@ -207,7 +208,7 @@ def test_another_seed_shares_no_picture(layout: str, tmp_path: Path) -> None:
         {
             content
             for path, content in small(layout, tmp_path / str(seed), 1, seed).items()
-            if "." + path.split(".", 1)[1] in (".avi", ".nii.gz", ".raw")
+            if "." + path.split(".", 1)[1] in (".avi", ".nii.gz", ".raw", ".dcm")
         }
         for seed in (6, 7)
     ]
@@ -236,6 +237,7 @@ def test_an_occupied_folder_is_refused_whole_or_begun(layout: str, tmp_path: Pat
 def test_every_clip_has_its_truth(layout: str, tmp_path: Path) -> None:
     files = small(layout, tmp_path)
     films = [path for path in files if re.search(r"(\.avi|sequence\.nii\.gz|sequence\.raw)$", path)]
+    films += [path for path in files if path.endswith(".dcm") and pydicom.dcmread(tmp_path / path).NumberOfFrames > 1]
     rows = table(tmp_path / "Truth.csv")
     assert len(rows) == len(films) > 0
     for row in rows:

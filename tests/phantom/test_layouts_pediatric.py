@@ -116,8 +116,9 @@ def test_second_clips_of_a_view_are_other_recordings(quirky: Path) -> None:
 
 def test_ef_can_be_had_back_from_the_tracings(root: Path) -> None:
     truth = truths(root)
+    reported = {row["FileName"]: float(row["EF"]) for row in rows(root)}
     assert set(traced(root)) == set(truth)
-    read, true = [], []
+    read, label = [], []
     for name, frames in traced(root).items():
         ed, es = (frames[truth[name][column]] for column in ("EDFrame", "ESFrame"))
         areas = [polygon_area(points[:, 0], points[:, 1]) for points in (ed, es)]
@@ -125,9 +126,9 @@ def test_ef_can_be_had_back_from_the_tracings(root: Path) -> None:
         if truth[name]["View"] == "A4C":  # V = 8 A² / 3π L
             lengths = [np.linalg.norm(p - (p[0] + p[-1]) / 2, axis=1).max() for p in (ed, es)]
             read.append(100 * (1 - areas[1] ** 2 / lengths[1] / (areas[0] ** 2 / lengths[0])))
-            true.append(float(truth[name]["TrueEF"]))
-    assert np.abs(np.array(read) - true).max() < 5  # one plane, and frames up to 10 ms away
-    assert np.corrcoef(read, true)[0, 1] > 0.9
+            label.append(reported[name])
+    assert np.abs(np.array(read) - label).max() < 1.5  # the trace is of the hand that reported; area-length for discs
+    assert np.corrcoef(read, label)[0, 1] > 0.99
 
 
 def test_quirks_are_where_truth_says_they_are(quirky: Path) -> None:

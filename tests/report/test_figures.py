@@ -195,6 +195,14 @@ def test_trajectories_show_mean_and_spread_at_both_ends() -> None:
         assert violin.collections  # the filled shape
 
 
+def test_paths_of_raw_draws_are_not_cut_off_at_the_ends_of_the_range() -> None:
+    states = np.stack([np.linspace(-2, 2, 40), np.linspace(-30, 130, 40)])
+    posterior = Posterior.from_draws(states[-1], trajectories=states, angles=[1.5, 0])
+    low, high = figures.trajectories(posterior).axes[1].get_ylim()
+    assert low < -30
+    assert high > 130
+
+
 @every_posterior
 def test_every_posterior_can_be_drawn(tmp_path: Path, posterior: Posterior) -> None:
     figures.posterior_density(posterior, observed=50).draw_without_rendering()

@@ -17,6 +17,7 @@ from mcsdr.cli.calibrate import calibrate
 from mcsdr.cli.check import check
 from mcsdr.cli.deidentify import deidentify
 from mcsdr.cli.evaluate import evaluate
+from mcsdr.cli.features import features
 from mcsdr.cli.fhir import fhir
 from mcsdr.cli.gate import gate
 from mcsdr.cli.import_official import import_official
@@ -49,6 +50,7 @@ COMMANDS: dict[str, list[tuple[Callable[..., None] | App, str]]] = {
     "Data": [
         (check, "mcsdr check /data/EchoNet-Dynamic --out out/check"),
         (simulate, "mcsdr simulate out/phantoms --layout camus --n 20"),
+        (features, "mcsdr features /data/EchoNet-Dynamic --out features.csv"),
     ],
     "Research": [
         (train, "mcsdr train phantom --optim.epochs 4 --out runs/phantom"),

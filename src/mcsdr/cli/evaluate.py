@@ -33,6 +33,7 @@ def evaluate(
     looks: Literal[1, 2, 4] | None = None,
     pool: Literal["mixture", "tokens"] | None = None,
     max_bad: float = 0.02,
+    cardiobench: Path | None = None,
 ) -> None:
     """Measure a model on a cohort: accuracy, CRPS, calibration, with patient-level bootstrap intervals.
 
@@ -65,14 +66,20 @@ def evaluate(
         How a study's clips are joined: a mixture of their posteriors, or their tokens side by side.
     max_bad
         Share of the studies that may fail; beyond it the evaluation stops.
+    cardiobench
+        Also write the point estimates here as CardioBench reads them, of a data set's folder: FileName or patient_id,
+        EF_pred.
     """
     from rich.console import Console
 
     from mcsdr.cli.progress import bar
     from mcsdr.datasets import CohortSpec, open_cohort
+    from mcsdr.datasets.entries import FolderCohort
     from mcsdr.diffusion.sampler import preset
+    from mcsdr.errors import InvalidConfig
     from mcsdr.evaluation import evaluate as measure
     from mcsdr.evaluation.calibration import marks_of
+    from mcsdr.evaluation.cardiobench import write_predictions
     from mcsdr.model import load
 
     console = Console(width=None if Console().is_terminal else 120)  # a file has room
@@ -96,6 +103,11 @@ def evaluate(
     _show(console, result)
     console.print(estimator.card.notice)
     result.write(out, footer=estimator.card.notice)
+    if cardiobench is not None:
+        if not isinstance(cohort, FolderCohort):
+            raise InvalidConfig("CardioBench has no phantoms.", next_step="Name a data set's folder.")
+        rows = write_predictions(cardiobench, result, cohort)
+        console.print(f"Written to {cardiobench}: {rows} rows.", markup=False)
     console.print(f"Written to {out}: studies.csv, subgroups.csv, metrics.json and figures.", markup=False)
 
 

@@ -18,11 +18,12 @@ def reproduce(
     /,
     *settings: Annotated[str, Parameter(allow_leading_hyphen=True, help="--table.key value, over the file's.")],
     root: Path,
-    preset: Literal["paper", "ours"] = "ours",
+    preset: Literal["paper", "paper-two-views", "paper-more-pairs", "ours", "ours-one-view"] = "ours",
     out: Path = Path("runs/reproduce"),
     folds: bool = False,
     seeds: int = 1,
     reduced: bool = False,
+    draws: int | None = None,
 ) -> None:
     """Train and evaluate the paper's experiment, or ours, and write the table with the published rows beside.
 
@@ -35,7 +36,8 @@ def reproduce(
     root
         Its folder, as it was unpacked.
     preset
-        "paper" follows the MCSDR paper; "ours" is this project's method.
+        "paper" follows the MCSDR paper; "ours" is this project's method. The others put either on the other's terms:
+        "paper-two-views", "paper-more-pairs" (as many noise pairs for each clip as ours), "ours-one-view".
     out
         Folder for checkpoints, models, evaluations and table.{md,csv,tex}.
     folds
@@ -44,6 +46,8 @@ def reproduce(
         Trainings with seeds 0, 1, …; the table gives mean and spread.
     reduced
         configs/reduced.toml over the preset: the compact encoder on both, small enough for 2 cores.
+    draws
+        K of the paper's answers; its own 40, of CAMUS 10, unless given.
     """
     from rich.console import Console
 
@@ -51,7 +55,7 @@ def reproduce(
     from mcsdr.evaluation.reproduction import compare, plan, run
 
     given = overrides_of(settings)
-    jobs = plan(dataset, preset, root, out, folds=folds, seeds=seeds, reduced=reduced, overrides=given)
+    jobs = plan(dataset, preset, root, out, folds=folds, seeds=seeds, reduced=reduced, draws=draws, overrides=given)
     console = Console(stderr=True)
     for number, job in enumerate(jobs, 1):
         console.print(f"{number} of {len(jobs)}: {job.folder}{' is done' if job.done else ''}", markup=False)
@@ -59,6 +63,7 @@ def reproduce(
             run(job, watcher, lambda done, w=watcher: w.evaluated(done))  # type: ignore[misc]
     flags = ["--preset PRESET", *(["--folds"] if folds else []), *([f"--seeds {seeds}"] if seeds > 1 else [])]
     flags += ["--reduced"] if reduced else []
+    flags += [f"--draws {draws}"] if draws else []
     flags += [f"--{key} {value}" for key, value in given.items() if key != "data.cache"]
     command = f"mcsdr reproduce {dataset} --root DATA {' '.join(flags)}"
     comparison = compare(dataset, out, jobs, command)

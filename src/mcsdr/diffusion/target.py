@@ -61,6 +61,28 @@ class BoundedResidual:
         """y = 100·sigmoid(a + b·w)."""
         return 100 * torch.sigmoid(a + b * w)
 
+    def belief(
+        self, x: Tensor, theta: Tensor, own: tuple[Tensor, Tensor], prior: tuple[Tensor | float, Tensor | float]
+    ) -> Tensor:
+        """EF in per cent of the sampler's states, each the quantile of what is believed while the clip is half seen.
+
+        With L = logit(y/100) = a + b w and noise that is the prior, a₀ + b₀ ε, the mixture cosψ·L + sinψ·(a₀ + b₀ ε) is
+        a line in x_θ = cosθ w + sinθ ε, for tanψ = tanθ·b/b₀:
+
+            ℓ = (c·a + s·a₀ + x)/n,      c = cosθ/b,   s = sinθ/b₀,   n = √(c² + s²)
+
+        In one dimension quantiles flow to quantiles, so that every state is one of the belief at its angle, from the
+        prior at θ = π/2, y = 100·sigmoid(a₀ + b₀ z), to the posterior at θ = 0, y = 100·sigmoid(a + b w).
+
+        Arguments:
+            x: states [S, B, N] at the angles θ [S].
+            own: a and b of each study, [B, 1].
+            prior: a₀ and b₀ of what is believed where nothing is known.
+        """
+        (a, b), (a_0, b_0), theta = own, prior, theta[:, None, None]
+        c, s = theta.cos() / b, theta.sin() / b_0
+        return 100 * torch.sigmoid((c * a + s * a_0 + x) / (c**2 + s**2).sqrt())
+
     def log_jacobian(self, ef_percent: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
         """log [100/(y(100 − y)·b)] at the label that `to_residual` sees."""
         y = shrink(ef_percent)

@@ -4,6 +4,9 @@
     OUT/<dataset>/<preset>/figures/           of all its folds together
     OUT/<dataset>/table.{md,csv,tex}          every preset that has been run so far, beside the published rows
 
+The presets are the paper's experiment and ours, and each once more on the other's terms: the paper's with both views or
+with as many noise pairs as ours, ours with one view.
+
 A job is one training and its evaluation on the test split; it is done when its evaluation is on disk, and a job that
 was interrupted goes on from its checkpoint. With folds, every study is tested once, and all are measured together.
 """
@@ -30,7 +33,9 @@ from mcsdr.training import Watcher, train
 from mcsdr.training.settings import TrainSettings, read_settings
 
 Dataset = Literal["echonet-dynamic", "echonet-pediatric", "camus"]
-Preset = Literal["paper", "ours"]
+Preset = Literal["paper", "paper-two-views", "paper-more-pairs", "ours", "ours-one-view"]
+TWO_VIEWS = {"camus": ["A2C", "A4C"], "echonet-pediatric": ["A4C", "PSAX"]}
+MORE_PAIRS = 64  # (t, ε) for each clip: as many as ours has, 4 masks of 16
 FOLDS: dict[str, range] = {"echonet-pediatric": range(10), "camus": range(1, 11)}
 WORDS = ("study_id", "patient_id", "sex", "quality", "views", "error")
 
@@ -50,10 +55,34 @@ class Job:
         return (self.folder / "evaluation" / "metrics.json").exists()
 
 
+def base_of(preset: Preset) -> str:
+    """The experiment that a preset varies, "paper" or "ours"."""
+    return preset.split("-")[0]
+
+
+def variation(dataset: Dataset, preset: Preset) -> dict[str, str]:
+    """What a preset changes of its experiment, so that a comparison is on equal terms.
+
+    Raises:
+        InvalidConfig: the data set has one view alone.
+    """
+    if preset == "paper-more-pairs":
+        return {"dropout.pairs": str(MORE_PAIRS)}
+    if preset not in ("paper-two-views", "ours-one-view"):
+        return {}
+    if dataset not in TWO_VIEWS:
+        raise InvalidConfig(f"{dataset} has one view alone.", next_step=f"Take --preset {base_of(preset)}.")
+    two = preset == "paper-two-views"
+    views = json.dumps(TWO_VIEWS[dataset] if two else ["A4C"])
+    pool = {"protocol.pool": "tokens", "protocol.views_together": "2"}
+    one = {"protocol.pool": "mixture", "protocol.views_together": "1", "network.views": "[]"}
+    return {"data.train.views": views, "data.val.views": views, **(pool if two else one)}
+
+
 def reductions(preset: Preset) -> list[Path]:
     """What --reduced lays over an experiment: what both presets share, and what is the preset's own."""
     shared = recipe("reduced")
-    own = shared.with_name(f"reduced-{preset}.toml")
+    own = shared.with_name(f"reduced-{base_of(preset)}.toml")
     return [shared, *([own] if own.is_file() else [])]
 
 
@@ -66,12 +95,17 @@ def plan(
     folds: bool = False,
     seeds: int = 1,
     reduced: bool = False,
+    draws: int | None = None,
     overrides: dict[str, str] | None = None,
 ) -> list[Job]:
     """The jobs of an experiment, in the order they are run.
 
+    Arguments:
+        draws: K of the paper's answers in place of its own, 40 and for CAMUS 10; ours draws nothing.
+
     Raises:
-        InvalidConfig: folds of a data set that has none, or an override that does not fit.
+        InvalidConfig: folds of a data set that has none, a second view of one that has none, or an override that does
+            not fit.
     """
     if folds and dataset not in FOLDS:
         raise InvalidConfig(f"{dataset} has one fixed split.", next_step="Leave --folds out.")
@@ -82,9 +116,12 @@ def plan(
             given = {"data.train.root": json.dumps(str(root)), "data.val.root": json.dumps(str(root))}
             if fold is not None:
                 given |= {"data.train.fold": str(fold), "data.val.fold": str(fold)}
+            given |= {"run.name": json.dumps(f"{preset}-{dataset}")} | variation(dataset, preset)
+            if draws is not None and base_of(preset) == "paper":
+                given["sampler.draws"] = str(draws)
             chosen = {**given, **(overrides or {})}
             over = reductions(preset) if reduced else []
-            settings = read_settings(recipe(f"{preset}-{dataset}"), chosen, *over)
+            settings = read_settings(recipe(f"{base_of(preset)}-{dataset}"), chosen, *over)
             settings = settings.model_copy(
                 update={"run": settings.run.model_copy(update={"seed": settings.run.seed + seed})}
             )

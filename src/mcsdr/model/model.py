@@ -326,13 +326,27 @@ class Model:
         percent = self.network.target.to_percent(states.double(), a.double(), b.double()).cpu().numpy()
         path = {}
         if self.network.integrates:
-            path = {"trajectories": percent, "angles": angles(settings.schedule, settings.steps).numpy()}
+            theta = angles(settings.schedule, settings.steps)
+            paths = percent if self._prior is None else self._belief(states, theta, a, b)
+            path = {"trajectories": paths, "angles": theta.numpy()}
         if settings.draws is None:
             looks = Posterior.from_nodes(z[0].double().numpy(), percent[-1], **path)
         else:
             looks = Posterior.from_draws(percent[-1].clip(0, 100) if settings.clipped else percent[-1], **path)
         calibration = self.calibration if settings.draws is None else None
         return beliefs(looks, video, ~np.isnan(attributes).all(axis=1), calibration)
+
+    @cached_property
+    def _prior(self) -> tuple[float, float] | None:
+        """Location and scale of the belief where nothing is known; None of a network that has none."""
+        return self.network.prior() if isinstance(self.network, PosteriorNetwork) else None
+
+    def _belief(self, states: Tensor, theta: Tensor, a: Tensor, b: Tensor) -> NDArray[np.float64]:
+        """The sampler's states as belief in EF per cent, from the prior on."""
+        assert self._prior is not None
+        assert isinstance(self.network, PosteriorNetwork)
+        own = a.double(), b.double()
+        return self.network.target.belief(states.double(), theta.to(states.device), own, self._prior).cpu().numpy()
 
     def _flow(self, settings: SamplerSettings) -> torch.nn.Module:
         if settings not in self._flows:

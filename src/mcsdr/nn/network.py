@@ -28,12 +28,13 @@ from mcsdr.nn.layers import Condition
 from mcsdr.nn.mcsdr import McsdrHead
 from mcsdr.nn.r2plus1d import R2Plus1D18
 from mcsdr.nn.score_network import LocationScale, NoScore, ScoreNetwork
+from mcsdr.nn.stored_features import StoredFeatures
 from mcsdr.nn.uniformer import UniFormerS
 from mcsdr.nn.video_encoder import CompactEncoder, Norm
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 Channels = Annotated[int, Field(gt=0, le=1024)]
-Encoder = Literal["compact", "uniformer-s", "r2plus1d-18"]
+Encoder = Literal["compact", "uniformer-s", "r2plus1d-18", "stored"]
 
 
 class NetworkSettings(BaseModel):
@@ -46,6 +47,7 @@ class NetworkSettings(BaseModel):
     encoder: Encoder = "compact"
     channels: tuple[Channels, Channels, Channels] = (32, 64, 112)  # compact only
     norm: Norm = "batch"  # compact only; "none" trains faster, and may start from a model with "batch"
+    feature_width: int = Field(0, ge=0, le=65_536)  # stored only: of the vectors that another encoder has left
     width: int = Field(96, gt=0, le=1024)
     heads: int = Field(4, gt=0, le=64)
     score_depth: int = Field(2, gt=0, le=16)
@@ -66,6 +68,12 @@ class NetworkSettings(BaseModel):
             raise ValueError(f'The head {self.head!r} needs kind = "head", not {self.kind!r}.')
         return self
 
+    @model_validator(mode="after")
+    def _stored_features_have_a_width(self) -> Self:
+        if (self.encoder == "stored") is not bool(self.feature_width):
+            raise ValueError('encoder = "stored", and it alone, needs the feature_width of the vectors.')
+        return self
+
 
 def build_network(settings: NetworkSettings) -> Network:
     """The network that the settings describe, with random weights."""
@@ -82,6 +90,8 @@ def build_encoder(settings: NetworkSettings) -> tuple[nn.Module, int]:
             return UniFormerS(), UniFormerS.width
         case "r2plus1d-18":
             return R2Plus1D18(), R2Plus1D18.width
+        case "stored":
+            return StoredFeatures(settings.feature_width), settings.feature_width
 
 
 class Network(nn.Module):
@@ -232,6 +242,14 @@ class PosteriorNetwork(TokenNetwork):
             return self.score(x, prepared[i], cache)  # type: ignore[no-any-return]
 
         return velocity, a[:, None], b[:, None]
+
+    @torch.no_grad()
+    def prior(self) -> tuple[float, float]:
+        """Location and scale where nothing is known, no video and no attribute."""
+        empty = torch.empty(1, 0, self.width, device=self.device)
+        unknown = torch.full((1, len(self.settings.attributes)), torch.nan, device=self.device)
+        a, b = self.location_scale(self.condition(empty, empty[..., 0].bool(), unknown))
+        return float(a), float(b)
 
     def without_score(self) -> PosteriorNetwork:
         """The same weights with the flow replaced by its own location-scale head: logit-normal posteriors."""

@@ -47,6 +47,7 @@ def smooth_density(posterior: Posterior, grid: Array) -> Array:
         density: Array = (posterior.cdf(grid + 1) - posterior.cdf(grid - 1)) / 2
         return density
     h = max(1.0, 0.9 * posterior.sd * posterior.draws**-0.2)
-    kernels = np.exp(-0.5 * ((grid[:, None] - posterior.y_percent) / h) ** 2)
+    draws = posterior.y_percent if posterior.raw is None else posterior.raw[0]
+    kernels = np.exp(-0.5 * ((grid[:, None] - draws) / h) ** 2)
     density = kernels.mean(axis=1) / (h * np.sqrt(2 * np.pi))
     return density

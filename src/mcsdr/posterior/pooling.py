@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from mcsdr.posterior.normal import quantile_nodes
 from mcsdr.posterior.recalibration import POOLED
-from mcsdr.posterior.table import Posterior
+from mcsdr.posterior.scale import EDGE_PERCENT, logit, percent
+from mcsdr.posterior.table import Array, Posterior
 
 
 def pooled(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
@@ -56,8 +57,8 @@ def averaged(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
         owner: as for `pooled`.
 
     Returns:
-        a batch [B]; trajectories are left behind, since none of them ends in the mean. Where each has an owner of its
-        own, the posteriors as they are.
+        a batch [B] with the mean of their trajectories, step by step on the same scale, which end in the answer. Where
+        each has an owner of its own, the posteriors as they are.
     """
     counts, first = _runs(owner)
     if len(counts) == len(owner):
@@ -67,9 +68,18 @@ def averaged(posteriors: Posterior, owner: NDArray[np.int64]) -> Posterior:
         latent=np.add.reduceat(posteriors.latent, first) / counts[:, None],
         violations=np.add.reduceat(posteriors.violations, first),
         raw=None if posteriors.raw is None else np.add.reduceat(posteriors.raw, first) / counts[:, None],
-        trajectories=None,
-        angles=None,
+        trajectories=_mean_paths(posteriors, counts, first),
     )
+
+
+def _mean_paths(posteriors: Posterior, counts: NDArray[np.int64], first: NDArray[np.int64]) -> Array | None:
+    """The states of each owner's posteriors averaged: of draws in per cent, of nodes on the scale ℓ."""
+    if posteriors.trajectories is None:
+        return None
+    if posteriors.raw is not None:
+        return np.asarray(np.add.reduceat(posteriors.trajectories, first, axis=1) / counts[:, None])
+    states = logit(np.clip(posteriors.trajectories, EDGE_PERCENT, 100 - EDGE_PERCENT))
+    return percent(np.add.reduceat(states, first, axis=1) / counts[:, None])
 
 
 def _runs(owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

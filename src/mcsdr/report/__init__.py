@@ -118,7 +118,14 @@ def headline(record: Mapping[str, Any]) -> str:
     two_peaked = [sentence for code, sentence in _said(record) if code == "two-peaked"]
     if two_peaked:
         return f"{two_peaked[0]} {belief[0].upper()}{belief[1:]}"
+    if _is_of_draws(record):
+        return f"The plain mean of the draws is EF {record['mean']:.0f} %, and {belief}"
     return f"The median reading is EF {record['median']:.0f} %, and {belief}"
+
+
+def _is_of_draws(record: Mapping[str, Any]) -> bool:
+    """Whether iid draws answered, of which the plain mean is told, as the MCSDR paper does."""
+    return (record.get("sampler") or {}).get("point") == "mean"
 
 
 def heart_line(record: Mapping[str, Any]) -> str | None:
@@ -196,10 +203,10 @@ def beats_line(record: Mapping[str, Any]) -> str | None:
 
 
 def reading(record: Mapping[str, Any]) -> str:
-    """The median in EF %, or the peaks where two readings fit."""
+    """The median in EF %, of iid draws their plain mean, or the peaks where two readings fit."""
     if is_two_peaked(record):
         return " or ".join(f"{mode['ef']:.0f}" for mode in record["modes"])
-    return f"{record['median']:.0f}"
+    return f"{record['mean' if _is_of_draws(record) else 'median']:.0f}"
 
 
 def further_notices(record: Mapping[str, Any]) -> list[dict[str, str]]:

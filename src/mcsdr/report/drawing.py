@@ -68,9 +68,10 @@ def add_legend(axes: Axes, **where: Any) -> None:
     axes.legend(fontsize=8.5, labelcolor=INK, facecolor="white", framealpha=0.85, edgecolor="none", **where)
 
 
-def span(values: Array) -> tuple[float, float]:
-    """Multiples of five around the values, two points of room, within 0–100."""
-    return max(0.0, 5 * math.floor(values.min() / 5 - 0.4)), min(100.0, 5 * math.ceil(values.max() / 5 + 0.4))
+def span(values: Array, held: bool = True) -> tuple[float, float]:
+    """Multiples of five around the values, two points of room, within 0–100 unless they are not to be held there."""
+    low, high = 5.0 * math.floor(values.min() / 5 - 0.4), 5.0 * math.ceil(values.max() / 5 + 0.4)
+    return (max(0.0, low), min(100.0, high)) if held else (low, high)
 
 
 def binomial_band(n: int, p: Array) -> tuple[Array, Array]:

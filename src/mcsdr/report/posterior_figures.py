@@ -37,7 +37,9 @@ class Case(NamedTuple):
 
 
 def trajectories(posterior: Posterior, *, observed: float | None = None, footer: str = DISCLAIMER) -> Figure:
-    """How the sampler settles: noise on the left, every state over the angle, the posterior on the right.
+    """How belief forms: the prior on the left, every state over the angle, the posterior on the right.
+
+    Of iid draws in raw per cent, as the MCSDR paper's, noise is on the left, and no path is cut off at 0 or 100.
 
     Raises:
         ValueError: the posterior is of a batch, or its trajectories were not kept.
@@ -49,11 +51,15 @@ def trajectories(posterior: Posterior, *, observed: float | None = None, footer:
     figure, panels = panels_beside(10.4, 4.6, footer, (1, 3.4, 1))
     left, middle, right = panels
     tails = [float(edge) for belief in (beliefs[0], posterior) for edge in belief.interval(0.99)]
-    ends = span(np.concatenate([states.ravel(), tails, [] if observed is None else [observed]]))
+    reach = np.concatenate([states.ravel(), tails, [] if observed is None else [observed]])
+    ends = span(reach, held=posterior.raw is None)
     _violin(left, beliefs[0], states[0], ends, SKY)
     _violin(right, posterior, states[-1], ends, BLUE)
     _paths(middle, posterior, beliefs, states)
-    for axes, text in zip(panels, ("Noise", "How the sampler settles; not evidence", "Settled"), strict=True):
+    words = ("Noise", "How the draws settle; not evidence", "Settled")
+    if posterior.raw is None:
+        words = ("Prior", "How belief forms in the sampler; not evidence", "Posterior")
+    for axes, text in zip(panels, words, strict=True):
         set_title(axes, text)
         axes.set_ylim(ends)
         if observed is not None:

@@ -30,7 +30,7 @@ def dotplot(posterior: Posterior, record: Mapping[str, Any]) -> Markup:
 
 
 def settling(posterior: Posterior) -> Markup | None:
-    """The sampler's states from noise (left) to settled (right); None where they were not kept."""
+    """The sampler's states from the prior, of draws from noise (left), to the answer (right); None where not kept."""
     if posterior.trajectories is None:
         return None
     states = posterior.trajectories[:, 0]
@@ -44,10 +44,14 @@ def settling(posterior: Posterior) -> Markup | None:
         for ef in np.arange(low, high + 1, 10)
         for at in [34 + 200 * (high - ef) / (high - low)]
     ]
-    words = [text(8, 16, "EF in %", "start"), text(44, 262, "noise", "start"), text(470, 262, "settled", "end")]
+    words = [
+        text(8, 16, "EF in %", "start"),
+        text(44, 262, _start(posterior), "start"),
+        text(470, 262, "settled", "end"),
+    ]
     first, last = states[0], states[-1]
     spoken = (
-        f"{states.shape[1]} paths of the sampler in {len(states) - 1} steps, from noise spread over EF "
+        f"{states.shape[1]} paths of the sampler in {len(states) - 1} steps, from {_start(posterior)} spread over EF "
         f"{first.min():.0f} to {first.max():.0f} % to settled values of {last.min():.0f} to {last.max():.0f} %."
     )
     return svg(272, spoken, [*rows, *lines, *words])
@@ -58,8 +62,13 @@ def settling_table(posterior: Posterior) -> list[tuple[str, float, float, float]
     if posterior.trajectories is None:
         return []
     states = posterior.trajectories[:, 0]
-    names = ["noise", *(f"after step {k}" for k in range(1, len(states) - 1)), "settled"]
+    names = [_start(posterior), *(f"after step {k}" for k in range(1, len(states) - 1)), "settled"]
     return [(name, *map(float, np.quantile(s, [0, 0.5, 1]))) for name, s in zip(names, states, strict=True)]  # type: ignore[misc]
+
+
+def _start(posterior: Posterior) -> str:
+    """What the paths begin with."""
+    return "prior" if posterior.raw is None else "noise"
 
 
 def _places(posterior: Posterior, states: int) -> Array:

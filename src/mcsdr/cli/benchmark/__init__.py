@@ -10,6 +10,7 @@ from collections.abc import Callable
 from cyclopts import App
 
 from mcsdr.cli.benchmark.adaptation import adaptation
+from mcsdr.cli.benchmark.features import features
 from mcsdr.cli.benchmark.heads import heads
 from mcsdr.cli.benchmark.missing import missing
 from mcsdr.cli.benchmark.population import population
@@ -18,6 +19,7 @@ from mcsdr.cli.benchmark.realism import realism
 from mcsdr.cli.benchmark.refusals import refusals
 from mcsdr.cli.benchmark.robustness import robustness
 from mcsdr.cli.benchmark.scale import scale
+from mcsdr.cli.benchmark.trajectories import trajectories
 from mcsdr.cli.benchmark.uci import uci
 from mcsdr.cli.benchmark.worth import worth
 
@@ -33,6 +35,8 @@ EXAMPLES: dict[Callable[..., None], str] = {
     population: "population --quick",
     adaptation: "adaptation --quick",
     worth: "worth --quick",
+    features: "features DATA --table bundled=features.csv",
+    trajectories: "trajectories --quick",
 }
 
 benchmark = App(

@@ -75,6 +75,7 @@ SETS = {
     "yacht": SuiteSet("yacht", Published(0.65, 0.90, 8.03)),
 }
 MEASURES = ("rmse", "nll", "nll_kde", "crps", "qice", "picp")
+ONE = {"rmse_one": "RMSE, one", "nll_kde_one": "NLL KDE, one"}
 WITHIN = 1.05  # an RMSE is met within 5 %
 
 
@@ -130,6 +131,7 @@ def measure(split: Split, settings: TableSettings, seed: int) -> dict[str, float
     y_percent = np.clip(fitted.percent(y), *CLEAR_OF_ENDS)
     low, high = posterior.interval(0.95)
     draws = fitted.original(posterior.sample(DRAWS, seed))
+    alone = fitted.members(split.x_test)[0]  # one network of the ensemble, not recalibrated
     return {
         "rmse": rmse(fitted.original(np.asarray(posterior.mean)), y),
         "nll": nll(posterior.log_density(y_percent)) + float(np.log(fitted.unit)),
@@ -137,6 +139,8 @@ def measure(split: Split, settings: TableSettings, seed: int) -> dict[str, float
         "crps": float(crps_of(posterior, y_percent).mean()) * fitted.unit,
         "qice": 100 * qice(posterior.pit(y_percent)),
         "picp": 100 * picp(low, high, y_percent),
+        "rmse_one": rmse(fitted.original(np.asarray(alone.mean)), y),
+        "nll_kde_one": nll_of_draws(fitted.original(alone.sample(DRAWS, seed)), y),
         "spread": fitted.spread,
         "rho": fitted.rho,
         "held": float((y_percent != fitted.percent(y)).sum()),
@@ -253,28 +257,33 @@ def _remembered(out: Path | None, name: str, split: int, key: dict[str, Any]) ->
 
 
 def _tables(found: dict[str, list[dict[str, float]]]) -> list[Table]:
-    header = ["set", "splits", "RMSE", "NLL", "NLL KDE", "CRPS", "QICE %", "PICP 95 %"]
+    header = ["set", "splits", "RMSE", "NLL", "NLL KDE", "CRPS", "QICE %", "PICP 95 %", *ONE.values()]
     rows: list[list[Cell]] = []
-    reached = dict.fromkeys(("rmse", "nll", "qice"), 0)
+    reached = dict.fromkeys(("rmse", "nll_kde", "qice"), 0)
     for name, splits in found.items():
         entry, mean = SETS[name], {m: float(np.mean([figures[m] for figures in splits])) for m in MEASURES}
         scale = {m: entry.shown if m in ("rmse", "crps") else 1.0 for m in MEASURES}
         shown = f"{name} (RMSE, CRPS ×{entry.shown:.0f})" if entry.shown != 1 else name
-        ours = [_mean_and_error([scale[m] * figures[m] for figures in splits]) for m in MEASURES]
-        bounds = {"rmse": WITHIN * entry.card.rmse, "nll": entry.card.nll, "qice": entry.card.qice}
+        ours: list[Cell] = [_mean_and_error([scale[m] * figures[m] for figures in splits]) for m in MEASURES]
+        ours += [_alone([entry.shown ** (m == "rmse_one") * s[m] for s in splits if m in s]) for m in ONE]
+        published = {"rmse": entry.card.rmse, "nll_kde": entry.card.nll, "qice": entry.card.qice}
+        bounds = published | {"rmse": WITHIN * entry.card.rmse}
         card = {}
         for m, bound in bounds.items():
             good = mean[m] <= bound + 1e-12
             reached[m] += good
-            card[m] = f"{scale[m] * getattr(entry.card, m):.2f}: {met(good)}"
+            card[m] = f"{scale[m] * published[m]:.2f}: {met(good)}"
         rows.append([shown, len(splits), *ours])
-        rows.append(["  CARD, published", None, card["rmse"], card["nll"], None, None, card["qice"], None])
+        theirs: list[Cell] = [card["rmse"], None, card["nll_kde"], None, card["qice"], None, None, None]
+        rows.append(["  CARD, published", None, *theirs])
     held = sum(figures["held"] for splits in found.values() for figures in splits)
     notes = [
-        f"Met: RMSE within 5 % of CARD's or better on {reached['rmse']} of {len(found)} sets, exact NLL on "
-        f"{reached['nll']}, QICE on {reached['qice']}.",
+        f"Met: RMSE within 5 % of CARD's or better on {reached['rmse']} of {len(found)} sets, NLL like for like on "
+        f"{reached['nll_kde']}, QICE on {reached['qice']}.",
         "Mean over splits ± standard error. NLL is exact, in the unit of the labels; NLL KDE is the convention of "
-        "CARD's code (1000 draws, a Gaussian kernel as wide as their SD), and CARD's NLL stands in the exact column.",
+        "CARD's code (1000 draws, a Gaussian kernel as wide as their SD), and CARD's NLL stands beside it.",
+        'Ours is an ensemble: as many networks as folds, ten; CARD is one network. "One" is the first of the ten by '
+        "itself, not recalibrated. Of the ten sets that CARD publishes, Boston and Year are not among these.",
         "The posterior averages networks that leave out one fold of the training rows each. It is recalibrated on "
         "those rows, with tails that fall as a power told from them, and narrowed by what averaging takes out of the "
         "error. No test row is used, neither label nor columns.",
@@ -282,6 +291,11 @@ def _tables(found: dict[str, list[dict[str, float]]]) -> list[Table]:
         f"Test labels held to the range of the bounded target: {held:.0f}.",
     ]
     return [Table("UCI regression, standard splits", header, rows, notes)]
+
+
+def _alone(values: list[float]) -> str | None:
+    """The same of one network; None of figures kept from before it was measured."""
+    return _mean_and_error(values) if values else None
 
 
 def _mean_and_error(values: list[float]) -> str:

@@ -1,0 +1,115 @@
+"""Every head on frozen features of every encoder: a row per head, a column of figures per table of features.
+
+On a data set with a train, a validation and a test split each head learns from the same vectors, in the same order and
+with the same hidden modalities, is kept where its validation CRPS is best, and is measured once on the test split. The
+features are the user's: an encoder whose weights may not be passed on is run by whoever holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
+from mcsdr.datasets.entries import FolderCohort
+from mcsdr.errors import InvalidConfig
+from mcsdr.evaluation.evidence import rivals
+from mcsdr.evaluation.evidence.contest import HEAD_ALONE, OURS, PAPERS
+from mcsdr.evaluation.evidence.record import Cell, Report, Say, Table
+from mcsdr.files import write_table
+from mcsdr.metrics.bootstrap import cluster_bootstrap_mean
+from mcsdr.metrics.calibration import coverage_error
+from mcsdr.metrics.scores import crps_of, pit_of
+from mcsdr.nn.network import NetworkSettings
+from mcsdr.posterior import Posterior
+from mcsdr.training.features import FeatureCohort, ask, features_of, read_features, train_on
+from mcsdr.training.settings import TrainSettings
+
+HEADS = (OURS, HEAD_ALONE, PAPERS, "mse", "gaussian", "mdn", "quantiles", "logit-normal", "iqn")
+PARTS = ("train", "val", "test")
+
+
+def run(
+    out: Path,
+    data: str,
+    tables: Mapping[str, Path],
+    *,
+    heads: Sequence[str] = HEADS,
+    epochs: int | None = None,
+    seed: int = 0,
+    overrides: dict[str, str] | None = None,
+    say: Say = print,
+) -> Report:
+    """Train and measure every head on every table.
+
+    Arguments:
+        out: where predictions of each head are written, FileName and EF_pred as CardioBench reads them.
+        data: a data set's folder with a train, a val and a test split.
+        tables: encoder's name → its table of features.
+        heads: names in `rivals.RIVALS`; no ensembles.
+        epochs: of every training; that of configs/rivals.toml where None.
+        seed: of the trainings.
+        overrides: dotted settings over configs/rivals.toml.
+        say: told how far it is.
+
+    Raises:
+        InvalidConfig: no such head, or the data are no folder.
+        InvalidCohort, MissingFile: a table that cannot be read or does not fit.
+    """
+    if unknown := [name for name in heads if name not in rivals.RIVALS or rivals.RIVALS[name].members > 1]:
+        raise InvalidConfig(f"there is no head {unknown[0]!r} for features.", next_step=f"Take {', '.join(HEADS)}.")
+    base = rivals._base({**({} if epochs is None else {"optim.epochs": str(epochs)}), **(overrides or {})})
+    cohorts = {part: _folder(CohortSpec.parse(data, part)) for part in PARTS}
+    rows: list[list[Cell]] = []
+    for encoder, path in tables.items():
+        vectors = read_features(path)
+        parts = {part: features_of(cohort, vectors, base.network.attributes) for part, cohort in cohorts.items()}
+        for head in heads:
+            say(f"{encoder}: {rivals.RIVALS[head].label}, {len(parts['train'])} studies to learn from")
+            answer = answer_of(head, parts, base, seed)
+            rows.append(_row(encoder, head, answer, parts["test"]))
+            point = np.asarray(answer.median if answer.raw is None else answer.mean)
+            name = out / "predictions" / f"{encoder}-{head}.csv"
+            write_table(name, ("FileName", "EF_pred"), zip(parts["test"].names, point.tolist(), strict=True))
+    header = ("encoder", "head", "n", "MAE", "95 % interval", "CRPS", "95 % interval", "coverage error", "90 % width")
+    notes = [
+        "Frozen features, one vector a study; the same training for all heads (configs/rivals.toml), kept where the "
+        "validation CRPS is best. MAE of the median, of draws and MSE of their mean. Intervals over patients. CRPS and "
+        "coverage of draws by the fair estimator and by rank.",
+        "Head alone: ours with the same weights, its flow replaced by its own location-scale head.",
+    ]
+    about = {"tables": {name: str(path.name) for name, path in tables.items()}, "seed": seed, "heads": list(heads)}
+    spec = CohortSpec.parse(data, "test")
+    table = Table("Heads on frozen features", header, rows, notes)
+    return Report("features", [table], about, synthetic=is_synthetic(spec))
+
+
+def answer_of(head: str, parts: Mapping[str, FeatureCohort], base: TrainSettings, seed: int) -> Posterior:
+    """A head's answers to the test part; of ours without its flow the training is ours."""
+    rival = rivals.RIVALS[head]
+    width = parts["train"].features.shape[1]
+    sizes = base.network.model_dump() | {"encoder": "stored", "feature_width": width, "views": (), **rival.network}
+    run = base.run.model_copy(update={"seed": seed, "name": head})
+    settings = base.model_copy(update={"run": run, "sampler": rival.sampler or base.sampler})
+    model = train_on(parts["train"], parts["val"], NetworkSettings.model_validate(sizes), settings)
+    return ask(model.without_score() if rival.without_score else model, parts["test"])
+
+
+def _row(encoder: str, head: str, answer: Posterior, test: FeatureCohort) -> list[Cell]:
+    point = np.asarray(answer.median if answer.raw is None else answer.mean)
+    error = cluster_bootstrap_mean(test.patients, np.abs(point - test.ef_percent))
+    crps = cluster_bootstrap_mean(test.patients, crps_of(answer, test.ef_percent))
+    low, high = answer.interval(0.9)
+    cells: list[Cell] = [encoder, rivals.RIVALS[head].label, len(test)]
+    for one in (error, crps):
+        cells += [one.estimate, f"{one.lower:.2f} to {one.upper:.2f}"]
+    return [*cells, coverage_error(pit_of(answer, test.ef_percent)), float(np.mean(np.subtract(high, low)))]
+
+
+def _folder(spec: CohortSpec) -> FolderCohort:
+    cohort = open_cohort(spec)
+    if not isinstance(cohort, FolderCohort):
+        raise InvalidConfig("features are of a data set's folder.", next_step="Write phantoms with `mcsdr simulate`.")
+    return cohort
