@@ -227,7 +227,11 @@ def main() -> None:
         print(f"slope after the first fifth: {slope:.2f} KiB for each upload")
         print(f"answers of another upload: {len(seen.swapped)}")
         print(f"clips with more than one median for one age: {sum(len(m) > 1 for m in seen.medians.values())}")
-        left = [file for folder in Path(tempfile.gettempdir()).glob("mcsdr-desk-*") for file in folder.iterdir()]
+        left = [
+            file
+            for folder in Path(tempfile.gettempdir()).glob(f"mcsdr-desk-{server.pid}-*")
+            for file in folder.iterdir()
+        ]
         print(f"files left in the server's folder: {len(left)}")
         times = health(base, options.health_clients)
         print(f"/health under {options.health_clients} clients: median {statistics.median(times):.0f} ms, "
@@ -235,7 +239,7 @@ def main() -> None:
     finally:
         server.terminate()
         server.wait(timeout=60)
-    print(f"folders left after it ended: {len(list(Path(tempfile.gettempdir()).glob('mcsdr-desk-*')))}")
+    print(f"folders left after it ended: {len(list(Path(tempfile.gettempdir()).glob(f'mcsdr-desk-{server.pid}-*')))}")
 
 
 if __name__ == "__main__":

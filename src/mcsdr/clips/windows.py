@@ -249,12 +249,12 @@ def augment(frames: Tensor, by: Augmentation) -> Tensor:
 
 
 def seen_as(window: Frames, look: int) -> Frames:
-    """The same beat seen otherwise, uint8 [T, H, W]: 0 as it is, 1 mirrored, 2 the last frame first, 3 both."""
+    """The same beat seen otherwise, a view of uint8 [T, H, W]: 0 as it is, 1 mirrored, 2 last frame first, 3 both."""
     if look & 1:
         window = window[:, :, ::-1]
     if look & 2:
         window = window[::-1]
-    return np.ascontiguousarray(window)
+    return window
 
 
 def random_crop(frames: Tensor, generator: torch.Generator, margin: int = 6) -> Tensor:
