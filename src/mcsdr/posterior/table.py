@@ -258,8 +258,6 @@ class Posterior:
         Arguments:
             q: a level in (0, 1), or levels [M] shared by all studies.
 
-        Returns: float or [B] for one level, [M] or [B, M] for several.
-
         Raises:
             InvalidConfig: a level outside [0, 1], such as 50 where 0.5 is meant.
 
