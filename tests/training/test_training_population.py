@@ -1,4 +1,4 @@
-"""What training writes beside the weights: how frequent each EF was, the readers' error, and what the start has seen."""
+"""What training writes beside the weights: how frequent each EF was, the readers' error, what the start has seen."""
 
 from __future__ import annotations
 
