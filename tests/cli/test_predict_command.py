@@ -43,7 +43,7 @@ def test_a_folder_gets_a_line_for_each_clip_and_a_summary(exams: Path, capsys: p
     lines = shown.out.splitlines()
     for line, record in zip(lines, (first, second), strict=False):
         low, high = record["interval_90"]
-        assert f"  EF {record['median']:.0f} %, 90 % {low:.0f} to {high:.0f} %, P(EF ≤ 45 %) " in line
+        assert f"  EF {record['median']:.0f} %, 90 % of reports {low:.0f} to {high:.0f} %, P(EF ≤ 45 %) " in line
     assert [line.split()[0] for line in lines[:3]] == ["a.avi", "b.avi", "c.avi"]
     assert lines[2].split(maxsplit=1)[1] == "failed: unreadable-file"
     flat = " ".join(shown.out.split())

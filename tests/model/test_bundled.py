@@ -77,7 +77,7 @@ def test_the_real_clip(bundled: mcsdr.Model) -> None:
     """No reference EF is known for it; what can be asked is a repeatable answer with its warnings."""
     first, second = (next(predict([get_testdata_file("examples_ybr_color.dcm")], bundled)) for _ in range(2))
     assert isinstance(first, Answer)
-    assert first.record() == second.record()
+    assert first.record() | {"analysed": None} == second.record() | {"analysed": None}
     assert 10 < first.posterior.median < 80
 
 

@@ -119,7 +119,7 @@ def fired(
 def of_a_child(attributes: Attributes) -> Iterator[Abstention]:
     """What speaks for a child, where the model has learnt from adults alone: the age, or a size that no adult has."""
     age, height, weight = attributes.age_years, attributes.height_cm, attributes.weight_kg
-    step = "Use a model that has learnt from children; correct the value and its unit if it is a slip."
+    step = "Use a model that has learnt from children."
     if age is not None and age < ADULT_YEARS:
         text = f"The patient is {age:g} years old; this model has learnt from adults only."
         yield Abstention("adult-model-for-a-child", text, step)
@@ -127,7 +127,7 @@ def of_a_child(attributes: Attributes) -> Iterator[Abstention]:
     small += [f"{weight:g} kg"] if weight is not None and weight < CHILD_KG else []
     if small:
         text = f"A patient of {' and '.join(small)} is a child; this model has learnt from adults only."
-        yield Abstention("size-of-a-child", text, step)
+        yield Abstention("size-of-a-child", text, f"Correct the value and its unit if it is a slip. {step}")
 
 
 class Glances:
