@@ -114,7 +114,7 @@ def test_every_number_of_the_record_can_be_searched(name: str, every: dict[str, 
     assert "Share, % " + " ".join(f"{100 * float(level):g}" for level in record["quantiles"]) in page
     assert "EF, % " + " ".join(f"{ef:.1f}" for ef in record["quantiles"].values()) in page
     for _, sentence in reasons(study, record):
-        assert sentence in page or (name == "twice" and "more in the HTML report" in page)
+        assert sentence in page or (name in ("insisting", "twice") and "more in the HTML report" in page)
     for notice in further_notices(record):
         assert f"{notice['text']} [{notice['code']}]" in page
     assert "ESC 2021" in page

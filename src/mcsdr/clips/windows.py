@@ -189,7 +189,7 @@ def _resized(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     _, height, width = frames.shape
     side = max(height, width)
     left = (side - width) // 2
-    x = torch.tensor(frames).float()  # a copy: what a reader hands over may be read-only
+    x = torch.tensor(np.ascontiguousarray(frames)).float()  # a copy: what a reader hands over may be read-only
     x = F.pad(x, (left, side - width - left, 0, side - height))
     x = F.interpolate(x[:, None], (size, size), mode="bilinear", antialias=True, align_corners=False)[:, 0]
     return np.asarray(x.round().clamp(0, 255).to(torch.uint8).numpy())

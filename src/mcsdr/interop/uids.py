@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "mcsdr")
-OUTSIDE = ("file", "error")  # of a record: its path stands in them
+OUTSIDE = ("file", "error", "analysed")  # of a record: its path and the time stand in them
 
 
 def derived_uid(*parts: str) -> str:

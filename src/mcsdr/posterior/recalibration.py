@@ -169,10 +169,8 @@ class Recalibration(BaseModel):
     def _common(self) -> MonotoneCubic:
         return MonotoneCubic.fit(np.array([self.z]), np.array([self.scores]))
 
-    def _of(self, middles_percent: Array | None) -> MonotoneCubic:
-        """h of each posterior, or the common one."""
-        if middles_percent is None or not self.scores_at:
-            return self._common
+    def _bending(self, middles_percent: Array) -> MonotoneCubic:
+        """h of each posterior, [B]."""
         return MonotoneCubic.fit(np.array([self.z]), _towards(middles_percent) @ np.array(self.scores_at))
 
     def h(self, z: ArrayLike, middles_percent: Array | None = None) -> Array:
@@ -183,12 +181,16 @@ class Recalibration(BaseModel):
             middles_percent: `middle_of` the posteriors, [B].
         """
         x = np.asarray(z, dtype=np.float64)
-        return self._of(middles_percent)(np.atleast_2d(x))[0].reshape(x.shape)
+        if middles_percent is None or not self.scores_at:
+            return self._common(x.reshape(1, -1))[0].reshape(x.shape)
+        return self._bending(middles_percent)(x)[0]
 
     def inverse(self, scores: ArrayLike, middles_percent: Array | None = None) -> Array:
         """h⁻¹: scores of raw posteriors to scores of the recalibrated ones; shapes as of `h`."""
         s = np.asarray(scores, dtype=np.float64)
-        return self._of(middles_percent).inverse(np.atleast_2d(s)).reshape(s.shape)
+        if middles_percent is None or not self.scores_at:
+            return self._common.inverse(s.reshape(1, -1)).reshape(s.shape)
+        return self._bending(middles_percent).inverse(s)
 
     def apply(self, posterior: Posterior) -> Posterior:
         """F' = R ∘ F: the table's nodes moved to h⁻¹(z); values, trajectories and angles stay, raw draws do not."""

@@ -188,7 +188,7 @@ def levels(n: int) -> Array:
 
 def setting(sampler: str, grid: str, evaluations: int, seed: int = 0) -> SamplerSettings:
     """The sampler with as many steps as the evaluations allow; draws are named so that DDPM may carry points too."""
-    one = SamplerSettings(sampler, 1, grid, draws=2, seed=seed)
+    one = SamplerSettings(sampler, 1, grid, draws=3, seed=seed)
     return replace(one, steps=evaluations // one.evaluations)
 
 
