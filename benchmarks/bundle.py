@@ -24,7 +24,7 @@ from mcsdr.evaluation import Evaluation, evaluate
 from mcsdr.files import write_atomically
 from mcsdr.study import Study
 
-TEST_N, TEST_SEED = 400, 9
+TEST_N, TEST_SEED = 300, 9
 ALONE = "head alone, not recalibrated"  # the flow replaced by its own location-scale head, same weights
 COLUMNS = {  # heading of the card: appearance of the phantoms, and what is hidden from the model
     "video and attributes": ("varied", ()),
