@@ -123,8 +123,8 @@ def test_who_changes_attributes_at_once_is_answered_for_their_own(desk: Desk, re
 
 def test_all_forms_of_one_revision_say_the_same(desk: Desk, real_clip: Path) -> None:
     job = finished(submitted(desk, real_clip.read_bytes(), "exam.dcm"))
-    old = desk.revise(job, Attributes(age_years=30.0), None, False)
-    desk.revise(job, Attributes(age_years=90.0), None, False)
+    old = desk.revise(job, Attributes(age_years=30.0), None, True)  # at the limit of width
+    desk.revise(job, Attributes(age_years=90.0), None, True)
     forms = {name: make.content(old, job.header) for name, make in BY_NAME.items()}
     record = json.loads(forms["result.json"])
     assert record["attributes"] == {"age_years": 30.0}

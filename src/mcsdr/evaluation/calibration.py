@@ -31,6 +31,7 @@ from mcsdr.metrics import calibration
 from mcsdr.metrics.scores import StudyScores
 from mcsdr.metrics.subgroups import LEAST_PATIENTS
 from mcsdr.model import Card, Model, load
+from mcsdr.phantom.cohort import ADULTS
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.recalibration import (
     LEVELS,
@@ -226,7 +227,11 @@ def ancestral(card: Card) -> tuple[list[tuple[str, str, CohortSpec]], list[str]]
 def _overlap(seen: CohortSpec, data: CohortSpec) -> bool:
     """Whether two cohorts may share a patient."""
     if seen.root is None or data.root is None:
-        who = [(spec.kind, spec.seed, spec.population, spec.ambiguity) for spec in (seen, data)]
+        # Adults of one seed are the same people whatever their p(EF): only how well their hearts beat is drawn anew.
+        of = {population: "adult" for population in ADULTS}
+        who = [
+            (spec.kind, spec.seed, of.get(spec.population, spec.population), spec.ambiguity) for spec in (seen, data)
+        ]
         return seen.kind == "phantom" and who[0] == who[1]
     one, other = seen.root.resolve(), data.root.resolve()
     if not (one.is_relative_to(other) or other.is_relative_to(one)):
