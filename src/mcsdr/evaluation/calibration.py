@@ -228,10 +228,8 @@ def _overlap(seen: CohortSpec, data: CohortSpec) -> bool:
     """Whether two cohorts may share a patient."""
     if seen.root is None or data.root is None:
         # Adults of one seed are the same people whatever their p(EF): only how well their hearts beat is drawn anew.
-        of = {population: "adult" for population in ADULTS}
-        who = [
-            (spec.kind, spec.seed, of.get(spec.population, spec.population), spec.ambiguity) for spec in (seen, data)
-        ]
+        whom = dict.fromkeys(ADULTS, "adult")
+        who = [(one.kind, one.seed, whom.get(one.population, one.population), one.ambiguity) for one in (seen, data)]
         return seen.kind == "phantom" and who[0] == who[1]
     one, other = seen.root.resolve(), data.root.resolve()
     if not (one.is_relative_to(other) or other.is_relative_to(one)):
