@@ -11,5 +11,5 @@ from mcsdr.report import figures
 
 model = mcsdr.load()
 study = mcsdr.read_study(get_testdata_file("examples_ybr_color.dcm"))
-figure = figures.readme_picture(model(study), study.clips[0], footer=model.card.notice)
+figure = figures.readme_picture(model(study).posterior, study.clips[0], footer=model.card.notice)
 figures.save(Path(__file__).parent / "posterior.png", figure)
