@@ -20,8 +20,10 @@ import torch
 from torch import nn
 
 from mcsdr.nn import video_encoder
-from mcsdr.training.loop import Run, Silence
+from mcsdr.training.log import Silence
+from mcsdr.training.loop import Run
 from mcsdr.training.settings import read_settings
+from mcsdr.training.stopping import Stop
 
 CONFIG = Path(__file__).parents[1] / "configs" / "phantom-varied.toml"
 WAYS = {  # network.norm, and whether convolutions are deep
@@ -36,7 +38,7 @@ def start(folder: Path, norm: str) -> Run:
     few = {"data.train.n": "64", "data.train.appearance": "plain", "data.val.n": "8", "data.val.appearance": "plain"}
     few |= {"data.train.population": "adult", "data.val.population": "adult", "data.workers": "0"}
     own = {"data.cache": str(folder / "cache"), "start.model": '""', "network.norm": norm, "run.short_clips": "0"}
-    return Run.start(read_settings(CONFIG, few | own), folder / norm, Silence())
+    return Run.start(read_settings(CONFIG, few | own), folder / norm, Silence(), Stop(), False)
 
 
 def step(run: Run, at: int, deep: bool) -> float:
