@@ -40,6 +40,7 @@ from mcsdr.posterior.recalibration import (
     Calibration,
     Recalibration,
     middle_of,
+    nodes_of,
     scores_of,
     swapped,
 )
@@ -198,7 +199,7 @@ def marks_of(card: Card, data: CohortSpec) -> list[str]:
 
 def ancestral(card: Card) -> tuple[list[tuple[str, str, CohortSpec]], list[str]]:
     """What a model and all that its weights came from have seen, as (name, role, cohort); and what is not known."""
-    records, notes = [*card.seen(), *card.ancestry], []
+    records = [*card.seen(), *card.ancestry]
     told = {record["role"] for record in card.seen()}
     notes = [
         f"{card.name} does not say what it was {use} on, so it could not be checked."
@@ -310,7 +311,7 @@ def _cross_fit(
     raw: Posterior, scores: Array, patients: NDArray[Any], fold: NDArray[np.intp]
 ) -> tuple[Posterior, Intervals]:
     """Each study's recalibrated posterior and conformal intervals from a map fitted without its fold."""
-    z, middles = np.array(np.broadcast_to(raw.z, raw.latent.shape)), middle_of(raw)
+    z, middles = nodes_of(raw), middle_of(raw)
     intervals = [(np.empty(len(raw)), np.empty(len(raw))) for _ in LEVELS]
     for one in range(FOLDS):
         held_out, rest = np.flatnonzero(fold == one), fold != one

@@ -46,7 +46,7 @@ class NetworkSettings(BaseModel):
     head: str = ""  # a name in mcsdr.nn.heads.HEADS; kind "head" only
     encoder: Encoder = "compact"
     channels: tuple[Channels, Channels, Channels] = (32, 64, 112)  # compact only
-    norm: Norm = "batch"  # compact only; "none" trains faster, and may start from a model with "batch"
+    norm: Norm = "batch"  # compact only; "none" may start from a model with "batch"
     feature_width: int = Field(0, ge=0, le=65_536)  # stored only: of the vectors that another encoder has left
     width: int = Field(96, gt=0, le=1024)
     heads: int = Field(4, gt=0, le=64)

@@ -80,8 +80,8 @@ class CompactEncoder(nn.Module):
     """Clip [B, T, 112, 112], standardised -> tokens [B, (T/4)·9, width]; T is a multiple of 4 up to max_frames.
 
     Arguments:
-        norm: "batch" for batch normalisation after each convolution; "none" for a bias in its place, which trains
-            faster and learns from each clip by itself. `folded` turns the first into the second.
+        norm: "batch" for batch normalisation after each convolution; "none" for a bias in its place, so
+            that it learns from each clip by itself. `folded` turns the first into the second.
     """
 
     def __init__(

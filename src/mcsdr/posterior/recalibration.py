@@ -196,13 +196,13 @@ class Recalibration(BaseModel):
         """F' = R ∘ F: the table's nodes moved to h⁻¹(z); values, trajectories and angles stay, raw draws do not."""
         if not self.scores_at:  # tables may go on sharing their nodes
             return replace(posterior, z=self.inverse(posterior.z), raw=None)
-        return replace(posterior, z=self.inverse(_nodes(posterior), middle_of(posterior)), raw=None)
+        return replace(posterior, z=self.inverse(nodes_of(posterior), middle_of(posterior)), raw=None)
 
     def undo(self, posterior: Posterior) -> Posterior:
         """The posterior that `apply` was given."""
         if not self.scores_at:
             return replace(posterior, z=self.h(posterior.z))
-        return replace(posterior, z=self.h(_nodes(posterior), middle_of(posterior)))
+        return replace(posterior, z=self.h(nodes_of(posterior), middle_of(posterior)))
 
     def conformal_interval(self, raw: Posterior, level: float) -> tuple[Array, Array]:
         """[G(−q̂), G(q̂)] of raw posteriors in EF %, both [B]; [0, 100] where no label of the calibration was nearer."""
@@ -299,7 +299,7 @@ class Calibration(BaseModel):
         return (float(low[0]), float(high[0])) if posterior.single else (low, high)
 
     def _moved(self, posterior: Posterior, known: NDArray[np.str_], undo: bool) -> Posterior:
-        z, middles = _nodes(posterior), middle_of(posterior)
+        z, middles = nodes_of(posterior), middle_of(posterior)
         for pattern, rows in _rows(known):
             one = self.maps.get(pattern) or self.maps.get(swapped(pattern))
             if one is not None:
@@ -314,7 +314,7 @@ def middle_of(posterior: Posterior) -> Array:
     return middles
 
 
-def _nodes(posterior: Posterior) -> Array:
+def nodes_of(posterior: Posterior) -> Array:
     """z of every table of a batch, [B, N], free to be changed."""
     return np.array(np.broadcast_to(posterior.z, posterior.latent.shape))
 
