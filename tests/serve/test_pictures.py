@@ -24,7 +24,7 @@ def passed(study: Study) -> Passings:
 def test_the_answer_is_that_of_the_whole_clip_and_a_still_is_all_that_is_kept(studies: list[Study]) -> None:
     study, model = studies[0], mcsdr.load()
     encoded = passed(study).encoded(study, with_sheet=True)
-    assert conclude(encoded, model).record() == model(study).record()
+    assert conclude(encoded, model).record() | {"analysed": None} == model(study).record() | {"analysed": None}
     (clip,), (still,) = study.clips, encoded.study.clips
     middle = clip.frames[len(clip.frames) // 2]
     assert still.frames.shape == clip.frames.shape
