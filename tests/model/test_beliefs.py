@@ -87,7 +87,7 @@ def test_a_stated_population_is_told_and_needs_the_model_s_own(model: Model, stu
     plain, stated = model(studies[0], anyway=True), model(studies[0], anyway=True, prior="heart-failure")
     assert stated.belief.mean < plain.belief.mean - 0.5
     assert stated.record()["prior"] == "heart-failure"
-    assert plain.record()["prior"] is None
+    assert plain.record()["prior"] == plain.model.population.name
     assert [notice.code for notice in stated.notices].count("stated-population") == 1
     assert model(studies[0], prior=model.population, anyway=True).median == pytest.approx(plain.median)
 

@@ -15,6 +15,7 @@ from mcsdr.diffusion.sampler import EXACT, SamplerSettings, starting_points, tra
 from mcsdr.diffusion.schedule import angles
 from mcsdr.model import Answer, Card
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.population import named_population
 from mcsdr.study import Crop, Notice, Study
 
 MODEL: Any = SimpleNamespace(
@@ -22,6 +23,7 @@ MODEL: Any = SimpleNamespace(
     sha256="5e" * 32,
     sampler=EXACT,
     look_spread=None,
+    population=named_population("flat"),
 )
 
 

@@ -255,7 +255,7 @@ def test_a_study_without_video_is_shown(study: Study) -> None:
 
 def test_a_model_trained_on_patients_is_not_called_synthetic(answer: Answer) -> None:
     card = MODEL.card.model_copy(update={"synthetic": False})
-    model = type(MODEL)(card=card, sha256=MODEL.sha256, sampler=MODEL.sampler, look_spread=None)
+    model = type(MODEL)(**vars(MODEL) | {"card": card})
     assert "phantoms only" not in render_report([replace(answer, model=model)])
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 import mcsdr
 from mcsdr.diffusion.sampler import SamplerSettings
+from mcsdr.errors import InvalidModel
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.told import LEVELS
 
@@ -100,10 +101,20 @@ def record_of(answer: Answer) -> dict[str, Any]:
             for notice in answer.notices
             if why is None or notice.code != why.code
         ],
-        "prior": None if answer.prior is None else answer.prior.name,
+        "prior": _population(answer),
         "disclaimer": answer.model.card.notice,
         **provenance(answer.model, answer.sampler),
     }
+
+
+def _population(answer: Answer) -> str | None:
+    """The name of the population whose p(EF) the answer rests on: as stated, or the training's, where that is known."""
+    if answer.prior is not None:
+        return answer.prior.name
+    try:
+        return answer.model.population.name
+    except InvalidModel:
+        return None
 
 
 def provenance(model: Model, sampler: SamplerSettings) -> dict[str, Any]:

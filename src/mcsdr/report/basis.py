@@ -93,6 +93,7 @@ def provenance(name: str, answer: Answer, record: Mapping[str, Any]) -> Rows:
         ("Analysed", analysed(record)),
         ("Model", record["model"]),
         ("SHA-256 of the model", record["model_sha256"]),
+        ("Rests on the p(EF) of", record["prior"] or "a training that does not say"),
         ("Sampler", f"{sampler['sampler']}, {sampler['steps']} steps, {sampler['schedule']} schedule"),
         ("Paths", f"{nodes} quantiles, no random draws" if sampler["draws"] is None else f"{nodes} random draws"),
         ("Paths that crossed", f"{crossed}, put in order" if crossed else "none"),

@@ -8,6 +8,10 @@ share of reports that are so, once as the model believes and once with the popul
     observed    Σ w_i 1{y_i ≤ 40} / Σ w_i           expected    Σ w_i P_i(EF ≤ 40) / Σ w_i
 
 beside the weighted Brier score and CRPS. Intervals: 95 % bootstrap over phantoms of expected − observed.
+
+A second table asks which p(EF) answers should rest on where nobody states one: that of the training, mixed with a
+laboratory's adults in several shares, each held against three populations that an answer may be asked in. Its regret is
+the CRPS that the best of the mixtures would have spared there; what is safest has the smallest of largest regrets.
 """
 
 from __future__ import annotations
@@ -22,12 +26,16 @@ from mcsdr.metrics.bootstrap import cluster_bootstrap
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import load
 from mcsdr.posterior import Population, Posterior, reweighted
+from mcsdr.posterior.deconvolution import CENTRES
+from mcsdr.posterior.population import named_population
 
 Array = NDArray[np.float64]
 
 COHORT = "phantom:300:81:varied"  # no model has learnt from this seed
 PREVALENCES = (0.12, 0.32, 0.6)
 CUT = 40.0
+ADULTS = "echonet-dynamic"
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 HEADER = ("population", "belief", "observed %", "expected %", "difference", "from", "to", "Brier", "CRPS", "studies")
 
 
@@ -63,8 +71,49 @@ def run(*, model: str = DEFAULT_MODEL, cohort: str = COHORT, say: Say = print) -
         "whose reports are at most 40 %. Stated: the population's own reports, weighted and smoothed.",
         "Studies: (Σ w)²/Σ w², how many equally weighted ones say as much.",
     ]
+    tables = [
+        Table("P(EF ≤ 40 %) by population", HEADER, rows, notes, digits=2),
+        choice(believed, y, E, trained, sd),
+    ]
     about = {"model": estimator.card.name, "sha256": estimator.sha256, "cohort": spec.describe()}
-    return Report("population", [Table("P(EF ≤ 40 %) by population", HEADER, rows, notes, digits=2)], about)
+    return Report("population", tables, about)
+
+
+def choice(believed: Posterior, y: Array, true_ef: Array, trained: Population, sd: float) -> Table:
+    """What answers would be if they rested on the training's p(EF), or on a mixture of it and of a laboratory's adults.
+
+    Arguments:
+        believed: as trained, [N]; y, true_ef: what readers reported and the truth, [N].
+        trained: the training population; sd: of its readers.
+    """
+    adults = named_population(ADULTS)
+    of_cohort = np.interp(true_ef, CENTRES, smoothed(true_ef, np.ones(len(y))).shares())
+    asked_in = {"training": trained, "adults": adults, "heart failure": named_population("heart-failure")}
+    weights = {name: np.interp(true_ef, CENTRES, of.shares()) / of_cohort for name, of in asked_in.items()}
+    found = [reweighted(believed, _mixture(trained, adults, share), trained, sd) for share in SHARES]
+    crps = {name: [float(np.average(crps_of(p, y), weights=w)) for p in found] for name, w in weights.items()}
+    regrets = np.max([np.array(spent) - min(spent) for spent in crps.values()], axis=0)
+    rows: list[list[Cell]] = []
+    for i, (share, p) in enumerate(zip(SHARES, found, strict=True)):
+        error = np.asarray(p.median) - true_ef
+        slope = float(np.polyfit(true_ef, true_ef + error, 1)[0])
+        low = true_ef < 30
+        bias = float(error[low].mean()) if low.any() else float("nan")
+        rows.append([f"{100 * share:.0f} %", *(spent[i] for spent in crps.values()), float(regrets[i]), slope, bias])
+    header = ("adults among them", *(f"CRPS, {name}" for name in crps), "largest regret", "slope", "bias below 30")
+    notes = [
+        f"The rest is of {trained.name}. Adults are {ADULTS}. Slope of medians on the true EF and bias are of the "
+        "cohort as it is.",
+        "Studies that tell as much, by population: "
+        + ", ".join(f"{name} {w.sum() ** 2 / (w**2).sum():.0f}" for name, w in weights.items())
+        + ".",
+    ]
+    return Table("Which p(EF) answers rest on", header, rows, notes, digits=2)
+
+
+def _mixture(first: Population, second: Population, share: float) -> Population:
+    density = (1 - share) * first.shares() + share * second.shares()
+    return Population(name=f"{100 * share:.0f} % {second.name}", ef_percent=tuple(CENTRES), density=tuple(density))
 
 
 def tilt(true_ef: Array, ef: Array, prevalence: float) -> Array:
