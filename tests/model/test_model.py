@@ -123,3 +123,19 @@ def test_damaged_folders_are_named(model: Model, tmp_path: Path, damage: str) ->
             description.write_text(json.dumps(content))
     with pytest.raises(InvalidModel, match=str(tmp_path)):
         load(tmp_path)
+
+
+def test_bfloat16_where_the_processor_has_it_moves_medians_little(
+    studies: list[Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Emulated here where the processor has it not: the same numbers, slowly."""
+    bundled = load("phantom-a4c-varied")
+    monkeypatch.setattr("mcsdr.model.model.has_bf16", lambda device: False)
+    exact = bundled.posteriors(studies[:2])
+    assert bundled.precision == "float32"
+    monkeypatch.setattr("mcsdr.model.model.has_bf16", lambda device: True)
+    found = bundled.posteriors(studies[:2])
+    assert bundled(studies[0], anyway=True).record()["precision"] == "bfloat16"
+    np.testing.assert_allclose(found.median, exact.median, atol=0.05)
+    np.testing.assert_allclose(found.sd, exact.sd, atol=0.05)
+    assert not np.array_equal(found.median, exact.median)

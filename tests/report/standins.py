@@ -24,6 +24,7 @@ MODEL: Any = SimpleNamespace(
     sampler=EXACT,
     look_spread=None,
     population=named_population("flat"),
+    precision="float32",
 )
 
 

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ from mcsdr.model.answer import Answer, Answers, conclude, encode
 from mcsdr.model.beliefs import Beliefs, beliefs
 from mcsdr.model.card import Card, population_of
 from mcsdr.model.video_tokens import VideoTokens, counted
-from mcsdr.nn.network import Network, PosteriorNetwork, channels_last
+from mcsdr.nn.network import Network, PosteriorNetwork, channels_last, has_bf16
 from mcsdr.nn.video_encoder import PLACES
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.population import Population, named_population
@@ -112,6 +112,12 @@ class Model:
     def device(self) -> torch.device:
         """Where the network lives; move it with `model.network.to(device)` before the first call."""
         return self.network.device
+
+    @property
+    def precision(self) -> Literal["bfloat16", "float32"]:
+        """Of the encoder's convolutions: bfloat16 on a processor that has it, which moves medians by less than 0.05."""
+        compact, device = self.network.settings.encoder == "compact", self.device
+        return "bfloat16" if compact and device.type == "cpu" and has_bf16(device) else "float32"
 
     @property
     def places(self) -> int:
@@ -292,6 +298,7 @@ class Model:
     def _encode_windows(self, windows: Sequence[ViewedFrames]) -> list[Tensor]:
         """Tokens [L, width] of each window; those of one length are encoded together, a bounded number at a time."""
         tokens: list[Tensor] = [torch.empty(0)] * len(windows)
+        mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
         by_length: dict[int, list[int]] = {}
         for index, (frames, _) in enumerate(windows):
             by_length.setdefault(len(frames), []).append(index)
@@ -300,8 +307,10 @@ class Model:
             for start in range(0, len(indices), at_once):
                 some = indices[start : start + at_once]
                 batch = torch.from_numpy(np.stack([windows[i][0] for i in some])).to(self.device)
-                encoded = self.network.encode(to_grey(batch, self.clip), [windows[i][1].value for i in some])
-                for index, these in zip(some, encoded, strict=True):
+                grey = to_grey(batch, self.clip)
+                with mixed:
+                    encoded = self.network.encode(grey, [windows[i][1].value for i in some])
+                for index, these in zip(some, encoded.float(), strict=True):
                     tokens[index] = these
         return tokens
 

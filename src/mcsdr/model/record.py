@@ -118,12 +118,13 @@ def _population(answer: Answer) -> str | None:
 
 
 def provenance(model: Model, sampler: SamplerSettings) -> dict[str, Any]:
-    """What makes an output repeatable: model, hash, its calibration, version, seed and sampler."""
+    """What makes an output repeatable: model, hash, its calibration, version, precision, seed and sampler."""
     return {
         "model": model.card.name,
         "model_sha256": model.sha256,
         "calibration": None if sampler.draws else model.card.calibration or None,  # draws are left as drawn
         "version": mcsdr.__version__,
+        "precision": model.precision,
         "seed": sampler.seed,
         "sampler": {**vars(sampler), "evaluations": sampler.evaluations, "point": sampler.point},
     }

@@ -80,6 +80,11 @@ def build_network(settings: NetworkSettings) -> Network:
     return NETWORKS[settings.kind](settings)
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies in bfloat16; a processor that only emulates it is ten times slower so."""
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def build_encoder(settings: NetworkSettings) -> tuple[nn.Module, int]:
     """A video encoder, clip [B, T, H, W] -> tokens [B, L, width], and its width."""
     match settings.encoder:

@@ -98,6 +98,7 @@ def provenance(name: str, answer: Answer, record: Mapping[str, Any]) -> Rows:
         ("Paths", f"{nodes} quantiles, no random draws" if sampler["draws"] is None else f"{nodes} random draws"),
         ("Paths that crossed", f"{crossed}, put in order" if crossed else "none"),
         ("Seed", f"{record['seed']}"),
+        ("Precision of the encoder", record["precision"]),
         ("Network evaluations", f"{sampler['evaluations']}"),
         ("Seconds", ", ".join(f"{part} {_seconds(value)}" for part, value in answer.seconds.items()) or "not measured"),
     ]

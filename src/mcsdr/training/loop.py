@@ -27,7 +27,7 @@ from mcsdr.files import locked_folder
 from mcsdr.files.writing import clear_partials
 from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Card, Model, load
-from mcsdr.nn.network import Network, build_network, channels_last
+from mcsdr.nn.network import Network, build_network, channels_last, has_bf16
 from mcsdr.nn.video_encoder import folded
 from mcsdr.phantom.people import READER_SD
 from mcsdr.posterior import Population, Posterior
@@ -348,11 +348,6 @@ def _stopped(stop: Stop, done: int, folder: Path) -> TrainingStopped:
     error = TrainingStopped(f"{stop.signal.name} ended the training {where}.", path=folder)
     error.exit_status = 128 + stop.signal
     return error
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether a device multiplies in bfloat16; a processor that only emulates it is ten times slower so."""
-    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def start_from(network: Network, settings: TrainSettings) -> None:
