@@ -20,6 +20,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -172,15 +173,21 @@ def listens(binaries: Path, place: Path) -> bool:
     return ended == 0
 
 
-def started(binaries: Path, place: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def started(binaries: Path, place: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A service that runs until the end of the block, however that comes."""
+    with subprocess.Popen(
         [str(binaries / "mcsdr"), *words],
         cwd=place,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=bare(),
-    )
+    ) as service:
+        try:
+            yield service
+        finally:
+            service.kill()
 
 
 if __name__ == "__main__":

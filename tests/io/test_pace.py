@@ -11,7 +11,7 @@ from generated_clips import fan_mask, write_video
 
 import mcsdr
 from mcsdr.io import read_clip
-from mcsdr.io.pace import pace_notices
+from mcsdr.io.pace import pace_of
 from mcsdr.model import Answer
 from mcsdr.prediction import predict
 from mcsdr.study import Clip
@@ -40,25 +40,40 @@ def clip(factor: float, **known: object) -> Clip:
 
 @pytest.mark.parametrize("known", [{}, {"heart_rate_bpm": 70.0}, {"r_wave_times_s": (0.1, 0.957, 1.814, 2.671)}])
 def test_a_true_rate_is_not_doubted(known: dict[str, object]) -> None:
-    assert pace_notices(clip(1.0, **known)) == ()
+    assert pace_of(clip(1.0, **known)).notices() == ()
 
 
-@pytest.mark.parametrize("factor", [0.35, 4.0])
+@pytest.mark.parametrize("factor", [0.35, 0.5, 0.6, 1.8, 2.0, 4.0])
 def test_no_resting_adult_beats_so(factor: float) -> None:
-    (notice,) = pace_notices(clip(factor))
+    (notice,) = pace_of(clip(factor)).notices()
     assert notice.code == "frame-rate-doubtful"
     assert f"{70 * factor:.0f}"[0] in notice.text
     assert "--frame-rate" in notice.text
 
 
+def test_a_rate_that_programs_write_by_default_is_doubted_sooner() -> None:
+    frames = heart(50.0)  # 70 beats a minute; at 33 frames a second 46, at 30 but 42
+    at = {rate: pace_of(Clip(frames, np.arange(len(frames)) / rate)).notices() for rate in (30.0, 33.0, 34.0)}
+    assert "programs write" in at[30.0][0].text
+    assert at[33.0] == at[34.0] == ()
+    frames = heart(50.0, bpm=80.0)
+    (notice,) = pace_of(Clip(frames, np.arange(len(frames)) / 29.97)).notices()
+    assert "beats 48 times" in notice.text
+
+
+def test_a_childs_heart_may_beat_fast_but_not_slowly() -> None:
+    assert pace_of(clip(2.0)).notices(adult=False) == ()
+    assert pace_of(clip(0.6)).notices(adult=False) != ()
+
+
 @pytest.mark.parametrize("factor", [0.35, 0.6, 1.45])
 def test_the_machines_heart_rate_contradicts(factor: float) -> None:
-    (notice,) = pace_notices(clip(factor, heart_rate_bpm=70.0))
+    (notice,) = pace_of(clip(factor, heart_rate_bpm=70.0)).notices()
     assert "the file says 70" in notice.text
 
 
 def test_r_waves_after_the_end_contradict() -> None:
-    (notice,) = pace_notices(clip(2.0, r_wave_times_s=(0.1, 0.957, 1.814, 2.671, 3.528)))
+    (notice,) = pace_of(clip(2.0, r_wave_times_s=(0.1, 0.957, 1.814, 2.671, 3.528))).notices()
     assert "lasts 2.00 s" in notice.text
 
 
@@ -67,9 +82,9 @@ def test_the_answer_carries_it_and_a_given_rate_ends_it(tmp_path: Path) -> None:
     (answer,) = predict([path], mcsdr.load(), anyway=True)
     assert isinstance(answer, Answer)
     assert "frame-rate-doubtful" in [notice.code for notice in answer.notices]
-    assert pace_notices(read_clip(path, frame_rate_hz=30)) == ()
+    assert pace_of(read_clip(path, frame_rate_hz=30)).notices() == ()
 
 
 def test_a_still_scene_says_nothing_of_pace() -> None:
     frames = np.random.default_rng(0).integers(0, 255, (60, 112, 112), dtype=np.uint8)
-    assert pace_notices(Clip(frames, np.arange(60) / 30.0)) == ()
+    assert pace_of(Clip(frames, np.arange(60) / 30.0)).notices() == ()

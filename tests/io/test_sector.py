@@ -61,6 +61,14 @@ def test_screen_furniture_is_gone_and_the_sector_is_whole(screen: Pictures, tmp_
     assert not any(part.any() for part in furniture)
 
 
+def test_a_near_field_that_a_codec_has_frozen_is_kept() -> None:
+    frames = fan_loop()
+    top = bounding_box(fan_mask()).top
+    frames[:, top : top + 10] = frames[0, top : top + 10]
+    frames[:, top - 3, 140:180] = 200  # a ruler above the probe, apart from it
+    assert abs(find_sector(frames).crop.top - top) <= 1
+
+
 def test_shadowed_sides_do_not_narrow_the_fan() -> None:
     frames = fan_loop()
     x = np.arange(320)

@@ -10,7 +10,7 @@ import pytest
 from mcsdr.abstention.gates import of_pictures
 from mcsdr.clips import ClipSettings, store
 from mcsdr.errors import ClipTooShort
-from mcsdr.io.pace import ENOUGH_HZ, looked_at, pace_notices
+from mcsdr.io.pace import ENOUGH_HZ, looked_at, pace_of
 from mcsdr.model.seen import see
 from mcsdr.study import Clip, Study
 
@@ -31,7 +31,7 @@ def test_one_pass_sees_what_several_looks_see(studies: list[Study], settings: Cl
         seen = see(shown, settings)
         assert np.array_equal(seen.stored, stored)
         assert seen.against == tuple(of_pictures(shown))
-        assert seen.doubts == pace_notices(shown)
+        assert seen.pace == pace_of(shown)
     assert see(held, ClipSettings()).against[0].code == "still-picture"
 
 

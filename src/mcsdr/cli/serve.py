@@ -85,6 +85,7 @@ def serve(
             app, http=Bounded, ws="none", access_log=False, log_level="error", server_header=False,
             timeout_graceful_shutdown=10,
         )  # fmt: skip
+        socket.listen()  # whoever comes while the service starts waits, and a second service is told
         print(f"mcsdr listens on http://{shown}:{socket.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)
         print(DISCLAIMER, flush=True)
         uvicorn.Server(config).run(sockets=[socket])

@@ -23,7 +23,7 @@ import mcsdr
 from mcsdr.datasets.entries import ClipEntry, Fault, FolderCohort
 from mcsdr.errors import McsdrError, MissingFile, UnreadableFile, UnwritableFile
 from mcsdr.files import sha256_of
-from mcsdr.io.pace import pace_notices
+from mcsdr.io.pace import pace_of
 from mcsdr.study import Clip
 
 # What a reader may say of a clip that casts doubt on the file; its other notices speak of how to use it.
@@ -154,7 +154,7 @@ def look_for(cohort: FolderCohort, clip: ClipEntry) -> ClipFacts:
 
 
 def _of_pictures(loop: Clip) -> Iterator[Fault]:
-    notices = (*loop.notices, *pace_notices(loop))
+    notices = (*loop.notices, *pace_of(loop).notices(adult=False))
     yield from (Fault(notice.code, notice.text, "doubt") for notice in notices if notice.code in DOUBTS)
     pictures = loop.frames
     if pictures.dtype.kind == "f" and not np.isfinite(pictures).all():

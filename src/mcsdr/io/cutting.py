@@ -101,13 +101,17 @@ class SectorStack(FrameStack):
             self._colour.append(np.ascontiguousarray(colour[:: self._stride, :: self._stride]))
         picture = self._square(luma)
         self.indices.append(at)
-        if self._look is None:
-            self._check_bytes(len(self) * picture.size)
-            self._whole[at] = self._copied(picture, at)
-            if self._sample and len(self) == len(self._sample) and self._sample.keys() == self._whole.keys():
-                self._find()
-        else:
+        if self._look is not None:
             self._keep(picture, at)
+            return
+        if at < len(self._block):
+            self._block[at] = picture
+            self._whole[at] = self._block[at]
+        else:
+            self._check_bytes(len(self.indices) * picture.size)
+            self._whole[at] = np.array(picture)
+        if len(self.indices) == len(self._sample) and self._sample.keys() == self._whole.keys():
+            self._find()
 
     def cut(self) -> tuple[Pictures, Look]:
         """The frames in order of time, cut to the sector: uint8 [T, height, width]; and what was seen.
@@ -131,13 +135,6 @@ class SectorStack(FrameStack):
     def _room(self, count: int) -> Pictures:
         """One piece of memory for all pictures whole, which is kept where nothing is cut away; none for many."""
         return np.empty((count if count * self._size[0] * self._size[1] <= SMALL else 0, *self._size), dtype=np.uint8)
-
-    def _copied(self, picture: Pictures, at: int) -> Pictures:
-        if at >= len(self._block):
-            return np.array(picture)
-        copy: Pictures = self._block[at]
-        copy[...] = picture
-        return copy
 
     def _square(self, picture: Pictures) -> Pictures:
         """A picture [H, W] or [H, W, 3] in square pixels; itself where they are."""

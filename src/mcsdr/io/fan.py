@@ -10,6 +10,9 @@ of radius R about it. Shadows and low gain hide parts of a fan, above all its lo
     apex         where the edges meet
     arc          the R on which most of the columns' lowest pixels agree, their median
 
+What lies just beneath the probe hardly flickers, and not at all once a codec has frozen it: the fan begins where the
+black above it ends, a little higher than the first row that was seen.
+
 Where the fan so drawn does not hold nearly all that was seen, or is mostly unseen, the shape is the convex hull: for
 every row y the interval [left(y), right(y)], with `left` the convex minorant of the first pixels of the rows and
 `right` the concave majorant of the last. Where the hull reaches as far as the fan, the shape is what both hold.
@@ -17,6 +20,8 @@ every row y the interval [left(y), right(y)], with `left` the convex minorant of
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,10 +35,13 @@ AGREEING = 0.25  # share of the rows, or columns, that must agree on the edges, 
 HELD = 0.95  # share of the seen pixels that a fan must hold
 ROUNDS = 6  # of least squares; by then the points that agree are the same
 EDGE = 0.5  # pixels allowed beyond the edges and the arc
+NEAR = 0.06  # of the radius: so far above the first row that was seen a fan may begin
+LIT = 0.06  # share of a fan's row that is not black, at least
 SEEN = 0.5  # share of the fan that the hull of the seen pixels must fill
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
+Edges = tuple[float, float, float]  # s, b_l, b_r
 
 
 class Fan(NamedTuple):
@@ -54,17 +62,31 @@ class Fan(NamedTuple):
         return held
 
 
-def sector_shape(patch: Mask) -> Mask:
-    """The filled shape of the sector whose visible pixels are given: bool [H, W]."""
+def sector_shape(patch: Mask, lit: Callable[[slice], Mask] | None = None) -> Mask:
+    """The filled shape of the sector whose visible pixels are given: bool [H, W].
+
+    `lit` gives the pixels of some rows of the picture that are not black, where that is known.
+    """
     hull = convex_hull(patch)
     fitted = fit_fan(patch)
     if fitted is None:
         return hull
+    if lit is not None:
+        fitted = _from_black(fitted, lit, patch.shape)
     fan = fitted.mask(patch.shape)
     if (patch & fan).sum() < HELD * patch.sum() or (hull & fan).sum() < SEEN * fan.sum():
         return hull
     short = np.abs(np.subtract(bounding_box(hull), bounding_box(fan))).max()
     return fan & hull if short <= 1.5 * _span(patch) else fan
+
+
+def _from_black(fan: Fan, lit: Callable[[slice], Mask], shape: tuple[int, ...]) -> Fan:
+    """The fan from where the black above it ends."""
+    highest = max(0, math.ceil(fan.apex_y), fan.top - int(NEAR * fan.radius))
+    rows = slice(highest, fan.top)
+    inside = fan._replace(top=highest).mask(shape)[rows]
+    black = np.flatnonzero((lit(rows) & inside).sum(axis=1) < LIT * inside.sum(axis=1))
+    return fan._replace(top=highest + int(black[-1]) + 1 if len(black) else min(highest, fan.top))
 
 
 def fit_fan(patch: Mask) -> Fan | None:
@@ -76,16 +98,10 @@ def fit_fan(patch: Mask) -> Fan | None:
     columns = np.flatnonzero(patch.any(axis=0))
     lowest = height - 1 - patch[::-1, columns].argmax(axis=0)
     span = _span(patch)
-    slope, left, right, votes = 0.0, 0.0, 0.0, 2.0 * AGREEING * len(rows)
-    slopes = np.tan(HALF_ANGLES)
-    b_left, count_left = _densest(first + slopes[:, None] * rows, span)
-    b_right, count_right = _densest(last - slopes[:, None] * rows, span)
-    most = int((count_left + count_right).argmax())
-    if count_left[most] + count_right[most] > votes:
-        edges = float(slopes[most]), float(b_left[most]), float(b_right[most])
-        slope, left, right = _placed(rows, first, last, edges, 0.5 * span)
-    if slope == 0.0:
+    voted, edges = _edges(rows, first, last, span)
+    if voted <= 2.0 * AGREEING * len(rows):
         return None
+    slope, left, right = _placed(rows, first, last, edges, 0.5 * span)
     apex_x, apex_y = (left + right) / 2.0, (left - right) / (2.0 * slope)
     radii = np.hypot(columns - apex_x, lowest - apex_y)
     (radius,), (count,) = (found.tolist() for found in _densest(radii[None], span))
@@ -95,20 +111,31 @@ def fit_fan(patch: Mask) -> Fan | None:
     return Fan(slope, apex_x, apex_y, float(np.median(agreeing)), int(rows[0]))
 
 
-def _placed(
-    y: Indices, first: Indices, last: Indices, edges: tuple[float, float, float], reach: float
-) -> tuple[float, float, float]:
+def _edges(y: Indices, first: Indices, last: Indices, span: float) -> tuple[int, Edges]:
+    """Slope s and offsets b_l, b_r that most rows' first and last pixels agree on, and how many of these do."""
+    slopes = np.tan(HALF_ANGLES)
+    slant = slopes[:, None] * y
+    offsets, counts = _densest(np.concatenate([first + slant, last - slant]), span)
+    both = counts[: len(slopes)] + counts[len(slopes) :]
+    most = int(both.argmax())
+    return int(both[most]), (float(slopes[most]), float(offsets[most]), float(offsets[len(slopes) + most]))
+
+
+def _placed(y: Indices, first: Indices, last: Indices, edges: Edges, reach: float) -> Edges:
     """Slope s and offsets b_l, b_r of the edges, by least squares over the points that lie within reach of them."""
+    x = np.stack([-first, last]).astype(np.float64)  # the left edge mirrored, so that both rise with s
+    terms = np.stack([np.broadcast_to(term, x.shape) for term in (1.0, y, y * y, x, x * y)], axis=1)
     slope, left, right = edges
     for _ in range(ROUNDS):
-        on_left = np.abs(first + slope * y - left) <= reach
-        on_right = np.abs(last - slope * y - right) <= reach
-        y_l, x_l, y_r, x_r = y[on_left], first[on_left], y[on_right], last[on_right]
-        if min(len(y_l), len(y_r)) < 2:
+        on = np.abs(x - slope * y - [[-left], [right]]) <= reach
+        (n_l, y_l, yy_l, x_l, xy_l), (n_r, y_r, yy_r, x_r, xy_r) = (terms @ on[:, :, None])[:, :, 0].tolist()
+        if min(n_l, n_r) < 2:
             return edges
-        deep_l, deep_r = y_l - y_l.mean(), y_r - y_r.mean()
-        slope = float((deep_r @ x_r - deep_l @ x_l) / (deep_r @ deep_r + deep_l @ deep_l))
-        left, right = float(x_l.mean() + slope * y_l.mean()), float(x_r.mean() - slope * y_r.mean())
+        spread = yy_l - y_l * y_l / n_l + yy_r - y_r * y_r / n_r
+        before, slope = (slope, left, right), (xy_l - x_l * y_l / n_l + xy_r - x_r * y_r / n_r) / spread
+        left, right = -(x_l - slope * y_l) / n_l, (x_r - slope * y_r) / n_r
+        if before == (slope, left, right):
+            break
     return slope, left, right
 
 

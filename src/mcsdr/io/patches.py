@@ -116,6 +116,8 @@ def _with_near_field(labels: NDArray[np.intp]) -> Mask:
 
 def _majority(mask: Mask, cell: int) -> Mask:
     """Whether at least half of the pixels of each cell are true; the picture is padded with false."""
+    if cell == 1:
+        return mask
     height, width = mask.shape
     padded = np.pad(mask, ((0, -height % cell), (0, -width % cell)))
     cells = padded.reshape(padded.shape[0] // cell, cell, padded.shape[1] // cell, cell)

@@ -8,7 +8,11 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from mcsdr.io.colour import SATURATED
+
 FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+# Differences of colour up to which no pixel is saturated, be they both so large and of the limited range.
+GREY = int(SATURATED / (2**0.5 * 255 / 224))
 SEPARATE = ("yuv420p", "yuv422p", "yuv444p")  # whose Y is a plane of its own, of 8 bits
 
 
@@ -31,6 +35,17 @@ def full_range_luma(frame: VideoFrame, name: str) -> NDArray[np.uint8] | None:
         return None
     stored = VideoPlane(frame, 0)
     return _rows(stored) if stored.line_size > 0 else None  # rows from the bottom up begin where no buffer says
+
+
+def is_grey(frame: VideoFrame, name: str) -> bool:
+    """Whether a frame's planes of colour differences say that none of its pixels has a colour to speak of.
+
+    `name` is that of the frame's format; False where colour is not stored in planes of its own.
+    """
+    if not (name.startswith("yuvj") or name in SEPARATE):
+        return False
+    planes = (plane(frame, index) for index in (1, 2))
+    return all(part.min() >= 128 - GREY and part.max() <= 128 + GREY for part in planes)
 
 
 def converted(converter: VideoReformatter, frame: VideoFrame, layout: str) -> NDArray[np.uint8]:

@@ -105,7 +105,8 @@ class FrameStack:
 
         Arguments:
             luma: uint8 [H, W].
-            rgb: gives the frame in colour, uint8 [H, W, 3]; None says that it has none.
+            rgb: gives the frame in colour, uint8 [H, W, 3], or [H, W] where all of it is grey; None says that frames of
+                its kind have no colour.
             index: the frame's place in the file, by default after the last one taken.
         """
         if luma.shape != (self.height, self.width):
@@ -130,8 +131,10 @@ class FrameStack:
         return stacked
 
     def colour(self) -> NDArray[np.uint8]:
-        """The colour samples so far: uint8 [N, h, w, 3]."""
-        return np.stack(self._colour) if self._colour else np.zeros((0, 1, 1, 3), dtype=np.uint8)
+        """The colour samples so far: uint8 [N, h, w, 3]; none where all are grey."""
+        if all(picture.ndim == 2 for picture in self._colour):
+            return np.zeros((0, 1, 1, 3), dtype=np.uint8)
+        return np.stack([p if p.ndim == 3 else np.repeat(p[..., None], 3, axis=-1) for p in self._colour])
 
     def missing(self, declared: int | None = None, *, cut_short: bool = False) -> tuple[Notice, ...]:
         """Compare the frames so far with those declared.

@@ -27,6 +27,8 @@ from mcsdr.study import Crop
 
 FLICKER = (0.7, 2.5)  # bounds of τ, grey levels
 BRIGHT = 16.0  # mean grey level that counts as tissue where nothing flickers
+BLACK = 8.0  # mean grey level up to which a pixel is black
+FEW = 8  # every so many of the sample tell
 SMALLEST = 0.05  # a sector fills at least this share of the picture
 WHOLE = 0.85  # a sector that reaches over this share of both sides needs no cutting
 ALREADY_CUT = 0.6  # screens are not square, so a square picture without drawings was cut before: the same for it
@@ -185,12 +187,21 @@ class _Coarse(NamedTuple):
         if seen.sum() < SMALLEST * seen.size:
             return None
         top, left = box.top % self.step, box.left % self.step  # the first coarse pixel may begin before the box
-        return self.full(sector_shape(seen))[top:, left:][: box.bottom - box.top, : box.right - box.left]
+        shape = sector_shape(seen, lambda rows: self._lit(rows, box))
+        return self.full(shape)[top:, left:][: box.bottom - box.top, : box.right - box.left]
+
+    def _lit(self, rows: slice, box: Box) -> Mask:
+        """What is not black in some rows of a box of the picture, counted from its top."""
+        few = [picture[self._part(box)][rows] for picture in self.sample[::FEW]]
+        mean: NDArray[np.float32] = np.mean(few, axis=0, dtype=np.float32)
+        return mean > BLACK
 
     def live(self, box: Box) -> Mask:
         """What flickers in a box of the picture."""
         deviation = self.deviation[self._part(box)]
-        return self._not_drawn(deviation > np.clip(2.0 * np.percentile(deviation, 10), *FLICKER), box)
+        tenth = (deviation.size - 1) // 10
+        quiet = float(np.partition(deviation, tenth, axis=None)[tenth])
+        return self._not_drawn(deviation > min(max(2.0 * quiet, FLICKER[0]), FLICKER[1]), box)
 
     def others(self, sector: Mask, live: Mask, labels: NDArray[np.intp]) -> tuple[Mask, ...]:
         """The shapes of the loops that the screen shows beside a sector: bool [H, W] each."""

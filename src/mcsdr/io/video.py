@@ -33,7 +33,7 @@ from mcsdr.io import streaming as streams
 from mcsdr.io.counting import Counting, refuse_without_table
 from mcsdr.io.cutting import SectorStack
 from mcsdr.io.orientation import UPRIGHT, Orientation, orientation_of
-from mcsdr.io.planes import converted, full_range_luma
+from mcsdr.io.planes import converted, full_range_luma, is_grey
 from mcsdr.io.recording import (
     MAX_SIDE,
     FrameStack,
@@ -110,9 +110,11 @@ class GreyConverter:
         name = frame.format.name
         stored = full_range_luma(frame, name)
         luma = self._shown(converted(self._luma, frame, "gray") if stored is None else stored)
-        stack.add(
-            luma, None if name in GREY_FORMATS else lambda: self._shown(converted(self._rgb, frame, "rgb24")), index
-        )
+
+        def colour() -> NDArray[np.uint8]:
+            return luma if is_grey(frame, name) else self._shown(converted(self._rgb, frame, "rgb24"))
+
+        stack.add(luma, None if name in GREY_FORMATS else colour, index)
 
     def _shown(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return picture if self._orientation is None else self._orientation.applied(picture)

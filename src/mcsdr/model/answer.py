@@ -34,7 +34,7 @@ from mcsdr.posterior.modes import Mode
 from mcsdr.posterior.population import Population, reweighted
 from mcsdr.posterior.questions import Several
 from mcsdr.posterior.table import Array
-from mcsdr.study import Attributes, Clip, Notice, Study
+from mcsdr.study import ADULT_YEARS, Attributes, Clip, Notice, Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -278,7 +278,8 @@ def encode(study: Study, model: Model) -> Encoded:
 def encode_seen(study: Study, seen: Sequence[Seen], model: Model) -> Encoded:
     """Encode a study whose clips were seen before; their frames are not asked again, only their shape."""
     started = time.perf_counter()
-    doubts = tuple(notice for one in seen for notice in one.doubts)
+    age = study.attributes.age_years
+    doubts = tuple(notice for one in seen for notice in one.pace.notices(adult=age is None or age >= ADULT_YEARS))
     study = replace(study, notices=study.notices + doubts)
     video, starts_s = _encode(study, seen, model)
     against = tuple(why for one in seen for why in one.against)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from mcsdr.abstention.gates import Abstention, Glances, of_pictures
 from mcsdr.clips import ClipSettings, Frames, stored_indices, to_square
-from mcsdr.io.pace import looked_at, pace_notices, small
-from mcsdr.study import Clip, Notice
+from mcsdr.io.pace import Pace, looked_at, pace_of, small
+from mcsdr.study import Clip
 
 Picture = NDArray[np.uint8]
 
@@ -28,12 +28,12 @@ class Seen:
     Attributes:
         stored: uint8 [S, size, size], what windows are cut from.
         against: what its pictures say against an answer.
-        doubts: what they say against its frame rate.
+        pace: what its rhythm says of its frame rate.
     """
 
     stored: Frames
     against: tuple[Abstention, ...]
-    doubts: tuple[Notice, ...]
+    pace: Pace
 
 
 class Watching:
@@ -71,7 +71,7 @@ class Watching:
     def seen(self) -> Seen:
         """What was gathered, once all frames have passed."""
         against = tuple(of_pictures(self.clip, self._glances))
-        return Seen(self._stored, against, pace_notices(self.clip, np.stack(self._small)))
+        return Seen(self._stored, against, pace_of(self.clip, np.stack(self._small)))
 
 
 def see(clip: Clip, settings: ClipSettings) -> Seen:
