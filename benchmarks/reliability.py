@@ -108,7 +108,7 @@ def fuzz(share: float, folder: Path) -> Found:
 
 
 def _fuzzed(kind: str, count: int, seeds: list[bytes], mutations: tuple[Any, ...], path: Path) -> Found:
-    from mcsdr.serve.sandbox import Reader
+    from mcsdr.io.sandbox import Reader
 
     reader, codes, slowest = Reader(), Counter[str](), 0.0
     died: list[str] = []
