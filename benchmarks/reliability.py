@@ -235,30 +235,33 @@ batch = 4
 
 def _killed(what: str, kills: int, folder: Path, words: Callable[[Path], tuple[str, ...]], result: str) -> Found:
     whole, torn = folder / f"{what}-whole", folder / f"{what}-torn"
-    whole.mkdir()
-    torn.mkdir()
+    for place in (whole, torn):
+        place.mkdir()
     started = time.perf_counter()
-    subprocess.run([*MCSDR, *words(whole)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    usual_s, chance, killed, ended, same = time.perf_counter() - started, random.Random(what), 0, 0, True
-    while killed < kills or ended == 0:
-        run = subprocess.Popen([*MCSDR, *words(torn)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            run.wait(None if killed == kills else chance.uniform(0.05, 1.0) * usual_s)
-        if run.poll() is None:
-            run.kill()
-            killed += 1
-        elif (torn / result).exists() and (torn / result).read_bytes() == (whole / result).read_bytes():
-            ended += 1
-            if killed < kills:  # kill another run
-                shutil.rmtree(torn)
-                torn.mkdir()
-        else:
-            same, killed, ended = False, kills, ended + 1
-        run.wait()
-    yield f"{what}: {killed} kills in {ended} runs, {result} the same in each: {same}", same
+    _ran(words(whole), None)
+    usual_s, chance, same = time.perf_counter() - started, random.Random(what), []
+    for moment in [chance.uniform(0.05, 1.0) * usual_s for _ in range(kills)] + [None]:
+        while _ran(words(torn), moment):  # to its end, before it could be killed
+            same.append((torn / result).exists() and (torn / result).read_bytes() == (whole / result).read_bytes())
+            if moment is None:
+                break
+            shutil.rmtree(torn)
+            torn.mkdir()
+    fine = all(same) and bool(same)
+    yield f"{what}: {kills} kills in {len(same)} runs, {result} as of a run without a kill in each: {fine}", fine
     left = [file.name for file in torn.rglob(".*") if file.is_file()]
-    yield f"{what}: {killed} kills, exit {ended.returncode}, {result} the same: {same}", ended.returncode == 0 and same
     yield f"{what}: partial files and locks left: {left}", not left
+
+
+def _ran(words: tuple[str, ...], seconds: float | None) -> bool:
+    """Run a command, and kill it after so many; whether it came to its end."""
+    run = subprocess.Popen([*MCSDR, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        run.wait(seconds)
+    ended = run.poll() is not None
+    run.kill()
+    run.wait()
+    return ended
 
 
 def _killed_node(kills: int, folder: Path) -> Found:
