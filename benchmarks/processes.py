@@ -35,10 +35,15 @@ class Peak:
         return self._most
 
 
+def ran(words: tuple[str, ...], **how: Any) -> subprocess.CompletedProcess[str]:
+    """A command of mcsdr to its end, and what it said."""
+    return subprocess.run([*MCSDR, *words], capture_output=True, text=True, **how)
+
+
 @contextlib.contextmanager
-def served(options: tuple[str, ...]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def served(options: tuple[str, ...], **how: Any) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A service that answers, and its process."""
-    server = subprocess.Popen([*MCSDR, "serve", "--port", "0", *options], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([*MCSDR, "serve", "--port", "0", *options], stdout=subprocess.PIPE, text=True, **how)
     assert server.stdout is not None
     base = server.stdout.readline().split()[3].rstrip("/")
     try:
@@ -50,10 +55,10 @@ def served(options: tuple[str, ...]) -> Iterator[tuple[str, subprocess.Popen[str
 
 
 @contextlib.contextmanager
-def noding(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+def noding(folder: Path, port: int, **how: Any) -> Iterator[subprocess.Popen[str]]:
     """A node that listens."""
     command = [*MCSDR, "node", str(folder), "--port", str(port), "--quiet", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **how)
     assert process.stdout is not None
     try:
         process.stdout.readline()  # it listens
@@ -80,6 +85,18 @@ def stored(path: Path, port: int) -> str:
         return "no status" if status is None else f"{status:#06x}"
     except Exception as error:  # of the sender's own parser
         return f"not sent ({type(error).__name__})"
+
+
+def small_clips(folder: Path, count: int) -> list[Path]:
+    """So many small SYNTHETIC clips in a new folder."""
+    from mcsdr.phantom.cohort import PhantomCohort
+    from mcsdr.phantom.layouts.video import write_avi
+
+    folder.mkdir()
+    files = [folder / f"{number}.avi" for number in range(count)]
+    for file, study in zip(files, PhantomCohort(count, 91), strict=True):
+        write_avi(file, study.clips[0].frames, 25)
+    return files
 
 
 def free_port() -> int:
