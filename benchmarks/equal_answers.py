@@ -48,7 +48,7 @@ def _quantiles(model: Any, studies: list[Any]) -> Any:
 
 
 def child(share: float, folder: Path) -> Found:
-    """What it costs to read in a child: a clip read, and answered, here and there in turn, the best of each; the answers are equal."""
+    """What it costs to read in a child: a clip read, and answered, here and there in turn; the best time of each."""
     from pydicom.data import get_testdata_file
 
     import mcsdr

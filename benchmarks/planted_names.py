@@ -19,7 +19,7 @@ import numpy as np
 from processes import free_port, noding, ran, served, stored, wait_until
 
 Found = Iterator[tuple[str, bool]]  # a line, and whether it is as it must be
-FORMS = ("view", "sheet", "result.json", "result.csv", "report.html", "report.pdf", "observation.json")
+FORMS = ("view", "sheet", "result.json", "result.csv", "report.html", "report.pdf")
 KINDS = {"batch": 0.6, "service": 0.3, "node": 0.1}
 
 
@@ -27,7 +27,7 @@ def names(share: float, folder: Path) -> Found:
     """1,000 clips with names, numbers and dates planted in their headers, half of them damaged, through every way in.
 
     What comes out (tables, lines, errors, pages, PDFs, names of files, what is left over) holds none of them. A DICOM
-    report names its patient, as it must, and is left out; so is the folder that a node keeps damaged clips in.
+    report and a FHIR observation say whose they are, as they must, and are left out; so is what a node puts aside.
     """
     count, hits = max(10, round(1000 * share)), Counter[str]()
     clips = folder / "clips"
