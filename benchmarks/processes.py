@@ -73,9 +73,9 @@ def stored(path: Path, port: int) -> str:
     from pydicom.filereader import read_file_meta_info
     from pynetdicom import AE
 
+    entity = AE(ae_title="SCANNER")
     try:
         meta = read_file_meta_info(path)
-        entity = AE(ae_title="SCANNER")
         entity.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
         association = entity.associate("127.0.0.1", port, ae_title="MCSDR")
         if not association.is_established:
@@ -85,6 +85,9 @@ def stored(path: Path, port: int) -> str:
         return "no status" if status is None else f"{status:#06x}"
     except Exception as error:  # of the sender's own parser
         return f"not sent ({type(error).__name__})"
+    finally:
+        for left in entity.active_associations:
+            left.abort()
 
 
 def small_clips(folder: Path, count: int) -> list[Path]:
