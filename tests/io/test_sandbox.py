@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from pydicom import dcmread
 from mcsdr.errors import McsdrError, SingleFrame, UnreadableFile, UnsupportedFormat
 from mcsdr.io import read_study
 from mcsdr.io.dicom_excerpt import dataset_of
-from mcsdr.io.sandbox import Reader, Request, warm
+from mcsdr.io.sandbox import Reader, Request, shared, warm
 from mcsdr.io.sandbox.reader import MALFORMED
 from mcsdr.io.sandbox.wire import Add, line, packed, study_from
 from mcsdr.phantom.cohort import PhantomCohort
@@ -221,6 +222,15 @@ def test_a_process_that_is_left_alone_ends() -> None:
     left = warm.Warm()
     left._line.close()
     assert left._process.wait(20) == 0
+
+
+def test_a_fork_of_this_process_has_readers_of_its_own() -> None:
+    """Two that ask over one line would get each other's answers."""
+    shared()
+    if not (child := os.fork()):
+        os._exit(shared.cache_info().currsize)
+    assert os.waitpid(child, 0)[1] == 0
+    assert shared.cache_info().currsize == 1
 
 
 def test_an_error_is_of_its_kind_and_of_bearable_length() -> None:

@@ -39,7 +39,9 @@ def study() -> Study:
 def written(folder: Path, description: object) -> Path:
     """A folder of the saved weights with this description."""
     folder.mkdir(exist_ok=True)
-    (folder / "model.json").write_text(description if isinstance(description, str) else json.dumps(description, indent=2))
+    (folder / "model.json").write_text(
+        description if isinstance(description, str) else json.dumps(description, indent=2)
+    )
     (folder / "model.safetensors").write_bytes((SAVED / "model.safetensors").read_bytes())
     return folder
 

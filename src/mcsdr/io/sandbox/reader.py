@@ -129,7 +129,10 @@ class Reader:
 
         read = self.read(path, given, keep, with_header=False)
         if read.study is None:
-            raise read.error or UnreadableFile("nothing came of it.", path=path)
+            error = read.error or UnreadableFile("nothing came of it.")
+            if isinstance(error, UnreadableFile):  # one that died does not say of what
+                error.path = str(path)
+            raise error
         clips = zip(read.study.clips, frames, strict=True)
         whole = tuple(replace(clip, frames=pictures, source=path.name) for clip, pictures in clips)
         return replace(read.study, clips=whole, study_id=called(path), file=str(path), input_sha256=sha256_of(path))

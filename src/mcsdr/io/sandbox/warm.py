@@ -59,8 +59,8 @@ class Warm:
 
     def told(self, wait_s: float | None) -> int | None:
         """How its child ended; None where it has not within this time."""
-        self._line.settimeout(wait_s)
         try:
+            self._line.settimeout(wait_s)
             told = self._line.recv(1)
         except TimeoutError:
             return None
