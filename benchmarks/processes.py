@@ -17,16 +17,18 @@ MCSDR = (sys.executable, "-m", "mcsdr")
 
 
 class Peak:
-    """The most memory of a process from now on."""
+    """The most memory of a process from now on, or of any of its children and theirs."""
 
-    def __init__(self, process: Any) -> None:
-        self._process, self._most, self._stop = process, 0, threading.Event()
+    def __init__(self, process: Any, *, of_children: bool = False) -> None:
+        self._process, self._of_children, self._most, self._stop = process, of_children, 0, threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.02):
-            self._most = max(self._most, self._process.memory_info().rss)
+        while not self._stop.wait(0.2 if self._of_children else 0.02):
+            for process in self._process.children(recursive=True) if self._of_children else [self._process]:
+                with contextlib.suppress(Exception):  # it has ended meanwhile
+                    self._most = max(self._most, process.memory_info().rss)
 
     def ended(self) -> int:
         """Bytes."""

@@ -13,6 +13,7 @@
     reports   1,000 structured reports written and read back
     names     1,000 clips with names planted in their headers; what comes out holds none of them
     offline   every way in, where there is no network
+    proxy     the service behind nginx with TLS
     same      one clip answered 100 times; 64 clips one by one and together, on one thread and on two
     child     what it costs to read in a child, and that the answers are equal
 
@@ -42,10 +43,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "io"), str(ROOT / "tests" / "interop"), str(ROOT / "benchmarks")]
 
+from behind_proxy import proxy  # noqa: E402
 from equal_answers import child, same  # noqa: E402
 from mcsdr.serve.silence import keep_silent  # noqa: E402
 from planted_names import names  # noqa: E402
-from processes import MCSDR, Peak, free_port, noding, served, small_clips, stored, wait_until  # noqa: E402
+from processes import MCSDR, Peak, answers, free_port, noding, served, small_clips, stored, wait_until  # noqa: E402
 from surroundings import SMALL, disk, offline  # noqa: E402
 
 HANG_S = 10.0
@@ -65,24 +67,31 @@ def bombs(share: float, folder: Path) -> Found:
     """A service under bombs: what each becomes, how long it takes, how much the service grows."""
     import psutil
 
-    from bomb_files import written
+    from bomb_files import ordinary, written
 
     with served(("--line", "4", "--reports", str(folder / "reports"))) as (base, server):
-        from soak import call
-
         process = psutil.Process(server.pid)
-        for name, (path, body, headers) in written(share).items():
-            before, started = process.memory_info().rss, time.perf_counter()
-            peak = Peak(process)
-            status, said, _ = call(base, "POST", path, body, headers)
-            while status == 202 and said.get("state") not in ("done", "failed"):
-                time.sleep(0.1)
-                said = call(base, "GET", f"/api/v1/jobs/{said['id']}")[1]
-            grown, took = (peak.ended() - before) >> 20, time.perf_counter() - started
-            result = said.get("result") or said
-            why = (result.get("error") or result.get("abstained") or {}).get("code", "answered")
-            yield f"{name}: {status} {why} in {took:.1f} s, service + {grown} MiB", grown < 256
-        yield "alive afterwards", call(base, "GET", "/health")[0] == 200
+        for name, sent in written(share).items():
+            told, grown, _ = _thrown(base, process, sent)
+            yield f"{name}: {told}, service + {grown} MiB", grown < 256
+        told, grown, most = _thrown(base, process, ("/api/v1/clips", ordinary(share), {}))
+        yield f"1,000 frames of 800 x 600: {told}, service + {grown} MiB, child {most} MiB", grown < 256 and most < 1024
+        yield "alive afterwards", answers(base)
+
+
+def _thrown(base: str, process: Any, sent: tuple[str, bytes, dict[str, str]]) -> tuple[str, int, int]:
+    """What became of a body, and MiB: how much the service grew, and the most that any child of its had."""
+    from soak import call
+
+    before, started = process.memory_info().rss, time.perf_counter()
+    peak, children = Peak(process), Peak(process, of_children=True)
+    status, said, _ = call(base, "POST", *sent)
+    while status == 202 and said.get("state") not in ("done", "failed"):
+        time.sleep(0.1)
+        said = call(base, "GET", f"/api/v1/jobs/{said['id']}")[1]
+    took, result = time.perf_counter() - started, said.get("result") or said
+    why = (result.get("error") or result.get("abstained") or {}).get("code", "answered")
+    return f"{status} {why} in {took:.1f} s", (peak.ended() - before) >> 20, children.ended() >> 20
 
 
 # --- fuzz ------------------------------------------------------------------------------------------------------------
@@ -320,7 +329,7 @@ def reports(share: float, folder: Path) -> Found:
 
 PARTS = {
     part.__name__: part
-    for part in (bombs, fuzz, node, soak, killing, disk, model, reports, names, offline, same, child)
+    for part in (bombs, fuzz, node, soak, killing, disk, model, reports, names, offline, proxy, same, child)
 }
 
 
