@@ -285,6 +285,7 @@ class Desk:
             study = replace(read.study, file=job.name, input_sha256=sha256)
             job.encoded = passings.encoded(study, with_sheet=True)
             job.marks, job.sheet = passings.marks, passings.sheet
+            _give_memory_back()  # the pictures of a clip of minutes, before its many windows are sampled
             self._finish(job, DONE, self._concluded(job, None, job.threshold, job.anyway))
         except McsdrError as error:
             error.path = None  # the server's own name for it helps nobody
