@@ -45,6 +45,23 @@ def written(share: float) -> dict[str, Sent]:
     }
 
 
+def ordinary(share: float) -> bytes:
+    """No bomb: an AVI of 1,000 frames of 800 x 600 pixels, a SYNTHETIC phantom whose beat comes again and again."""
+    import tempfile
+    from pathlib import Path
+
+    from PIL import Image
+
+    from mcsdr.phantom.cohort import PhantomCohort
+    from mcsdr.phantom.layouts.video import write_avi
+
+    beat = PhantomCohort(1, 91)[0].clips[0].frames
+    large = [np.asarray(Image.fromarray(frame).resize((800, 600))) for frame in beat]
+    with tempfile.TemporaryDirectory() as folder:
+        write_avi(Path(folder) / "clip.avi", np.stack(large * max(1, round(share * 1000 / len(large)))), 50)
+        return (Path(folder) / "clip.avi").read_bytes()
+
+
 def dicom(frames: int, rows: int, columns: int, syntax: UID, pixels: bytes, **more: object) -> bytes:
     """An ultrasound file that says so many frames and pixels, and holds these bytes."""
     dataset = Dataset()

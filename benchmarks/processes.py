@@ -17,16 +17,18 @@ MCSDR = (sys.executable, "-m", "mcsdr")
 
 
 class Peak:
-    """The most memory of a process from now on."""
+    """The most memory of a process from now on, or of any of its children and theirs."""
 
-    def __init__(self, process: Any) -> None:
-        self._process, self._most, self._stop = process, 0, threading.Event()
+    def __init__(self, process: Any, *, of_children: bool = False) -> None:
+        self._process, self._of_children, self._most, self._stop = process, of_children, 0, threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.02):
-            self._most = max(self._most, self._process.memory_info().rss)
+        while not self._stop.wait(0.2 if self._of_children else 0.02):
+            for process in self._process.children(recursive=True) if self._of_children else [self._process]:
+                with contextlib.suppress(Exception):  # it has ended meanwhile
+                    self._most = max(self._most, process.memory_info().rss)
 
     def ended(self) -> int:
         """Bytes."""
@@ -35,10 +37,15 @@ class Peak:
         return self._most
 
 
+def ran(words: tuple[str, ...], **how: Any) -> subprocess.CompletedProcess[str]:
+    """A command of mcsdr to its end, and what it said."""
+    return subprocess.run([*MCSDR, *words], capture_output=True, text=True, **how)
+
+
 @contextlib.contextmanager
-def served(options: tuple[str, ...]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def served(options: tuple[str, ...], **how: Any) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A service that answers, and its process."""
-    server = subprocess.Popen([*MCSDR, "serve", "--port", "0", *options], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([*MCSDR, "serve", "--port", "0", *options], stdout=subprocess.PIPE, text=True, **how)
     assert server.stdout is not None
     base = server.stdout.readline().split()[3].rstrip("/")
     try:
@@ -50,10 +57,10 @@ def served(options: tuple[str, ...]) -> Iterator[tuple[str, subprocess.Popen[str
 
 
 @contextlib.contextmanager
-def noding(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+def noding(folder: Path, port: int, **how: Any) -> Iterator[subprocess.Popen[str]]:
     """A node that listens."""
     command = [*MCSDR, "node", str(folder), "--port", str(port), "--quiet", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **how)
     assert process.stdout is not None
     try:
         process.stdout.readline()  # it listens
@@ -68,9 +75,9 @@ def stored(path: Path, port: int) -> str:
     from pydicom.filereader import read_file_meta_info
     from pynetdicom import AE
 
+    entity = AE(ae_title="SCANNER")
     try:
         meta = read_file_meta_info(path)
-        entity = AE(ae_title="SCANNER")
         entity.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
         association = entity.associate("127.0.0.1", port, ae_title="MCSDR")
         if not association.is_established:
@@ -80,6 +87,21 @@ def stored(path: Path, port: int) -> str:
         return "no status" if status is None else f"{status:#06x}"
     except Exception as error:  # of the sender's own parser
         return f"not sent ({type(error).__name__})"
+    finally:
+        for left in entity.active_associations:
+            left.abort()
+
+
+def small_clips(folder: Path, count: int) -> list[Path]:
+    """So many small SYNTHETIC clips in a new folder."""
+    from mcsdr.phantom.cohort import PhantomCohort
+    from mcsdr.phantom.layouts.video import write_avi
+
+    folder.mkdir()
+    files = [folder / f"{number}.avi" for number in range(count)]
+    for file, study in zip(files, PhantomCohort(count, 91), strict=True):
+        write_avi(file, study.clips[0].frames, 25)
+    return files
 
 
 def free_port() -> int:

@@ -8,8 +8,14 @@
     node      240 mutants by C-STORE, then a good study
     soak      2,000 uploads, a fifth of them malformed; memory, open files; /health under 100 clients
     killing   kill -9 at 20 moments of a training, a batch and a node; what stands in the end
+    disk      trainings, batches and a node without room; what stands when there is room again
     model     every byte of a model.json flipped once
     reports   1,000 structured reports written and read back
+    names     1,000 clips with names planted in their headers; what comes out holds none of them
+    offline   every way in, where there is no network
+    proxy     the service behind nginx with TLS
+    same      one clip answered 100 times; 64 clips one by one and together, on one thread and on two
+    child     what it costs to read in a child, and that the answers are equal
 
 All clips are SYNTHETIC phantoms and drawings. Exit status 1 if a part finds what must not be.
 """
@@ -37,8 +43,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "io"), str(ROOT / "tests" / "interop"), str(ROOT / "benchmarks")]
 
+from behind_proxy import proxy  # noqa: E402
+from equal_answers import child, same  # noqa: E402
 from mcsdr.serve.silence import keep_silent  # noqa: E402
-from processes import MCSDR, Peak, free_port, noding, served, stored, wait_until  # noqa: E402
+from planted_names import names  # noqa: E402
+from processes import MCSDR, Peak, answers, free_port, noding, served, small_clips, stored, wait_until  # noqa: E402
+from surroundings import SMALL, disk, offline  # noqa: E402
 
 HANG_S = 10.0
 GOOD_S = 20.0
@@ -50,17 +60,6 @@ def times(count: int, share: float) -> int:
     return max(1, round(count * share))
 
 
-def avi(folder: Path, count: int) -> list[Path]:
-    """So many small clips."""
-    from mcsdr.phantom.cohort import PhantomCohort
-    from mcsdr.phantom.layouts.video import write_avi
-
-    files = [folder / f"{number}.avi" for number in range(count)]
-    for file, study in zip(files, PhantomCohort(count, 91), strict=True):
-        write_avi(file, study.clips[0].frames, 25)
-    return files
-
-
 # --- bombs -----------------------------------------------------------------------------------------------------------
 
 
@@ -68,24 +67,31 @@ def bombs(share: float, folder: Path) -> Found:
     """A service under bombs: what each becomes, how long it takes, how much the service grows."""
     import psutil
 
-    from bomb_files import written
+    from bomb_files import ordinary, written
 
     with served(("--line", "4", "--reports", str(folder / "reports"))) as (base, server):
-        from soak import call
-
         process = psutil.Process(server.pid)
-        for name, (path, body, headers) in written(share).items():
-            before, started = process.memory_info().rss, time.perf_counter()
-            peak = Peak(process)
-            status, said, _ = call(base, "POST", path, body, headers)
-            while status == 202 and said.get("state") not in ("done", "failed"):
-                time.sleep(0.1)
-                said = call(base, "GET", f"/api/v1/jobs/{said['id']}")[1]
-            grown, took = (peak.ended() - before) >> 20, time.perf_counter() - started
-            result = said.get("result") or said
-            why = (result.get("error") or result.get("abstained") or {}).get("code", "answered")
-            yield f"{name}: {status} {why} in {took:.1f} s, service + {grown} MiB", grown < 256
-        yield "alive afterwards", call(base, "GET", "/health")[0] == 200
+        for name, sent in written(share).items():
+            told, grown, _ = _thrown(base, process, sent)
+            yield f"{name}: {told}, service + {grown} MiB", grown < 256
+        told, grown, most = _thrown(base, process, ("/api/v1/clips", ordinary(share), {}))
+        yield f"1,000 frames of 800 x 600: {told}, service + {grown} MiB, child {most} MiB", grown < 256 and most < 1024
+        yield "alive afterwards", answers(base)
+
+
+def _thrown(base: str, process: Any, sent: tuple[str, bytes, dict[str, str]]) -> tuple[str, int, int]:
+    """What became of a body, and MiB: how much the service grew, and the most that any child of its had."""
+    from soak import call
+
+    before, started = process.memory_info().rss, time.perf_counter()
+    peak, children = Peak(process), Peak(process, of_children=True)
+    status, said, _ = call(base, "POST", *sent)
+    while status == 202 and said.get("state") not in ("done", "failed"):
+        time.sleep(0.1)
+        said = call(base, "GET", f"/api/v1/jobs/{said['id']}")[1]
+    took, result = time.perf_counter() - started, said.get("result") or said
+    why = (result.get("error") or result.get("abstained") or {}).get("code", "answered")
+    return f"{status} {why} in {took:.1f} s", (peak.ended() - before) >> 20, children.ended() >> 20
 
 
 # --- fuzz ------------------------------------------------------------------------------------------------------------
@@ -108,9 +114,12 @@ def fuzz(share: float, folder: Path) -> Found:
 
 
 def _fuzzed(kind: str, count: int, seeds: list[bytes], mutations: tuple[Any, ...], path: Path) -> Found:
-    from mcsdr.serve.sandbox import Reader
+    import psutil
 
-    reader, codes, slowest = Reader(), Counter[str](), 0.0
+    from mcsdr.io.sandbox import Reader
+
+    reader, codes, slowest = Reader(), Counter[str](), (0.0, "")
+    warm = psutil.Process().children()[0]
     died: list[str] = []
     for number in range(count):
         mutation, original = mutations[number % len(mutations)], seeds[number // len(mutations) % len(seeds)]
@@ -118,9 +127,11 @@ def _fuzzed(kind: str, count: int, seeds: list[bytes], mutations: tuple[Any, ...
         content = bytearray(original) if kind == "DICOM" else original
         changed = mutation(content, rng)
         path.write_bytes(content if changed is None else changed)
-        started = time.perf_counter()
+        before = warm.cpu_times()
         read = reader.read(path, {}, lambda clip: lambda index, frame: None)
-        slowest = max(slowest, time.perf_counter() - started)
+        after = warm.cpu_times()
+        took = after.children_user + after.children_system - before.children_user - before.children_system
+        slowest = max(slowest, (took, f"{mutation.__name__} {number}"))
         codes["read" if read.error is None else read.error.code] += 1
         if read.error is not None and ("broke off" in read.error.cause or "stopped" in read.error.cause):
             died.append(f"{mutation.__name__} {number}")
@@ -128,7 +139,7 @@ def _fuzzed(kind: str, count: int, seeds: list[bytes], mutations: tuple[Any, ...
     told = ", ".join(f"{code} {n}" for code, n in codes.most_common())
     yield f"{count} {kind} mutants: {told}", codes.total() == count
     yield f"children that died or were stopped: {len(died)} {died[:5] or ''}", not died
-    yield f"slowest: {slowest:.1f} s", slowest < HANG_S
+    yield f"slowest: {slowest[0]:.1f} s of processor time, {slowest[1]}", slowest[0] < HANG_S
 
 
 # --- node ------------------------------------------------------------------------------------------------------------
@@ -204,8 +215,7 @@ def killing(share: float, folder: Path) -> Found:
     """kill -9 at random moments; what stands in the end is what stands without."""
     kills = times(20, share)
     clips = folder / "clips"
-    clips.mkdir()
-    avi(clips, 6)
+    small_clips(clips, 6)
     yield from _killed("batch", kills, folder, lambda out: ("batch", str(clips), str(out / "table.csv")), "table.csv")
     small = folder / "small.toml"
     small.write_text(SMALL)
@@ -214,44 +224,35 @@ def killing(share: float, folder: Path) -> Found:
     yield from _killed_node(kills, folder)
 
 
-SMALL = """
-[run]
-name = "small"
-seed = 0
-checkpoint_every = 1
-[data]
-train = { kind = "phantom", n = 24, seed = 1 }
-val = { kind = "phantom", n = 8, seed = 2 }
-[network]
-channels = [8, 8, 8]
-width = 16
-heads = 2
-score_depth = 1
-[optim]
-epochs = 3
-batch = 4
-"""
-
-
 def _killed(what: str, kills: int, folder: Path, words: Callable[[Path], tuple[str, ...]], result: str) -> Found:
     whole, torn = folder / f"{what}-whole", folder / f"{what}-torn"
-    whole.mkdir()
-    torn.mkdir()
+    for place in (whole, torn):
+        place.mkdir()
     started = time.perf_counter()
-    subprocess.run([*MCSDR, *words(whole)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    usual_s, chance, killed = time.perf_counter() - started, random.Random(what), 0
-    for _ in range(kills):
-        run = subprocess.Popen([*MCSDR, *words(torn)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            run.wait(chance.uniform(0.05, 1.0) * usual_s)
-        killed += run.poll() is None
-        run.kill()
-        run.wait()
-    ended = subprocess.run([*MCSDR, *words(torn)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    same = (torn / result).exists() and (torn / result).read_bytes() == (whole / result).read_bytes()
+    _ran(words(whole), None)
+    usual_s, chance, same = time.perf_counter() - started, random.Random(what), []
+    for moment in [chance.uniform(0.05, 1.0) * usual_s for _ in range(kills)] + [None]:
+        while _ran(words(torn), moment):  # to its end, before it could be killed
+            same.append((torn / result).exists() and (torn / result).read_bytes() == (whole / result).read_bytes())
+            if moment is None:
+                break
+            shutil.rmtree(torn)
+            torn.mkdir()
+    fine = all(same) and bool(same)
+    yield f"{what}: {kills} kills in {len(same)} runs, {result} as of a run without a kill in each: {fine}", fine
     left = [file.name for file in torn.rglob(".*") if file.is_file()]
-    yield f"{what}: {killed} kills, exit {ended.returncode}, {result} the same: {same}", ended.returncode == 0 and same
     yield f"{what}: partial files and locks left: {left}", not left
+
+
+def _ran(words: tuple[str, ...], seconds: float | None) -> bool:
+    """Run a command, and kill it after so many; whether it came to its end."""
+    run = subprocess.Popen([*MCSDR, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        run.wait(seconds)
+    ended = run.poll() is not None
+    run.kill()
+    run.wait()
+    return ended
 
 
 def _killed_node(kills: int, folder: Path) -> Found:
@@ -326,7 +327,10 @@ def reports(share: float, folder: Path) -> Found:
     yield f"{count} reports: {other} with another value", other == 0
 
 
-PARTS = {part.__name__: part for part in (bombs, fuzz, node, soak, killing, model, reports)}
+PARTS = {
+    part.__name__: part
+    for part in (bombs, fuzz, node, soak, killing, disk, model, reports, names, offline, proxy, same, child)
+}
 
 
 def main() -> None:

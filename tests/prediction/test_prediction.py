@@ -14,6 +14,8 @@ from pydicom.data import get_testdata_file
 
 from mcsdr.abstention.gates import of_posterior
 from mcsdr.errors import Abstained, InvalidConfig
+from mcsdr.io.sandbox import shared
+from mcsdr.io.sandbox.warm import Warm
 from mcsdr.model import Answer, Model
 from mcsdr.model.record import BELIEFS
 from mcsdr.phantom.cohort import PhantomCohort
@@ -51,6 +53,28 @@ def test_bad_inputs_cost_the_others_nothing(model: Model, clip_file: Path) -> No
         if isinstance(result, Failure):
             assert record["error"]["next_step"]
             assert record["error"]["path"] == record["file"]
+
+
+def test_a_clip_that_kills_its_parser_costs_the_others_nothing(
+    model: Model, clip_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = shared()
+    whole, dead = reader._take, Warm()
+    dead.end()
+    first = iter([dead])
+    monkeypatch.setattr(reader, "_take", lambda: next(first, None) or whole())
+    killed, answered = predict([clip_file, clip_file], model)
+    assert isinstance(killed, Failure)
+    assert killed.error.record()["code"] == "unreadable-file"
+    assert killed.error.path == str(clip_file)
+    assert isinstance(answered, Answer)
+
+
+def test_no_clip_is_decoded_in_the_process_that_answers(
+    model: Model, clip_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcsdr.io._record", lambda *arguments: pytest.fail("it was"))
+    assert isinstance(next(predict(clip_file, model)), Answer)
 
 
 @pytest.mark.parametrize("seconds", [1.0, 3.0])

@@ -29,12 +29,12 @@ from mcsdr.errors import InvalidConfig, UnsupportedFormat
 from mcsdr.interop.structured_report import read_back
 from mcsdr.io.dicom import SOP_CLASSES
 from mcsdr.io.dicom_pixels import transfer_syntaxes
+from mcsdr.io.sandbox import Reader
 from mcsdr.serve import create_app
 from mcsdr.serve.archive import CStore, NotTaken, Refused, Stow, archive_of, backoff_s
 from mcsdr.serve.mailroom import Mailroom
 from mcsdr.serve.node import Node
 from mcsdr.serve.postman import Postman
-from mcsdr.serve.sandbox import Reader
 from mcsdr.serve.silence import keep_silent
 
 

@@ -65,11 +65,11 @@ def node(
     bound(host, port).close()  # what is not to be had is said before the seconds that a model takes
     make_private(folder)
     from mcsdr.files import locked_folder
+    from mcsdr.io.sandbox import Reader
     from mcsdr.model import load
     from mcsdr.serve.mailroom import Mailroom
     from mcsdr.serve.node import Node, keep_incoming_in
     from mcsdr.serve.postman import Postman
-    from mcsdr.serve.sandbox import Reader
 
     with locked_folder(folder, "mcsdr node"):
         estimator, reader = load(model), Reader()

@@ -89,6 +89,10 @@ def predict(
     timings
         Print where the time went, from the start of the process.
     """
+    from mcsdr.io.sandbox import shared
+
+    shared()  # first: it becomes ready while torch and the model are loaded
+
     from mcsdr.cli.timing import Stopwatch
     from mcsdr.diffusion.sampler import preset
     from mcsdr.io import in_words

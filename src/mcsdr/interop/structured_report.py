@@ -47,7 +47,6 @@ from mcsdr.interop.content_tree import (
     uid_reference,
     value_of,
 )
-from mcsdr.interop.header import PATIENT, STUDY
 from mcsdr.interop.record import (
     Record,
     Statistic,
@@ -60,6 +59,7 @@ from mcsdr.interop.record import (
     version_of,
 )
 from mcsdr.interop.uids import derived_uid, report_uid
+from mcsdr.io.dicom_excerpt import PATIENT, STUDY
 from mcsdr.study import View
 
 MAKER = "mcsdr"

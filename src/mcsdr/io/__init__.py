@@ -24,7 +24,7 @@ from mcsdr.errors import (
     UnsupportedFormat,
 )
 from mcsdr.files import sha256_of
-from mcsdr.io.finding import Found, find_clips, in_words, kind_of, no_clip, survey
+from mcsdr.io.finding import Found, called, find_clips, in_words, kind_of, no_clip, survey
 from mcsdr.io.formats import Format, named_as
 from mcsdr.study import Attributes, Clip, Study, View
 
@@ -78,7 +78,7 @@ def _study(path: str | Path, given: Mapping[str, float | str], frame_rate_hz: fl
     return Study(
         clips=(_clip(recording, view),),
         attributes=_attributes({**recording.attributes, **given}),
-        study_id=Path(Path(path).name.removesuffix(".gz")).stem,
+        study_id=called(path),
         notices=notices,
         file=str(path),
         input_sha256=sha256_of(Path(path)),
@@ -117,19 +117,31 @@ def read_clip(path: str | Path, *, frame_rate_hz: float | None = None, view: Vie
     return _clip(_record(Path(path), frame_rate_hz), clip_view)
 
 
-def _record(path: Path, frame_rate_hz: float | None) -> Recording:
-    """Decode a file, or a folder of numbered pictures, with the reader for what it holds."""
+def format_at(path: Path) -> Format | None:
+    """The kind of file that lies here, one with a reader; None of a folder. Nothing is decoded.
+
+    Raises:
+        MissingFile, UnreadableFile, UnsupportedFormat: it needs no reader to be refused.
+    """
     if not path.exists():
         raise MissingFile("there is no such file", path=path)
     if path.is_dir():
-        from mcsdr.io.pictures import read_folder
-
-        return read_folder(path, frame_rate_hz=frame_rate_hz)
+        return None
     if not path.is_file():
         raise UnsupportedFormat("it is no file that can be read twice", path=path, next_step="Copy it into a file.")
     kind = kind_of(path)
     if kind is None or not kind.reader:
         raise _refusal(kind, path)
+    return kind
+
+
+def _record(path: Path, frame_rate_hz: float | None) -> Recording:
+    """Decode a file, or a folder of numbered pictures, with the reader for what it holds."""
+    kind = format_at(path)
+    if kind is None:
+        from mcsdr.io.pictures import read_folder
+
+        return read_folder(path, frame_rate_hz=frame_rate_hz)
     recording: Recording = kind.load()(path, frame_rate_hz=frame_rate_hz)
     return recording
 

@@ -67,6 +67,11 @@ def find_clips(path: str | Path) -> list[Path]:
     return survey(path).clips
 
 
+def called(path: str | Path) -> str:
+    """What the study of a file is called: the file's name without its suffixes."""
+    return Path(Path(path).name.removesuffix(".gz")).stem
+
+
 def kind_of(path: Path) -> Format | None:
     """What a file holds, None where it is not known.
 

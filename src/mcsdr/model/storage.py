@@ -54,7 +54,7 @@ def save(model: Model, folder: str | Path) -> None:
     description = description_of(model, hashlib.sha256(weights).hexdigest())
     description["digest"] = digest_of(description)
     write_atomically(folder / "model.safetensors", weights)
-    write_atomically(folder / "model.json", json.dumps(description, indent=2).encode())
+    write_atomically(folder / "model.json", written(description))
 
 
 def description_of(model: Model, weights_sha256: str) -> dict[str, Any]:
@@ -85,6 +85,11 @@ def digest_of(description: Mapping[str, Any]) -> str:
     """SHA-256 of a description, and so of the weights that it has the hash of."""
     said = {name: part for name, part in description.items() if name != "digest"}
     return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def written(description: Mapping[str, Any]) -> bytes:
+    """model.json."""
+    return json.dumps(description, indent=2).encode()
 
 
 def weights_of(model: Model) -> bytes:
@@ -131,12 +136,15 @@ def load(name_or_folder: str | Path = mcsdr.DEFAULT_MODEL, device: str | torch.d
     folder = find(name_or_folder)
     try:
         with (folder / "model.json").open("rb") as file:
-            description = json.loads(file.read(LONGEST))
+            content = file.read(LONGEST)
+        description = json.loads(content)
+        _check(description, content, folder)
         weights = (folder / "model.safetensors").read_bytes()
     except (OSError, ValueError, RecursionError) as error:
         raise InvalidModel(f"the model cannot be read: {error}", path=folder) from error
     weights_sha256 = hashlib.sha256(weights).hexdigest()
-    _check(description, weights_sha256, folder)
+    if description.get("sha256") != weights_sha256:
+        raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
     try:
         model = _rebuilt(description, weights)
     except (*UNFIT, SafetensorError, InvalidConfig, InvalidModel) as error:
@@ -152,8 +160,8 @@ def load(name_or_folder: str | Path = mcsdr.DEFAULT_MODEL, device: str | torch.d
     return model
 
 
-def _check(description: Any, weights_sha256: str, folder: Path) -> None:
-    """Refuse what is no description, is of another format, or is not what was saved."""
+def _check(description: Any, content: bytes, folder: Path) -> None:
+    """Refuse what is no description, is of another format, or is not what was saved, to the byte."""
     if not isinstance(description, dict):
         raise InvalidModel("model.json is no description of a model.", path=folder)
     if description.get("format") not in READ:
@@ -164,10 +172,8 @@ def _check(description: Any, weights_sha256: str, folder: Path) -> None:
             path=folder,
             next_step=f"Load it with mcsdr {writer}.",
         )
-    if description.get("sha256") != weights_sha256:
-        raise InvalidModel("the weights are not those that were saved: their SHA-256 differs.", path=folder)
     required = description["format"] > 1 or "digest" in description
-    if required and description.get("digest") != digest_of(description):
+    if required and (description.get("digest") != digest_of(description) or content != written(description)):
         raise InvalidModel(
             "the description is not the one that was saved: model.json was changed since, and its digest differs.",
             path=folder,

@@ -1,7 +1,7 @@
 """From files to answers: one answer or one typed failure per input, in the order given.
 
-One bad file never costs another its answer. What an answer is, and when a model abstains, stands in
-`mcsdr.model.answer`; nothing is computed here.
+One bad file never costs another its answer, whatever it does to its parser: files are read in children (`io.sandbox`).
+What an answer is, and when a model abstains, stands in `mcsdr.model.answer`; nothing is computed here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from mcsdr.abstention.gates import checked_threshold
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import McsdrError
 from mcsdr.files import sha256_of
-from mcsdr.io import no_clip, read_study, survey
+from mcsdr.io import no_clip, survey
+from mcsdr.io.sandbox import shared
 from mcsdr.model import Answer, Model, load
 from mcsdr.model.record import BELIEFS, row_of
 from mcsdr.posterior import Population
@@ -176,7 +177,7 @@ def answer_file(
     checked_threshold(threshold)
     started = time.perf_counter()
     try:
-        study = read_study(file, **known)
+        study = shared().study(Path(file), known)
         took = time.perf_counter() - started
         answer = model(study, sampler=sampler, threshold=threshold, anyway=anyway, prior=prior, label=label)
     except McsdrError as error:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """`create_app`, imported when it is asked for: a child that reads a file needs neither torch nor a server."""
+    """`create_app`, imported when it is asked for: the node needs no server."""
     if name == "create_app":
         from mcsdr.serve.app import create_app
 

@@ -108,7 +108,7 @@ def _other_age(a: Attributes, b: Attributes, headers: list[Header]) -> bool:
 
 def _header(job: Job) -> Header:
     """Of a job's DICOM header; empty of other files."""
-    from mcsdr.interop.header import dataset_of
+    from mcsdr.io.dicom_excerpt import dataset_of
 
     if not job.header:
         return Header()

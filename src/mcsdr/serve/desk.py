@@ -21,7 +21,6 @@ import os
 import queue
 import secrets
 import shutil
-import subprocess
 import tempfile
 import threading
 import time
@@ -33,10 +32,10 @@ from typing import Any
 
 from mcsdr.errors import McsdrError
 from mcsdr.files import sha256_of
+from mcsdr.io.sandbox import Header, Reader, Request
 from mcsdr.model import Answer, Encoded, Model, conclude
 from mcsdr.prediction import Failure
 from mcsdr.serve.pictures import Marks, Passings, Sheet, kept_bytes
-from mcsdr.serve.sandbox import Header, Reader
 from mcsdr.study import Attributes
 
 WAITING, READING, ENCODING, DONE, FAILED, CANCELLED = "waiting", "reading", "encoding", "done", "failed", "cancelled"
@@ -104,7 +103,7 @@ class Job:
     revision: Revision | None = None
     listeners: int = 0
     asked_s: float = 0.0
-    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -210,8 +209,8 @@ class Desk:
             return False
         if job.state not in FINISHED:
             job.state = CANCELLED
-        for child in job.children:
-            child.kill()
+        for request in job.requests:
+            request.kill()
         job.upload.unlink(missing_ok=True)
         return True
 
@@ -273,9 +272,9 @@ class Desk:
             job.state = READING
             started = time.perf_counter()
             try:
-                read = self.reader.read(job.upload, job.given, passings.watch, job.children)
+                read = self.reader.read(job.upload, job.given, passings.watch, job.requests)
             finally:
-                job.children.clear()
+                job.requests.clear()
                 job.upload.unlink(missing_ok=True)
             job.header = read.header
             if job.state == CANCELLED:
@@ -286,6 +285,7 @@ class Desk:
             study = replace(read.study, file=job.name, input_sha256=sha256)
             job.encoded = passings.encoded(study, with_sheet=True)
             job.marks, job.sheet = passings.marks, passings.sheet
+            _give_memory_back()  # the pictures of a clip of minutes, before its many windows are sampled
             self._finish(job, DONE, self._concluded(job, None, job.threshold, job.anyway))
         except McsdrError as error:
             error.path = None  # the server's own name for it helps nobody

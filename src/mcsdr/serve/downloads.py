@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mcsdr.errors import UnsupportedFormat
 from mcsdr.files import csv_bytes
+from mcsdr.io.sandbox import Header
 from mcsdr.serve.desk import Revision
-from mcsdr.serve.sandbox import Header
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -52,7 +52,7 @@ def _source(header: Header | None) -> Dataset:
     Raises:
         UnsupportedFormat: the clip was no DICOM file.
     """
-    from mcsdr.interop.header import dataset_of
+    from mcsdr.io.dicom_excerpt import dataset_of
 
     if header is None:
         raise UnsupportedFormat("a structured report refers to a DICOM clip, and this one was none", next_step=OTHERS)

@@ -34,12 +34,12 @@ from pydicom.dataset import Dataset
 
 from mcsdr.errors import McsdrError, UnwritableFile
 from mcsdr.files import sha256_of, write_atomically
-from mcsdr.interop.header import dataset_of
 from mcsdr.interop.structured_report import structured_report, to_bytes
+from mcsdr.io.dicom_excerpt import dataset_of
+from mcsdr.io.sandbox import Read, Reader
 from mcsdr.model import Answer, Model, conclude
 from mcsdr.prediction import Failure
 from mcsdr.serve.pictures import Passings
-from mcsdr.serve.sandbox import Read, Reader
 
 QUIET_S = 5.0  # without anything new, and a study is complete
 Say = Callable[[str], None]

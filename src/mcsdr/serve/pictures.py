@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mcsdr.clips import ClipSettings, beats_of, frame_indices
+from mcsdr.io.sandbox.wire import Add
 from mcsdr.model import Encoded, Model
 from mcsdr.model.answer import encode_seen
 from mcsdr.model.seen import Seen, Watching
-from mcsdr.serve.wire import Add
 from mcsdr.study import Clip, Study
 
 LONGEST_SIDE, MOST_FRAMES = 320, 120  # of the sheet's frames

@@ -16,9 +16,9 @@ from typing import BinaryIO
 from fastapi import Request
 
 from mcsdr.errors import UnwritableFile
+from mcsdr.io.sandbox import Part
 from mcsdr.serve.desk import Desk, LineIsFull
 from mcsdr.serve.refusals import refusal
-from mcsdr.serve.sandbox import Part
 
 PIECE = 1 << 20  # bytes that are copied at a time
 LONGEST_NAME = 200

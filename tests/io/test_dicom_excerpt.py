@@ -11,7 +11,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from mcsdr.errors import UnreadableFile
-from mcsdr.interop.header import LONGEST, dataset_of, plain_header
+from mcsdr.io.dicom_excerpt import LONGEST, dataset_of, plain_header
 
 
 @pytest.fixture

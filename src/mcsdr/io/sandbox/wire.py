@@ -1,9 +1,9 @@
-"""What goes over the pipe from the child to the server: lines of JSON, and arrays of plain numbers.
+"""What goes over the pipe from the child to who asked it: lines of JSON, and arrays of plain numbers.
 
     {"header": …}                          of a DICOM file, else null; before anything is decoded
     {"study": …, "arrays": [shapes]}       or {"error": …}, which may also come later or instead
     the arrays one after the other         times and overviews first
-    the frames of each clip, one by one    so that the server need not hold them
+    the frames of each clip, one by one    so that nobody needs to hold them
 
 What comes is checked as if a stranger had sent it: sizes are limited before anything is allocated, and add up; nothing
 is unpickled.
@@ -121,7 +121,8 @@ def _error(said: Mapping[str, Any]) -> McsdrError:
         kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, McsdrError)
     }
     kind = kinds.get(said["code"], UnreadableFile)
-    return kind(str(said["cause"])[:500], next_step=str(said["next_step"])[:500])
+    path = None if said.get("path") is None else str(said["path"])[:4096]
+    return kind(str(said["cause"])[:500], path=path, next_step=str(said["next_step"])[:500])
 
 
 def _exactly(pipe: BinaryIO, size: int) -> bytes:

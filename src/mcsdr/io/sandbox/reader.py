@@ -1,37 +1,41 @@
-"""Reading untrusted bytes in a child process: whatever they do to their parser, the server lives.
-
-    server ──what to do──> child: limits on memory, processor time, files; an empty environment      (child.py)
-    server <──lines of JSON, plain arrays, frames one by one── child                                 (wire.py)
+"""Asking a child to read: `Reader`.
 
 The child answers one request and ends. A child that dies, hangs or sends something else becomes an `UnreadableFile`.
-Starting Python and its readers takes a good part of a second, so one child always waits, warm, for the next request.
 Frames are handed on as they come: neither side ever holds more of a clip than it needs.
 """
 
 from __future__ import annotations
 
-import json
+import atexit
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mcsdr.errors import McsdrError, UnreadableFile
-from mcsdr.serve.wire import NEXT_STEP, Watch, said_by, study_from
-from mcsdr.study import Study
+from mcsdr.files import sha256_of
+from mcsdr.io import format_at
+from mcsdr.io.finding import called
+from mcsdr.io.sandbox.warm import Request, Warm
+from mcsdr.io.sandbox.wire import NEXT_STEP, Add, Watch, said_by, study_from
+from mcsdr.study import Attributes, Clip, Study
 
 MEMORY_BYTES = 3 * 2**30
 PROCESSOR_S, WALL_S = 60, 90
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError)
 
+LEAVE_S = 1.0  # for a child to end of whom nothing more is wanted
+MOST_IDLE = 2
+
 Header = dict[str, Any]
-Children = list["subprocess.Popen[bytes]"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Part:
 
 
 class Reader:
-    """Reads in children; one is kept warm.
+    """Reads in children of processes that are kept warm; what is asked at the same time is read at the same time.
 
     Arguments:
         memory_bytes, processor_s, wall_s: limits of each child.
@@ -73,28 +77,65 @@ class Reader:
         self.wall_s = wall_s
         self._lock = threading.Lock()
         self._closed = False
-        self._spare: subprocess.Popen[bytes] | None = self._start()
+        self._idle = [Warm()]
 
-    def read(self, path: Path, given: Mapping[str, Any], watch: Watch, handle: Children | None = None) -> Read:
+    def read(
+        self,
+        path: Path,
+        given: Mapping[str, Any],
+        watch: Watch,
+        handle: list[Request] | None = None,
+        *,
+        with_header: bool = True,
+    ) -> Read:
         """Read one clip.
 
         Arguments:
             path: the file.
             given: arguments of `read_study`: age, sex, weight, height, frame_rate_hz; None is unknown.
             watch: sees the frames, see `wire.study_from`.
-            handle: takes the child, so that another thread may kill it.
+            handle: takes the request, so that another thread may kill its child.
+            with_header: whether a report may be made of it.
 
         Returns:
             the study, or with its header why there is none.
         """
         header: Header | None = None
+        lies = str(path.absolute())  # the child was born wherever this process stood then
+        how = {"path": lies, "given": dict(given), "with_header": with_header}
         try:
-            with self._asked("read", {"path": str(path), "given": dict(given)}, handle) as pipe:
+            with self._asked("read", how, handle) as pipe:
                 header = said_by(pipe)["header"]
                 study = study_from(pipe, watch)
         except McsdrError as error:
+            if error.path is not None and error.path.startswith(lies):
+                error.path = f"{path}{error.path[len(lies) :]}"
             return Read(header, None, error)
         return Read(header, study)
+
+    def study(self, path: Path, given: Mapping[str, Any]) -> Study:
+        """Read one clip with its frames: what `read_study` gives of it, bit for bit.
+
+        Raises:
+            McsdrError: as of `read_study`; UnreadableFile where the child does not come back.
+        """
+        Attributes.of(given.get("age"), given.get("sex"), given.get("weight"), given.get("height"))
+        format_at(path)
+        frames: list[NDArray[np.uint8]] = []
+
+        def keep(clip: Clip) -> Add:
+            frames.append(np.empty(clip.frames.shape, dtype=np.uint8))
+            return frames[-1].__setitem__
+
+        read = self.read(path, given, keep, with_header=False)
+        if read.study is None:
+            error = read.error or UnreadableFile("nothing came of it.")
+            if isinstance(error, UnreadableFile):  # one that died does not say of what
+                error.path = str(path)
+            raise error
+        clips = zip(read.study.clips, frames, strict=True)
+        whole = tuple(replace(clip, frames=pictures, source=path.name) for clip, pictures in clips)
+        return replace(read.study, clips=whole, study_id=called(path), file=str(path), input_sha256=sha256_of(path))
 
     def identify(self, paths: Sequence[Path]) -> list[tuple[str, str] | None]:
         """The Study and SOP Instance UID of each file, None of what is no DICOM instance that can be kept."""
@@ -121,80 +162,74 @@ class Reader:
             return found
 
     def close(self) -> None:
-        """End the child that waits."""
+        """End the processes that wait."""
         with self._lock:
             self._closed = True
-            spare, self._spare = self._spare, None
-        if spare is not None:
-            _end(spare)
+            idle, self._idle = self._idle, []
+        for warm in idle:
+            warm.end()
 
     @contextmanager
-    def _asked(self, do: str, how: Mapping[str, Any], handle: Children | None = None) -> Iterator[BinaryIO]:
+    def _asked(self, do: str, how: Mapping[str, Any], handle: list[Request] | None = None) -> Iterator[BinaryIO]:
         """The output of a child that was asked; it must be understood, and the child end in peace.
 
         Raises:
             McsdrError: what is raised inside; UnreadableFile where the child says something else or dies.
         """
-        child = self._take()
+        warm = self._take()
+        request = warm.ask({"do": do, "how": how, **self.limits})
         if handle is not None:
-            handle.append(child)
-        assert child.stdin is not None
-        timer = threading.Timer(self.wall_s, child.kill)
+            handle.append(request)
+        timer = threading.Timer(self.wall_s, request.kill)
         timer.start()
-        understood = False
+        understood, ended = False, None
         try:
-            with suppress(BrokenPipeError), child.stdin as stdin:
-                stdin.write(json.dumps({"do": do, "how": how, **self.limits}).encode() + b"\n")
             try:
-                yield cast(BinaryIO, child.stdout)
+                yield request.pipe
                 understood = True
             except MALFORMED:  # what a child sends that has just died is malformed too: see how it ended
-                with suppress(subprocess.TimeoutExpired):
-                    child.wait(1.0)
-            else:
-                child.wait()
-            ended = child.poll()
+                pass
+            ended = request.end(None if understood else LEAVE_S)
         finally:
+            if ended is None:
+                request.end(LEAVE_S)
             timer.cancel()
-            _end(child)
+            self._put_back(warm)
         if not understood or ended != 0:
-            raise UnreadableFile(_death(ended or 0), next_step=NEXT_STEP)
+            raise UnreadableFile(_death(ended), next_step=NEXT_STEP)
 
-    def _take(self) -> subprocess.Popen[bytes]:
-        """The child that waits, if it still lives, and another one in its place."""
+    def _take(self) -> Warm:
+        """A process that waits, if one still lives, else a new one."""
         with self._lock:
-            spare, self._spare = self._spare, None if self._closed else self._start()
-        if spare is None or spare.poll() is not None:
-            if spare is not None:
-                _end(spare)
-            return self._start()
-        return spare
+            while self._idle:
+                warm = self._idle.pop()
+                if warm.lives:
+                    return warm
+                warm.end()
+        return Warm()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
-        environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-m", "mcsdr.serve.child"],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # parsers quote what they read, names among it
-            start_new_session=True,  # an interrupt at the terminal is the server's to handle
-        )
+    def _put_back(self, warm: Warm) -> None:
+        with self._lock:
+            if not self._closed and warm.lives and len(self._idle) < MOST_IDLE:
+                self._idle.append(warm)
+                return
+        warm.end()
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    child.kill()
-    child.wait()
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            with suppress(OSError):
-                pipe.close()
+@cache
+def shared() -> Reader:
+    """The reader that everything in this process may use; started when it is first asked for."""
+    reader = Reader()
+    atexit.register(reader.close)
+    return reader
+
+
+os.register_at_fork(after_in_child=shared.cache_clear)  # the line to its processes is the parent's
 
 
 def _death(status: int) -> str:
-    if status == -getattr(signal, "SIGXCPU", 0):
+    if status == signal.SIGXCPU:
         return f"reading it took more than {PROCESSOR_S} s of processor time."
-    if status == -signal.SIGKILL:
+    if status == signal.SIGKILL:
         return "reading it took too long or too much memory, and was stopped."
     return "reading it broke off."

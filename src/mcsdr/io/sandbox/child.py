@@ -1,24 +1,30 @@
-"""The child that touches a stranger's bytes: `python -P -m mcsdr.serve.child`, one request on standard input.
+"""The child that touches a stranger's bytes, and the warm process that it is forked from.
 
     read       a clip            the header that a report needs, then the study, then its frames one after the other
     identify   DICOM files       the Study and SOP Instance UID of each, nothing for what is none
     parts      a multipart body  where each part lies in the file, and the name of the file that a form calls it
 
-It limits its own memory and processor time before it opens anything, may write no file, and ends after one request.
+The warm process is `python -P -m mcsdr.io.sandbox.child`, with a socket for its standard input. A child limits its own
+memory and processor time before it opens anything, may write no file, and ends after one request.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
+import os
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from email.parser import BytesHeaderParser
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from mcsdr.errors import McsdrError, UnreadableFile, UnsupportedFormat
-from mcsdr.serve.wire import NEXT_STEP, Raw, line, packed
+from mcsdr.io.sandbox.warm import OTHERWISE
+from mcsdr.io.sandbox.wire import NEXT_STEP, Raw, line, packed
 
 MOST_PARTS = 1000  # of a body
 LONGEST_PART_HEADER = 8192  # bytes
@@ -28,24 +34,27 @@ def _limit(memory_bytes: int, processor_s: int) -> None:
     """No more memory, processor time, files to write or dumps than one clip needs."""
     import resource
 
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (processor_s, processor_s + 5))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = {"AS": memory_bytes, "CPU": processor_s, "FSIZE": 0, "CORE": 0}
+    for name, wanted in most.items():
+        kind = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(kind)[1]
+        within = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(ValueError):  # macOS knows no limit of memory
+            resource.setrlimit(kind, (within, within))
 
 
-def read(path: str, given: Mapping[str, Any]) -> Iterator[Raw]:
+def read(path: str, given: Mapping[str, Any], with_header: bool) -> Iterator[Raw]:
     """The pieces of the answer to "read"; the header goes before anything is decoded."""
     from mcsdr.io import read_study
 
-    yield line({"header": _header(Path(path))})
+    yield line({"header": _header(Path(path)) if with_header else None})
     yield from packed(read_study(Path(path), **given))
 
 
 def _header(path: Path) -> dict[str, Any] | None:
     """What a report needs of a DICOM file's header; None of other files, and of what cannot be parsed."""
-    from mcsdr.interop.header import plain_header
     from mcsdr.io.dicom import open_dicom
+    from mcsdr.io.dicom_excerpt import plain_header
 
     try:
         return plain_header(open_dicom(path))
@@ -59,8 +68,8 @@ def identify(paths: list[str]) -> Iterator[Raw]:
 
 
 def _identified(path: Path) -> list[str] | None:
-    from mcsdr.interop.header import is_uid
     from mcsdr.io.dicom import open_dicom
+    from mcsdr.io.dicom_excerpt import is_uid
     from mcsdr.io.dicom_header import text
 
     try:
@@ -110,29 +119,51 @@ def _after(body: mmap.mmap, fence: bytes, start: int) -> int:
 WORK: dict[str, Callable[..., Iterator[Raw]]] = {"read": read, "identify": identify, "parts": parts}
 
 
+def _answer(request: Mapping[str, Any], answer: int) -> None:
+    """All that a child does."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # the line is its parent's
+    _limit(request["memory_bytes"], request["processor_s"])
+    with os.fdopen(answer, "wb") as sent:
+        try:
+            for piece in WORK[request["do"]](**request["how"]):
+                sent.write(piece)
+                sent.flush()
+        except McsdrError as error:
+            sent.write(line({"error": error.record()}))
+        except MemoryError:
+            cause = "reading it needs more memory than one clip may have."
+            sent.write(line({"error": UnreadableFile(cause, next_step=NEXT_STEP).record()}))
+
+
+def _forked(request: Mapping[str, Any], answer: int) -> int:
+    """How the child of a request ended, see warm.py."""
+    child = os.fork()
+    if not child:
+        ended = OTHERWISE
+        try:
+            _answer(request, answer)
+            ended = 0
+        finally:
+            os._exit(ended)  # nothing of its parent's is to be tidied here
+    os.close(answer)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return -status if status < 0 else status
+
+
 def main() -> None:
-    """Answer one request on standard input."""
-    from mcsdr.interop import header as header
+    """Answer requests, each in a child, until whoever asks has gone."""
     from mcsdr.io import dicom as dicom
+    from mcsdr.io import dicom_excerpt as dicom_excerpt
     from mcsdr.io.formats import import_readers
 
-    import_readers()  # warm before the file is known
-
-    request = json.loads(sys.stdin.buffer.readline() or b"null")
-    if request is None:  # the server has gone
-        return
-    _limit(request["memory_bytes"], request["processor_s"])
-    sent = sys.stdout.buffer
-    try:
-        for piece in WORK[request["do"]](**request["how"]):
-            sent.write(piece)
-            sent.flush()
-    except McsdrError as error:
-        sent.write(line({"error": error.record()}))
-    except MemoryError:
-        cause = "reading it needs more memory than one clip may have."
-        sent.write(line({"error": UnreadableFile(cause, next_step=NEXT_STEP).record()}))
-    sent.flush()
+    import_readers()
+    import_module("numpy.ma")  # which pictures are reduced with
+    with socket.socket(fileno=sys.stdin.fileno()) as asked, asked.makefile("rb") as lines, suppress(OSError):
+        while answers := socket.recv_fds(asked, 1, 1)[1]:
+            request = json.loads(lines.readline() or b"null")
+            if request is None:
+                return
+            asked.sendall(bytes([_forked(request, answers[0])]))
 
 
 if __name__ == "__main__":
