@@ -2,8 +2,8 @@
 
 The central window of each study's first clip, or of its first clip of each of so many views, is encoded, float32
 [N, L, width], and kept beside the cached clips, under a hash of the encoder's weights and of how clips are cut. Of
-several views the tokens lie side by side, [N, C·L, width], NaN where a study has no such clip. Training a head, asking a cohort under thirty-two masks, or
-comparing ten models that share an encoder then costs no convolution.
+several views the tokens lie side by side, [N, C·L, width], NaN where a study has no such clip. Training a head, asking
+a cohort under thirty-two masks, or comparing ten models that share an encoder then costs no convolution.
 """
 
 from __future__ import annotations
@@ -183,9 +183,7 @@ def _encode(cache: ClipCache, network: Network, settings: ClipSettings, together
     every = [clip for clips in of_views for clip in clips]
     parts = []
     for start in range(0, len(every), CLIPS_AT_ONCE):
-        windows = [
-            cut_windows(cache.frames(clip), settings, "one")[0] for clip in every[start : start + CLIPS_AT_ONCE]
-        ]
+        windows = [cut_windows(cache.frames(clip), settings, "one")[0] for clip in every[start : start + CLIPS_AT_ONCE]]
         if len({len(window) for window in windows}) > 1:
             raise InvalidConfig("tokens are kept of clips of one length only.", next_step="Set start.frozen = false.")
         frames = to_grey(torch.from_numpy(np.stack(windows)).to(network.device), settings)
