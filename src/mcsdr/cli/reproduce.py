@@ -48,7 +48,7 @@ def reproduce(
     reduced
         configs/reduced.toml over the preset: the compact encoder on both, small enough for 2 cores.
     frozen
-        configs/reduced-frozen.toml too: the encoder stands still, and only what stands behind it is trained, in seconds.
+        configs/reduced-frozen.toml too: the encoder stands still, and only what is behind it is trained, in seconds.
     draws
         K of the paper's answers; its own 40, of CAMUS 10, unless given.
     """
