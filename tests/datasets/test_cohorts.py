@@ -165,3 +165,10 @@ def test_a_table_with_folds_and_attributes_is_not_taken_for_echonet_pediatric(tm
     assert detect(tmp_path) == "table"
     table(tmp_path / "A4C" / "FileList.csv", PEDIATRIC, ["CR1-CR2-1.avi,60,F,3,14,95,0"])
     assert detect(tmp_path / "A4C") == "echonet-pediatric"
+
+
+def test_of_which_beat_a_label_is() -> None:
+    assert CohortSpec.parse("phantom:4:1:arrhythmia").label_of_one_beat
+    assert not CohortSpec.parse("phantom:4:1").label_of_one_beat
+    kinds = {kind: CohortSpec(kind=kind, root=Path("data")).label_of_one_beat for kind in ("camus", "mimic-iv-echo")}
+    assert kinds == {"camus": True, "mimic-iv-echo": False}

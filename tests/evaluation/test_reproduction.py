@@ -6,10 +6,13 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mcsdr.datasets import open_cohort
 from mcsdr.errors import InvalidConfig
 from mcsdr.evaluation.reproduction import Job, compare, plan, read_rows, run
+from mcsdr.model import Model, load
 from mcsdr.phantom.layouts import write_camus
 from mcsdr.training import Silence
 from mcsdr.training.settings import TrainSettings
@@ -80,6 +83,23 @@ def test_both_presets_from_folder_to_table(camus: Path, tmp_path: Path) -> None:
         assert (tmp_path / "out" / "camus" / preset / "figures" / "reliability.png").exists()
     ours = json.loads((tmp_path / "out" / "camus" / "ours" / "seed-0" / "evaluation" / "metrics.json").read_text())
     assert ours["protocol"] == {"windows": "one", "pool": "tokens", "views_together": 2, "looks": 1}
+
+
+def test_behind_a_standing_encoder_both_views_are_learnt_from(camus: Path, tmp_path: Path, model: Model) -> None:
+    """Tokens that were stored side by side are those that the trained model makes of both clips."""
+    model.save(tmp_path / "start")
+    own = model.network.settings
+    overrides = {**TINY, "start.encoder": json.dumps(str(tmp_path / "start")), "data.cache": str(tmp_path / "cache")}
+    overrides |= {f"network.{name}": str(getattr(own, name)) for name in ("width", "heads")}
+    overrides["network.channels"] = str(list(own.channels))
+    (job,) = plan("camus", "ours", camus, tmp_path, frozen=True, overrides=overrides)
+    run(job, Silence())
+    trained, cohort = load(job.folder / "model"), open_cohort(job.settings.data.val)
+    studies = [cohort[index] for index in range(len(cohort))]
+    assert {len(study.clips) for study in studies} == {2}
+    errors = np.abs(trained.posteriors(studies).median - np.array([study.ef_percent for study in studies]))
+    assert trained.card.figures["validation"]["mae"] == pytest.approx(float(errors.mean()), abs=1e-3)
+    assert job.settings.optim.epochs == 2
 
 
 def test_interrupted_anywhere_it_ends_the_same(camus: Path, tmp_path: Path) -> None:

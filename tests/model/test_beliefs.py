@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mcsdr.abstention.looks import LookSpread
 from mcsdr.clips.protocol import ProtocolSettings
@@ -37,6 +38,22 @@ def test_two_clips_that_say_the_same_say_it_together_unchanged(model: Model, stu
     alone, both = (model.posteriors([study])[0] for study in (one, twice))
     assert both.quantile(levels) == pytest.approx(alone.quantile(levels), abs=1e-3)
     assert both.sd == pytest.approx(alone.sd, abs=1e-3)
+
+
+def test_a_reading_of_one_beat_is_met_by_a_mixture(model: Model, studies: list[Study]) -> None:
+    """Two windows of one clip that show two hearts: each recalibrated as one window, then F = (F_1 + F_2)/2."""
+    calibrated(model)
+    two, rows = model.encode(studies[:2]), model.attribute_rows(studies[:1] * 2)
+    two = replace(two, tokens=two.tokens * torch.tensor([9.0, -9.0])[:, None, None])  # so that it tells them apart
+    each = model.beliefs(two, rows).studies
+    clip = replace(two, owner=np.zeros(2, dtype=np.int64), clip=np.zeros(2, dtype=np.int64))
+    mixed = model.beliefs(clip, rows[:1], one_beat=True).studies[0]
+    for ef in np.linspace(each.quantile(0.1).min(), each.quantile(0.9).max(), 7):
+        assert mixed.prob_below(ef) == pytest.approx(np.mean(each.prob_below(ef)), abs=0.01)
+    assert mixed.sd > 1.02 * float(np.mean(each.sd))
+    model.calibration = None
+    mean = model.beliefs(clip, rows[:1]).studies[0]
+    assert mean.sd < 0.98 * model.beliefs(clip, rows[:1], one_beat=True).studies[0].sd
 
 
 @pytest.mark.parametrize("sampler", [PAPER, SamplerSettings("ddpm", 4, "linear-beta", 5)])

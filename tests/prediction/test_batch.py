@@ -18,6 +18,7 @@ from mcsdr import DISCLAIMER
 from mcsdr.errors import (
     ChangedRun,
     InvalidConfig,
+    InvalidModel,
     McsdrError,
     MissingFile,
     OutputInUse,
@@ -27,6 +28,7 @@ from mcsdr.errors import (
 from mcsdr.files import locked_table
 from mcsdr.model import Answer, Model
 from mcsdr.phantom.layouts import write_avi
+from mcsdr.posterior.population import NAMED, Population
 from mcsdr.prediction import Failure, batch, predict
 from mcsdr.prediction.batch import HEADER, Asked, Input, Tally, inputs_of, run
 from mcsdr.prediction.rows import COLUMNS, cells_of, safe
@@ -242,6 +244,21 @@ def test_a_full_disk_is_told_and_mended(asked: Asked, tmp_path: Path) -> None:
     with pytest.raises(McsdrError) as caught:
         run(inputs, Path("/dev/null/out.csv"), asked)
     assert caught.value.code == "unwritable-file"
+
+
+def test_a_stated_population_is_in_every_row(asked: Asked, clips: Path, tmp_path: Path, model: Model) -> None:
+    inputs, out = [Input(clips / "a.avi", "a.avi")], tmp_path / "out.csv"
+    with pytest.raises(InvalidModel, match="does not say how frequent"):
+        run(inputs, out, replace(asked, prior=NAMED["camus"]))
+    model.stored_population = Population.of_normals("mine", [(1, 55, 14)])
+    model.save(tmp_path / "model")
+    run(inputs, out, replace(asked, prior=NAMED["camus"]))
+    (answer,) = predict(clips / "a.avi", model, prior="camus", anyway=True)
+    (row,) = rows(out)
+    assert row["prior"] == "camus"
+    assert float(row["median"]) == answer.record()["median"]
+    with pytest.raises(ChangedRun, match="prior"):
+        run(inputs, out, replace(asked, prior=NAMED["flat"]))
 
 
 def test_other_settings_are_refused(asked: Asked, tmp_path: Path, model: Model) -> None:

@@ -21,6 +21,7 @@ from pypdf import PdfReader
 import mcsdr
 from mcsdr.interop.structured_report import read_back
 from mcsdr.model import Answer
+from mcsdr.posterior.population import NAMED
 from mcsdr.prediction import Failure
 from mcsdr.serve.desk import FOLDER, Desk, Job, LineIsFull
 from mcsdr.serve.downloads import BY_NAME
@@ -85,6 +86,18 @@ def test_old_answers_make_room(real_clip: Path) -> None:
     small.close()
     assert [small.find(job.id) is not None for job in jobs] == [False, False, True]  # the newest is told in any case
     assert 200_000 < jobs[-1].kept_bytes < 2_000_000
+
+
+def test_a_clinic_s_population_is_that_of_every_answer(real_clip: Path) -> None:
+    medians = []
+    for prior in (None, NAMED["heart-failure"]):
+        desk = Desk(mcsdr.load(), line=1, prior=prior)
+        job = finished(submitted(desk, real_clip.read_bytes()))
+        revised = desk.revise(job, Attributes(age_years=70.0), None, True)
+        desk.close()
+        assert revised.record["prior"] == (prior and "heart-failure")
+        medians.append(revised.record["median"])
+    assert medians[1] < medians[0] - 0.5
 
 
 def test_what_a_killed_service_left_is_removed() -> None:

@@ -321,7 +321,7 @@ def test_the_parts_of_a_body_are_what_was_sent(reader: Reader, clip: Path, tmp_p
 
 def test_what_comes_by_stow_is_reported_to_the_archive(tmp_path: Path, peer: Peer, clip: Path) -> None:
     archive = CStore("ARCHIVE", "127.0.0.1", peer.port, "MCSDR")
-    app = create_app(reports=tmp_path / "reports", archive=archive)
+    app = create_app(reports=tmp_path / "reports", archive=archive, prior="camus")
     with TestClient(app, base_url="http://127.0.0.1") as client:  # type: ignore[arg-type]
         client.app.app.state.mailroom.quiet_s = 0.0  # type: ignore[attr-defined]
         body, kind = multipart([clip.read_bytes(), b"no instance"])
@@ -337,6 +337,8 @@ def test_what_comes_by_stow_is_reported_to_the_archive(tmp_path: Path, peer: Pee
         ):
             assert client.post("/dicom-web/studies", content=b"", headers={"content-type": wrong}).status_code == 422
         wait_for(lambda: peer.kept)
+        (kept,) = (tmp_path / "reports" / "results").glob("*.json")
+        assert json.loads(kept.read_text())["record"]["prior"] == "camus"
 
 
 def with_values(clip: Path, **raw: bytes) -> Path:

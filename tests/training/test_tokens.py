@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ from tests.training.test_training import small
 from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.errors import InvalidConfig
 from mcsdr.model import Model, load
+from mcsdr.study import View
 from mcsdr.training import load_caches, train
+from mcsdr.training.cache import StoredClip
 from mcsdr.training.feed import Feed
 from mcsdr.training.settings import read_settings
-from mcsdr.training.tokens import encode_cohort
+from mcsdr.training.tokens import encode_cohort, first_of_views
 
 SPEC = CohortSpec.parse("phantom:6:4:hidden-wall")
 
@@ -75,6 +78,26 @@ def test_what_tokens_cannot_give_is_refused(model: Model, cache: Path, tmp_path:
     settings = read_settings(CONFIGS / "phantom.toml", frozen(cache, model, tmp_path, **wrong))
     with pytest.raises(InvalidConfig, match="frozen"):
         train(settings, tmp_path / "run")
+
+
+def test_the_first_clip_of_each_view_is_kept() -> None:
+    clips = [StoredClip(i, 20, view) for i, view in enumerate([View.A4C, View.PSAX, View.A4C, View.A2C])]
+    assert first_of_views(clips, 1) == clips[:1]
+    assert first_of_views(clips, 2) == clips[:2]
+    assert first_of_views(clips, 4) == [clips[0], clips[1], clips[3]]
+
+
+def test_of_two_views_what_there_is_is_seen(model: Model, cache: Path) -> None:
+    """A study of one view among studies of two."""
+    one = encode_cohort(SPEC, model, cache)
+    both = torch.cat([one.tokens, one.tokens.flip(0)], dim=1)
+    both[2, one.tokens.shape[1] :] = torch.nan
+    found = replace(one, tokens=both).ask(model).y_percent
+    np.testing.assert_allclose(found[2], one.ask(model).y_percent[2], atol=1e-4)
+    assert np.abs(found[1] - one.ask(model).y_percent[1]).max() > 1e-3
+    videos = Feed._encoded(both, 2)
+    assert videos.places.tolist() == [place for place in range(12) if place != 5]
+    assert torch.equal(videos.video[6], one.tokens[2])  # of study 3, whose clip is the seventh
 
 
 def test_redrawn_labels_follow_the_known_posterior(model: Model, cache: Path, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def batch(
     sampler: Literal["exact", "paper", "paper-clipped", "ddpm"] | None = None,
     seed: int = 0,
     threshold: float | None = None,
+    prior: str | None = None,
     answer_anyway: Annotated[bool, Parameter(negative="")] = False,
     workers: int = 1,
     folders: Annotated[bool, Parameter(negative="")] = False,
@@ -40,7 +41,7 @@ def batch(
 
     The columns of the table are fixed: row, id, file, median, mean, sd, low_90 and high_90, the quantiles q0.025 to
     q0.975, the probabilities P(EF<=30) to P(EF<54), beats, beat_spread, abstained and error (codes), reason,
-    next_step, notices, input_sha256, model, model_sha256, version, seed, disclaimer. What a row lacks is empty.
+    next_step, notices, prior, input_sha256, model, model_sha256, version, seed, disclaimer. What a row lacks is empty.
 
     OUT.run.json beside the table says what it depends on, and what of the folder was passed over as no clip. With
     another model, other settings or another list of inputs the command refuses to go on.
@@ -56,6 +57,9 @@ def batch(
         Of the random trajectories of `paper` and `ddpm`; `exact` draws nothing.
     threshold
         An ejection fraction in per cent, such as 40: abstain where P(EF ≤ threshold) is between 0.1 and 0.9.
+    prior
+        Tell the belief for another population than the model has learnt from: flat, echonet-dynamic, camus,
+        heart-failure, or a table with a column ef of your own laboratory's readings in per cent.
     answer_anyway
         Give the posterior also where the model abstains; it is marked.
     workers
@@ -68,11 +72,13 @@ def batch(
     from mcsdr.cli.progress import bar
     from mcsdr.diffusion.sampler import preset
     from mcsdr.prediction.batch import Asked, listed, run
+    from mcsdr.prediction.priors import prior_of
 
     if out.exists() and source.exists() and out.samefile(source):
         raise InvalidConfig("the table would be written over the list.", path=out, next_step="Name another table.")
     inputs, passed_over = listed(source)
-    asked = Asked(str(model), preset(sampler, seed) if sampler else None, threshold, answer_anyway, folders)
+    sampling = preset(sampler, seed) if sampler else None
+    asked = Asked(str(model), sampling, threshold, answer_anyway, folders, prior_of(prior))
     with bar("clips", len(inputs)) as said:
         tally = run(inputs, out, asked, workers=workers, restart=restart, said=said, passed_over=passed_over)
     _print(tally, out, passed_over)

@@ -32,6 +32,7 @@ def evaluate(
     windows: Literal["one", "three", "all", "beats"] | None = None,
     looks: Literal[1, 2, 4] | None = None,
     pool: Literal["mixture", "tokens"] | None = None,
+    label_of: Literal["one-beat", "mean"] | None = None,
     max_bad: float = 0.02,
     cardiobench: Path | None = None,
 ) -> None:
@@ -64,6 +65,9 @@ def evaluate(
         At each window, their quantiles averaged: 1 as it is, 2 mirrored too, 4 both of them the last frame first too.
     pool
         How a study's clips are joined: a mixture of their posteriors, or their tokens side by side.
+    label_of
+        Whether a reading is of one beat, whichever (the windows of a clip are then mixed), or of the beats on average
+        (their quantiles are then averaged); as docs/data-sets.md has it of each data set unless given.
     max_bad
         Share of the studies that may fail; beyond it the evaluation stops.
     cardiobench
@@ -94,6 +98,7 @@ def evaluate(
             without=without or (),
             sampler=preset(sampler, seed) if sampler else None,
             protocol=estimator.protocol.changed(windows, pool, looks),
+            one_beat=spec.label_of_one_beat if label_of is None else label_of == "one-beat",
             advance=advance,
             max_bad=max_bad,
             marks=marks_of(estimator.card, spec),

@@ -29,6 +29,7 @@ def node(
     only_from: Annotated[list[str] | None, Parameter(negative="")] = None,
     quiet: float = 5.0,
     model: str = DEFAULT_MODEL,
+    prior: str | None = None,
 ) -> None:
     """Take clips by C-STORE, and send a structured report on each to an archive, again and again until it has it.
 
@@ -56,12 +57,17 @@ def node(
         Seconds without anything new after which a study is complete.
     model
         A bundled model's name or a folder that `mcsdr train` wrote.
+    prior
+        Tell the belief for another population than the model has learnt from: flat, echonet-dynamic, camus,
+        heart-failure, or a table with a column ef of your own laboratory's readings in per cent.
     """
     need("dicom")
+    from mcsdr.prediction.priors import prior_of
     from mcsdr.serve.archive import archive_of
 
     where = archive_of(archive, stow, title)
     _titles(only_from)
+    stated = prior_of(prior)
     bound(host, port).close()  # what is not to be had is said before the seconds that a model takes
     make_private(folder)
     from mcsdr.files import locked_folder
@@ -73,7 +79,11 @@ def node(
 
     with locked_folder(folder, "mcsdr node"):
         estimator, reader = load(model), Reader()
-        mailroom = Mailroom(folder, estimator, reader, quiet_s=quiet, say=lambda line: print(line, flush=True))
+        if stated is not None:
+            _ = estimator.population  # refused before any clip comes
+        mailroom = Mailroom(
+            folder, estimator, reader, quiet_s=quiet, say=lambda line: print(line, flush=True), prior=stated
+        )
         keep_incoming_in(mailroom)
         with explained(host, port):
             entity = Node(mailroom, title=title, host=host, port=port, callers=_titles(only_from))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -23,6 +23,7 @@ def reproduce(
     folds: bool = False,
     seeds: int = 1,
     reduced: bool = False,
+    frozen: bool = False,
     draws: int | None = None,
 ) -> None:
     """Train and evaluate the paper's experiment, or ours, and write the table with the published rows beside.
@@ -46,6 +47,8 @@ def reproduce(
         Trainings with seeds 0, 1, …; the table gives mean and spread.
     reduced
         configs/reduced.toml over the preset: the compact encoder on both, small enough for 2 cores.
+    frozen
+        configs/reduced-frozen.toml too: the encoder stands still, and only what is behind it is trained, in seconds.
     draws
         K of the paper's answers; its own 40, of CAMUS 10, unless given.
     """
@@ -55,14 +58,15 @@ def reproduce(
     from mcsdr.evaluation.reproduction import compare, plan, run
 
     given = overrides_of(settings)
-    jobs = plan(dataset, preset, root, out, folds=folds, seeds=seeds, reduced=reduced, draws=draws, overrides=given)
+    size: dict[str, Any] = {"folds": folds, "seeds": seeds, "reduced": reduced, "frozen": frozen, "draws": draws}
+    jobs = plan(dataset, preset, root, out, overrides=given, **size)
     console = Console(stderr=True)
     for number, job in enumerate(jobs, 1):
         console.print(f"{number} of {len(jobs)}: {job.folder}{' is done' if job.done else ''}", markup=False)
         with RichWatcher() as watcher:
             run(job, watcher, lambda done, w=watcher: w.evaluated(done))  # type: ignore[misc]
     flags = ["--preset PRESET", *(["--folds"] if folds else []), *([f"--seeds {seeds}"] if seeds > 1 else [])]
-    flags += ["--reduced"] if reduced else []
+    flags += ["--frozen"] if frozen else ["--reduced"] if reduced else []
     flags += [f"--draws {draws}"] if draws else []
     flags += [f"--{key} {value}" for key, value in given.items() if key != "data.cache"]
     command = f"mcsdr reproduce {dataset} --root DATA {' '.join(flags)}"

@@ -24,6 +24,7 @@ def serve(
     reports: Path | None = None,
     archive: str | None = None,
     stow: str | None = None,
+    prior: str | None = None,
 ) -> None:
     """Serve a page on which clips are dropped and posteriors read, and the same by HTTP; nothing leaves the machine.
 
@@ -49,6 +50,9 @@ def serve(
         Where those reports go by C-STORE, as TITLE@HOST:PORT.
     stow
         Where they go by STOW-RS, as http://HOST:PORT/dicom-web. With neither they stay in REPORTS/outbox.
+    prior
+        Tell the belief for another population than the model has learnt from: flat, echonet-dynamic, camus,
+        heart-failure, or a table with a column ef of your own laboratory's readings in per cent.
     """
     need("serve")
     if archive or stow:
@@ -80,7 +84,8 @@ def serve(
         from mcsdr.serve.protocol import Bounded
 
         shown = f"[{host}]" if ":" in host else host
-        app = create_app(model, token=token, names=(*names, shown), line=line, reports=reports, archive=where)
+        known = (*names, shown)
+        app = create_app(model, token=token, names=known, line=line, reports=reports, archive=where, prior=prior)
         config = uvicorn.Config(
             app, http=Bounded, ws="none", access_log=False, log_level="error", server_header=False,
             timeout_graceful_shutdown=10,

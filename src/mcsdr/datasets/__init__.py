@@ -74,6 +74,15 @@ class CohortSpec(BaseModel):
     strangers: float = Field(0.0, ge=0, lt=1)
     twins: Literal["apart", "alike"] | None = None
 
+    @property
+    def label_of_one_beat(self) -> bool:
+        """Whether an ejection fraction was read off one beat of those that a clip shows; of the beats on average else.
+
+        EchoNet-Dynamic's tracings are of two frames of one beat, and its label is the tracing's; EchoNet-Pediatric is
+        taken to be alike; a half sequence of CAMUS is one beat.
+        """
+        return self.ambiguity == "arrhythmia" or self.kind in ("echonet-dynamic", "echonet-pediatric", "camus")
+
     @classmethod
     def parse(
         cls,

@@ -79,9 +79,15 @@ def variation(dataset: Dataset, preset: Preset) -> dict[str, str]:
     return {"data.train.views": views, "data.val.views": views, **(pool if two else one)}
 
 
-def reductions(preset: Preset) -> list[Path]:
-    """What --reduced lays over an experiment: what both presets share, and what is the preset's own."""
+def reductions(preset: Preset, frozen: bool = False) -> list[Path]:
+    """What --reduced lays over an experiment: what both presets share, and what is the preset's own.
+
+    Arguments:
+        frozen: the encoder stands still, and each preset trains what is behind it for all of its epochs.
+    """
     shared = recipe("reduced")
+    if frozen:
+        return [shared, recipe("reduced-frozen")]
     own = shared.with_name(f"reduced-{base_of(preset)}.toml")
     return [shared, *([own] if own.is_file() else [])]
 
@@ -95,12 +101,14 @@ def plan(
     folds: bool = False,
     seeds: int = 1,
     reduced: bool = False,
+    frozen: bool = False,
     draws: int | None = None,
     overrides: dict[str, str] | None = None,
 ) -> list[Job]:
     """The jobs of an experiment, in the order they are run.
 
     Arguments:
+        reduced, frozen: lay what `reductions` names over the experiment.
         draws: K of the paper's answers in place of its own, 40 and for CAMUS 10; ours draws nothing.
 
     Raises:
@@ -120,7 +128,7 @@ def plan(
             if draws is not None and base_of(preset) == "paper":
                 given["sampler.draws"] = str(draws)
             chosen = {**given, **(overrides or {})}
-            over = reductions(preset) if reduced else []
+            over = reductions(preset, frozen) if reduced or frozen else []
             settings = read_settings(recipe(f"{base_of(preset)}-{dataset}"), chosen, *over)
             settings = settings.model_copy(
                 update={"run": settings.run.model_copy(update={"seed": settings.run.seed + seed})}

@@ -128,6 +128,7 @@ def evaluate(
     without: Sequence[str] = (),
     sampler: SamplerSettings | None = None,
     protocol: ProtocolSettings | None = None,
+    one_beat: bool = False,
     batch: int = 16,
     advance: Callable[[int], None] = lambda done: None,
     max_bad: float = MAX_BAD,
@@ -142,6 +143,7 @@ def evaluate(
         without: modalities to take away, "video" and "attributes".
         sampler: another way of sampling than the model's own.
         protocol: other windows, or another way of pooling clips, than the model's own.
+        one_beat: whether the readings are of one beat each, whichever: windows are then mixed, not averaged.
         batch: studies answered together.
         advance: told how many studies are done.
         max_bad: share of the cohort's studies that may fail; they are listed and left out.
@@ -154,7 +156,7 @@ def evaluate(
         InvalidCohort: the cohort is empty, or no study could be answered.
     """
     failures = _Failures(cohort, max_bad)
-    run = _Run(model, cohort, without, sampler or model.sampler, protocol or model.protocol, failures)
+    run = _Run(model, cohort, without, sampler or model.sampler, protocol or model.protocol, one_beat, failures)
     rows: list[dict[str, Any]] = []
     kept: list[Posterior] = []
     example: tuple[Posterior, float] | None = None
@@ -215,6 +217,7 @@ class _Run:
     without: Sequence[str]
     sampler: SamplerSettings
     protocol: ProtocolSettings
+    one_beat: bool
     failures: _Failures
 
     @property
@@ -228,6 +231,7 @@ class _Run:
         return {
             **provenance(self.model, self.sampler),
             "protocol": self.protocol.model_dump(),
+            "windows_pooled_by": "mixture" if self.one_beat else "mean",
             "without": list(self.without),
             "point": self.point,
             "crps_estimator": "fair, of the draws as drawn" if draws else "quantile-table",
@@ -277,7 +281,7 @@ class _Run:
             sampler = (
                 replace(self.sampler, seed=self.sampler.seed + positions[0]) if self.sampler.draws else self.sampler
             )
-            posterior = self.model.posteriors(seen, sampler, self.protocol)
+            posterior = self.model.posteriors(seen, sampler, self.protocol, one_beat=self.one_beat)
         except McsdrError as error:
             if len(batch) == 1:
                 self.failures.add(positions[0], error, studies[0].study_id)

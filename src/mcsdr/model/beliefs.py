@@ -5,6 +5,11 @@
 A clip is recalibrated by the map of what is known of *it*: how many windows of its own were seen, and whether
 attributes were. Only then are clips pooled, so that two clips that say the same say it together unchanged.
 
+Beats differ. Where the reading is of the beats on average, the mean of the windows' quantiles is what is asked for;
+where it is of one of them, and which is not known, it is narrower than the reading's own spread, and the answer is
+
+    looks --mean--> windows --recalibrated--> windows --mixture--> clips --mixture--> studies
+
 Looks (`mcsdr.clips.protocol`) show one window as it is, mirrored, and with its last frame first: the heart is the same,
 so that what they disagree by is the network's own error. Their *spread* is the SD of their medians, in EF points,
 
@@ -47,7 +52,13 @@ class Beliefs:
     clip_windows: NDArray[np.int64]  # windows of each clip that are seen, [C]
 
 
-def beliefs(looks: Posterior, video: VideoTokens, told: NDArray[np.bool_], calibration: Calibration | None) -> Beliefs:
+def beliefs(
+    looks: Posterior,
+    video: VideoTokens,
+    told: NDArray[np.bool_],
+    calibration: Calibration | None,
+    one_beat: bool = False,
+) -> Beliefs:
     """Pool and recalibrate.
 
     Arguments:
@@ -55,6 +66,7 @@ def beliefs(looks: Posterior, video: VideoTokens, told: NDArray[np.bool_], calib
         video: which window, clip and study each is of.
         told: whether any attribute of each study is known, [B].
         calibration: what clips and windows are recalibrated by; None leaves them.
+        one_beat: whether the reading is of one window's beat, and which is not known.
     """
     plain = video.plain
     study, clip = video.owner[plain], video.clip[plain]
@@ -65,6 +77,8 @@ def beliefs(looks: Posterior, video: VideoTokens, told: NDArray[np.bool_], calib
     if calibration is not None:
         clips = calibration.apply(clips, pattern_of(seen, told[owner]))
         windows = calibration.apply(windows, pattern_of(video.seen, told[study]))
+    if one_beat:
+        clips = pooled(windows, clip)
     return Beliefs(pooled(clips, owner), clips, owner, windows, spread, seen)
 
 

@@ -223,6 +223,8 @@ class Model:
         studies: Sequence[Study],
         sampler: SamplerSettings | None = None,
         protocol: ProtocolSettings | None = None,
+        *,
+        one_beat: bool = False,
     ) -> Posterior:
         """The posteriors of several studies as one batch of arrays [B], with no word on whether to rely on them.
 
@@ -232,11 +234,13 @@ class Model:
             studies: one or more.
             sampler: another way of sampling than the model's own.
             protocol: other windows, or another way of pooling clips, than the model's own.
+            one_beat: what is asked for is the reading of one beat, whichever it was: windows are mixed, not averaged.
 
         Raises:
             ClipTooShort: a clip holds too few frames.
         """
-        return self.posterior(self.encode(studies, protocol), self.attribute_rows(studies), sampler)
+        video, known = self.encode(studies, protocol), self.attribute_rows(studies)
+        return self.beliefs(video, known, sampler, one_beat=one_beat).studies
 
     def attribute_rows(self, studies: Sequence[Study]) -> np.ndarray:
         """What is known of each patient as the network takes it: standardised, NaN where unknown, [B, A]."""
@@ -326,8 +330,15 @@ class Model:
         return self.beliefs(video, attributes, sampler).studies
 
     @torch.inference_mode()
-    def beliefs(self, video: VideoTokens, attributes: np.ndarray, sampler: SamplerSettings | None = None) -> Beliefs:
-        """The posteriors of the studies, and of each clip and each window by itself; arguments as for `posterior`."""
+    def beliefs(
+        self,
+        video: VideoTokens,
+        attributes: np.ndarray,
+        sampler: SamplerSettings | None = None,
+        *,
+        one_beat: bool = False,
+    ) -> Beliefs:
+        """The posteriors of the studies, and of each clip and each window by itself; arguments as for `posteriors`."""
         settings = sampler or self.sampler
         z = starting_points(settings, len(video.owner), keys=video.key)
         known = torch.from_numpy(attributes[video.owner]).to(self.device)
@@ -343,7 +354,7 @@ class Model:
         else:
             looks = Posterior.from_draws(percent[-1].clip(0, 100) if settings.clipped else percent[-1], **path)
         calibration = self.calibration if settings.draws is None else None
-        return beliefs(looks, video, ~np.isnan(attributes).all(axis=1), calibration)
+        return beliefs(looks, video, ~np.isnan(attributes).all(axis=1), calibration, one_beat)
 
     @cached_property
     def _prior(self) -> tuple[float, float] | None:

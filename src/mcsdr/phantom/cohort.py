@@ -153,7 +153,7 @@ def draw_varied_person(
     ef_percent: float | None = None,
     attributes: Attributes | None = None,
 ) -> Person:
-    """Phantom `index` of cohort `seed` among those as varied as life, see `variety`; an adult.
+    """Phantom `index` of cohort `seed` among the varied ones, see `variety`; an adult.
 
     Arguments:
         population: of whose p(EF | attributes) the true ejection fraction is drawn.

@@ -1,4 +1,4 @@
-"""Phantoms as varied as life: the numbers that make one, drawn in one place.
+"""Varied phantoms: the numbers that make one, drawn in one place.
 
 The plain phantoms of `ranges.RANGES` are the ones whose exact posteriors and comparisons are published with this
 package; they stay as they are. A varied phantom is a draw of the table (`table`, `machines`), put together by `life`.

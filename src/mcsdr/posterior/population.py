@@ -123,8 +123,9 @@ NAMED: dict[str, Population] = {
         Population.of_normals("echonet-dynamic", [(0.79, 60.67, 6.46), (0.21, 37.0, 12.0)]),
         # Leclerc et al. 2019: 500 adults, mean 44.4, SD 11.8; 49 % at 45 or below. Its EF is low by its volume rule.
         Population.of_normals("camus", [(1.0, 44.4, 11.8)]),
-        # A heart-failure clinic: 60 % reduced, 24 % mildly reduced, 16 % preserved, as in registries of outpatients.
-        Population.of_normals("heart-failure", [(0.62, 31.0, 6.5), (0.24, 44.5, 3.5), (0.14, 57.0, 5.0)]),
+        # Swedish Heart Failure Registry, 131,296 adults: median 40 (quartiles 30 and 50), 23 % below 30, 26 % from 30
+        # to 39, 25 % from 40 to 49, 26 % from 50 (kiheartfailure.github.io/shfdb4/statistics).
+        Population.of_normals("heart-failure", [(1.0, 40.4, 14.6)]),
     )
 }
 

@@ -48,6 +48,7 @@ from mcsdr.io import no_clip, survey
 from mcsdr.io.tables import described, table_lines
 from mcsdr.model import Answer, Model, load
 from mcsdr.model.record import provenance
+from mcsdr.posterior import Population
 from mcsdr.prediction.answers import Failure, answer_file
 from mcsdr.prediction.rows import COLUMNS, cells_of, safe
 
@@ -76,6 +77,7 @@ class Asked:
         sampler: another way of sampling than the model's own.
         threshold, anyway: as for `prediction.answer`.
         folders: whether a row names its file as the source does, folders and all.
+        prior: the population that the clips come from, in place of that which the model learnt from.
     """
 
     model: str
@@ -83,6 +85,7 @@ class Asked:
     threshold: float | None = None
     anyway: bool = False
     folders: bool = False
+    prior: Population | None = None
 
 
 @dataclass
@@ -152,6 +155,8 @@ def _run(
     passed_over: dict[str, int],
 ) -> Tally:
     model = load(asked.model)
+    if asked.prior is not None:
+        _ = model.population  # refused before any clip is read
     settings = _settings(model, inputs, asked) | {PASSED_OVER: passed_over}
     tally = _begun(out, inputs, asked, settings, restart)
     told = said or (lambda rows: None)
@@ -249,9 +254,8 @@ def answer_input(wanted: Input, asked: Asked, model: Model) -> Answer | Failure:
             known["frame_rate_hz"] = _number("frame_rate", known["frame_rate_hz"])
     except McsdrError as error:
         return Failure(wanted.file, error)
-    return answer_file(
-        wanted.path, model, sampler=asked.sampler, threshold=asked.threshold, anyway=asked.anyway, **known
-    )
+    how: dict[str, Any] = {"threshold": asked.threshold, "anyway": asked.anyway, "prior": asked.prior}
+    return answer_file(wanted.path, model, sampler=asked.sampler, **how, **known)
 
 
 def _number(name: str, text: str) -> float:
@@ -317,6 +321,7 @@ def _settings(model: Model, inputs: Sequence[Input], asked: Asked) -> dict[str, 
         "threshold": asked.threshold,
         "answer_anyway": asked.anyway,
         "folders": asked.folders,
+        "prior": None if asked.prior is None else asked.prior.model_dump(),
         "columns": list(HEADER),
         "inputs": len(inputs),
         "inputs_sha256": digest.hexdigest(),

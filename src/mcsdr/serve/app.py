@@ -32,7 +32,9 @@ import mcsdr
 from mcsdr.errors import InvalidAttributes
 from mcsdr.files import locked_folder
 from mcsdr.model import Model, load
+from mcsdr.posterior import Population
 from mcsdr.prediction import Failure
+from mcsdr.prediction.priors import prior_of
 from mcsdr.serve import downloads
 from mcsdr.serve.archive import Archive
 from mcsdr.serve.comparison import NoComparison, compare
@@ -94,6 +96,7 @@ def create_app(
     most_bytes: int = MOST_BYTES,
     reports: Path | None = None,
     archive: Archive | None = None,
+    prior: Population | str | Path | None = None,
 ) -> Guard:
     """The service as an ASGI application.
 
@@ -106,19 +109,26 @@ def create_app(
         most_bytes: of a clip.
         reports: folder of what comes by STOW-RS and goes to an archive (`mcsdr.serve.mailroom`); None takes nothing in.
         archive: where reports go; None leaves them in the folder.
+        prior: the population that every clip comes from (`mcsdr.prediction.priors`).
+
+    Raises:
+        InvalidConfig, InvalidModel: there is no such population, or that which the model learnt from is not known.
     """
     keep_silent()
     estimator = model if isinstance(model, Model) else load(model)
+    stated = prior_of(prior)
+    if stated is not None:
+        _ = estimator.population  # refused before any clip comes
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with ExitStack() as ending:
             if reports is not None:
                 ending.enter_context(locked_folder(reports, "mcsdr serve"))
-            desk = app.state.desk = await asyncio.to_thread(Desk, estimator, line=line)
+            desk = app.state.desk = await asyncio.to_thread(Desk, estimator, line=line, prior=stated)
             ending.callback(desk.close)
             if reports is not None:
-                app.state.mailroom = Mailroom(reports, estimator, desk.reader, say=lambda line: None)
+                app.state.mailroom = Mailroom(reports, estimator, desk.reader, say=lambda line: None, prior=stated)
                 postman = Postman(app.state.mailroom, archive)
                 postman.start()
                 ending.callback(postman.close)

@@ -34,6 +34,7 @@ from mcsdr.errors import McsdrError
 from mcsdr.files import sha256_of
 from mcsdr.io.sandbox import Header, Reader, Request
 from mcsdr.model import Answer, Encoded, Model, conclude
+from mcsdr.posterior import Population
 from mcsdr.prediction import Failure
 from mcsdr.serve.pictures import Marks, Passings, Sheet, kept_bytes
 from mcsdr.study import Attributes
@@ -131,6 +132,7 @@ class Desk:
         line: how many clips may wait.
         kept_bytes, kept_jobs: answers that are kept; the oldest make room.
         reader: reads files in child processes.
+        prior: the population that every clip comes from, in place of that which the model learnt from.
     """
 
     def __init__(
@@ -141,9 +143,10 @@ class Desk:
         kept_bytes: int = KEPT_BYTES,
         kept_jobs: int = KEPT_JOBS,
         reader: Reader | None = None,
+        prior: Population | None = None,
     ) -> None:
         self.model, self.line, self.kept_bytes, self.kept_jobs = model, line, kept_bytes, kept_jobs
-        self.reader = reader or Reader()
+        self.reader, self.prior = reader or Reader(), prior
         _remove_orphans(Path(tempfile.gettempdir()))
         self.folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
         self._jobs: OrderedDict[str, Job] = OrderedDict()
@@ -296,7 +299,8 @@ class Desk:
 
     def _concluded(self, job: Job, attributes: Attributes | None, threshold: float | None, anyway: bool) -> Answer:
         assert job.encoded is not None
-        answer = conclude(job.encoded, self.model, attributes=attributes, threshold=threshold, anyway=anyway)
+        how: dict[str, Any] = {"attributes": attributes, "threshold": threshold, "anyway": anyway, "prior": self.prior}
+        answer = conclude(job.encoded, self.model, **how)
         return replace(answer, seconds={"read": job.read_s, **answer.seconds})
 
     @staticmethod

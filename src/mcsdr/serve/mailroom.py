@@ -38,6 +38,7 @@ from mcsdr.interop.structured_report import structured_report, to_bytes
 from mcsdr.io.dicom_excerpt import dataset_of
 from mcsdr.io.sandbox import Read, Reader
 from mcsdr.model import Answer, Model, conclude
+from mcsdr.posterior import Population
 from mcsdr.prediction import Failure
 from mcsdr.serve.pictures import Passings
 
@@ -67,12 +68,21 @@ class Mailroom:
         reader: reads clips in child processes.
         quiet_s: for how long nothing new must have come.
         say: told what was done, without a word of whose it is.
+        prior: the population that every clip comes from, in place of that which the model learnt from.
     """
 
     def __init__(
-        self, folder: Path, model: Model, reader: Reader, *, quiet_s: float = QUIET_S, say: Say = print
+        self,
+        folder: Path,
+        model: Model,
+        reader: Reader,
+        *,
+        quiet_s: float = QUIET_S,
+        say: Say = print,
+        prior: Population | None = None,
     ) -> None:
         self.folder, self.model, self.reader, self.quiet_s, self.say = folder, model, reader, quiet_s, say
+        self.prior = prior
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
         self.inbox, self.outbox, self.sent, self.results, self.quarantine, self._incoming = (
@@ -168,7 +178,7 @@ class Mailroom:
             if read.study is None:
                 raise read.error or McsdrError("nothing came of it.")
             encoded = passings.encoded(replace(read.study, file=name, input_sha256=sha256))
-            return conclude(encoded, self.model)
+            return conclude(encoded, self.model, prior=self.prior)
         except McsdrError as error:
             error.path = None
             return Failure(name, error, sha256)

@@ -109,8 +109,7 @@ class Feed:
     ) -> tuple[Videos, Augmentation | None]:
         """The chosen clips of each study, of one length, and how they are still to be augmented."""
         if self.tokens is not None:
-            views = tuple(self.cache.clips[row][0].view.value for row in rows)
-            return Videos(self.tokens[rows], views, torch.arange(len(rows)), 1, encoded=True), None
+            return self._encoded(self.tokens[rows], self.settings.protocol.together), None
         together = self.settings.protocol.together
         chosen = [
             (place * together + at, clip)
@@ -131,6 +130,13 @@ class Feed:
             case "none":
                 seen = frames.float() / 255
         return Videos(to_grey(seen, self.settings.clip), views, places, together), None
+
+    @staticmethod
+    def _encoded(tokens: Tensor, together: int) -> Videos:
+        """Of stored tokens [B, C·L, width] those of the clips that there are."""
+        clips = tokens.reshape(len(tokens) * together, -1, tokens.shape[-1])
+        places = (~clips[:, 0, 0].isnan()).nonzero()[:, 0]
+        return Videos(clips[places], (), places, together, encoded=True)
 
     def _looks(self, rng: np.random.Generator, count: int) -> list[int]:
         """In which of the looks of `clips.seen_as` each clip is shown."""

@@ -1,8 +1,9 @@
 """Cohorts encoded once: when the video encoder stands still, its tokens are all that is ever asked of a clip.
 
-The central window of each study's first clip is encoded, float32 [N, L, width], and kept beside the cached clips, under
-a hash of the encoder's weights and of how clips are cut. Training a head, asking a cohort under thirty-two masks, or
-comparing ten models that share an encoder then costs no convolution.
+The central window of each study's first clip, or of its first clip of each of so many views, is encoded, float32
+[N, L, width], and kept beside the cached clips, under a hash of the encoder's weights and of how clips are cut. Of
+several views the tokens lie side by side, [N, C·L, width], NaN where a study has no such clip. Training a head, asking
+a cohort under thirty-two masks, or comparing ten models that share an encoder then costs no convolution.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +32,8 @@ from mcsdr.files.writing import unwritable
 from mcsdr.model import Model, VideoTokens
 from mcsdr.nn.network import Network
 from mcsdr.posterior import Posterior
-from mcsdr.study import KnownPosterior
-from mcsdr.training.cache import ClipCache, cached
+from mcsdr.study import KnownPosterior, View
+from mcsdr.training.cache import ClipCache, StoredClip, cached
 from mcsdr.training.settings import TrainSettings
 
 Array = NDArray[np.float64]
@@ -44,10 +45,10 @@ SAY_EVERY = 200
 
 @dataclass(frozen=True)
 class EncodedCohort:
-    """The studies of a cohort as a model with this encoder sees them; one window of one clip each.
+    """The studies of a cohort as a model with this encoder sees them; one window of one clip, or of one of each view.
 
     Attributes:
-        tokens: float32 [N, L, width].
+        tokens: float32 [N, L, width]; NaN where there is no clip.
         attributes: natural units, NaN where unknown, [N, A].
         ef_percent, true_ef_percent: [N], NaN where unknown.
         known: the exact posterior of each study, None where there is none.
@@ -94,7 +95,9 @@ class EncodedCohort:
         for start in range(0, len(self), STUDIES_AT_ONCE):
             part = slice(start, start + STUDIES_AT_ONCE)
             tokens = self.tokens[part].to(model.device)
-            mask = shown[part, None].expand(tokens.shape[:2]).to(model.device)
+            there = ~tokens[..., 0].isnan()
+            mask = shown[part, None].to(model.device) & there
+            tokens = tokens.nan_to_num()
             each = np.arange(len(tokens))
             keys = np.array([zlib.crc32(name.encode()) for name in self.names[part]], dtype=np.int64)
             parts.append(model.posterior(VideoTokens(tokens, mask, each, each, each, keys), rows[part], sampler))
@@ -128,18 +131,22 @@ def tokens_of(
     Raises:
         InvalidConfig: the settings ask for what tokens cannot give.
     """
-    if settings.run.augmentation != "none" or settings.protocol.together > 1 or not settings.start.encoder:
+    if settings.run.augmentation != "none" or not settings.start.encoder:
         raise InvalidConfig(
             "start.frozen encodes each clip once, with an encoder that has learnt.",
-            next_step="Give start.encoder, and set run.augmentation = 'none' and protocol.pool = 'mixture'.",
+            next_step="Give start.encoder, and set run.augmentation = 'none'.",
         )
+    together = settings.protocol.together
     with accelerator.main_process_first():
         network.to(accelerator.device)
-        return tuple(stored_tokens(cache, network, settings.clip) for cache in caches)
+        return tuple(stored_tokens(cache, network, settings.clip, together) for cache in caches)
 
 
-def stored_tokens(cache: ClipCache, network: Network, settings: ClipSettings) -> Tensor:
+def stored_tokens(cache: ClipCache, network: Network, settings: ClipSettings, together: int = 1) -> Tensor:
     """The tokens of each study's central window, read from beside the clips or encoded and put there.
+
+    Arguments:
+        together: of so many clips at most, each of another view.
 
     Raises:
         InvalidConfig: the network adds something of its own to the tokens (a view, a projection), or the clips are of
@@ -151,10 +158,10 @@ def stored_tokens(cache: ClipCache, network: Network, settings: ClipSettings) ->
             "tokens are kept of the compact encoder without views only.",
             next_step="Leave network.views empty, or let the encoder learn (start.frozen = false).",
         )
-    path = cache.folder / f"tokens-{_fingerprint(cache, network, settings)}.npy"
+    path = cache.folder / f"tokens-{_fingerprint(cache, network, settings, together)}.npy"
     if not path.exists():
         with locked_table(path, "mcsdr, which encodes clips"):
-            tokens, partial = _encode(cache, network, settings), path.with_name(f".{path.name}.partial")
+            tokens, partial = _encode(cache, network, settings, together), path.with_name(f".{path.name}.partial")
             try:
                 with unwritable(path):
                     with partial.open("wb") as file:
@@ -168,25 +175,38 @@ def stored_tokens(cache: ClipCache, network: Network, settings: ClipSettings) ->
 
 
 @torch.inference_mode()
-def _encode(cache: ClipCache, network: Network, settings: ClipSettings) -> NDArray[np.float32]:
+def _encode(cache: ClipCache, network: Network, settings: ClipSettings, together: int) -> NDArray[np.float32]:
     encoder = network.video_encoder
     trained, _ = encoder.training, encoder.eval()
+    of_views = [first_of_views(clips, together) for clips in cache.clips]
+    places = [row * together + at for row, clips in enumerate(of_views) for at in range(len(clips))]
+    every = [clip for clips in of_views for clip in clips]
     parts = []
-    for start in range(0, len(cache), CLIPS_AT_ONCE):
-        windows = [
-            cut_windows(cache.frames(clips[0]), settings, "one")[0] for clips in cache.clips[start:][:CLIPS_AT_ONCE]
-        ]
+    for start in range(0, len(every), CLIPS_AT_ONCE):
+        windows = [cut_windows(cache.frames(clip), settings, "one")[0] for clip in every[start : start + CLIPS_AT_ONCE]]
         if len({len(window) for window in windows}) > 1:
             raise InvalidConfig("tokens are kept of clips of one length only.", next_step="Set start.frozen = false.")
         frames = to_grey(torch.from_numpy(np.stack(windows)).to(network.device), settings)
         parts.append(encoder(frames).float().cpu().numpy())
     encoder.train(trained)
-    return np.concatenate(parts)
+    found = np.concatenate(parts)
+    tokens = np.full((len(cache) * together, *found.shape[1:]), np.nan, dtype=np.float32)
+    tokens[places] = found
+    return tokens.reshape(len(cache), -1, found.shape[-1])
 
 
-def _fingerprint(cache: ClipCache, network: Network, settings: ClipSettings) -> str:
+def first_of_views(clips: Sequence[StoredClip], count: int) -> list[StoredClip]:
+    """The first clip of each view, and of those the first `count`."""
+    found: dict[View, StoredClip] = {}
+    for clip in clips:
+        found.setdefault(clip.view, clip)
+    return list(found.values())[:count]
+
+
+def _fingerprint(cache: ClipCache, network: Network, settings: ClipSettings, together: int) -> str:
     """A hash of what the tokens are functions of, besides the folder they lie in."""
-    digest = hashlib.sha256(json.dumps([settings.model_dump(mode="json"), cache.names]).encode())
+    of = [settings.model_dump(mode="json"), cache.names, *([together] if together > 1 else [])]
+    digest = hashlib.sha256(json.dumps(of).encode())
     for name, tensor in network.video_encoder.state_dict().items():
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -131,6 +131,7 @@ def test_a_run_writes_tables_rows_and_figures(tmp_path: Path, model: Model) -> N
     report = robustness.run(out, model=str(folder), n=2, clips=[Path(str(real))], say=lambda line: None)
     report.write(out, "mcsdr benchmark robustness")
     data = json.loads((out / "robustness.json").read_text())
+    assert f"model: small, SHA-256 {data['settings']['sha256'][:16]}…" in (out / "robustness.md").read_text()
     assert [len(table["rows"]) for table in data["tables"]] == [6, 6, 4, 16, len(RELATIONS), len(RELATIONS)]
     assert data["synthetic"]
     assert data["tables"][-1]["rows"][0][0] == "examples_ybr_color.dcm"

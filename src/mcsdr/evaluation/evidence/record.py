@@ -1,6 +1,6 @@
 """A benchmark's tables on disk and on the screen, with what makes them repeatable.
 
-OUT/<name>.md     every table with its notes, then date, version, commit, machine and command
+OUT/<name>.md     every table with its notes, then model, date, version, commit, machine and command
 OUT/<name>.json   the same as data
 """
 
@@ -98,12 +98,17 @@ class Report:
         """NAME.md and NAME.json, each in one piece or not at all."""
         about = circumstances(command)
         head = [f"# {self.name}", *([f"**{SYNTHETIC}**"] if self.synthetic else [])]
-        foot = ["---", *(f"{key}: {value}" for key, value in about.items()), mcsdr.DISCLAIMER]
+        foot = ["---", *(f"{key}: {value}" for key, value in (self._model() | about).items()), mcsdr.DISCLAIMER]
         text = "\n\n".join([*head, *(table.markdown() for table in self.tables), *foot])
         write_atomically(folder / f"{self.name}.md", f"{text}\n".encode())
         tables = [table.record() for table in self.tables]
         data = {**about, "synthetic": self.synthetic, "settings": self.settings, "tables": tables}
         write_atomically(folder / f"{self.name}.json", json.dumps(data, indent=1, allow_nan=False).encode())
+
+    def _model(self) -> dict[str, str]:
+        """The model that was asked, where it is one, and by which weights it is known again."""
+        name, sha256 = self.settings.get("model"), self.settings.get("sha256")
+        return {"model": f"{name}, SHA-256 {sha256[:16]}…"} if name and sha256 else {}
 
 
 def circumstances(command: str) -> dict[str, str]:
