@@ -43,6 +43,7 @@ from mcsdr.posterior.population import Population, named_population
 from mcsdr.posterior.recalibration import Calibration
 from mcsdr.study import Clip, Study
 
+Precision = Literal["bfloat16", "float32"]
 WINDOWS_AT_ONCE = {"cpu": 4}  # encoded together; elsewhere 32: all windows of a long study would not fit into memory
 
 
@@ -106,6 +107,7 @@ class Model:
         self.familiarity, self.look_spread = familiarity, look_spread
         self.stored_population = population
         self.saved_as: dict[str, str] = {}  # the digest on disk of what was loaded, by the digest that it has here
+        self._precision: Precision | None = None
         self._flows: dict[SamplerSettings, torch.nn.Module] = {}
 
     @property
@@ -114,10 +116,19 @@ class Model:
         return self.network.device
 
     @property
-    def precision(self) -> Literal["bfloat16", "float32"]:
-        """Of the encoder's convolutions: bfloat16 on a processor that has it, which moves medians by less than 0.05."""
+    def precision(self) -> Precision:
+        """Of the encoder's convolutions: bfloat16 on a processor that has it, which moves medians by less than 0.05.
+
+        Set it to "float32" for the same numbers on every machine.
+        """
+        if self._precision is not None:
+            return self._precision
         compact, device = self.network.settings.encoder == "compact", self.device
         return "bfloat16" if compact and device.type == "cpu" and has_bf16(device) else "float32"
+
+    @precision.setter
+    def precision(self, precision: Precision) -> None:
+        self._precision = precision
 
     @property
     def places(self) -> int:
