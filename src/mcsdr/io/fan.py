@@ -66,18 +66,24 @@ class Fan(NamedTuple):
 Lit = Callable[[slice], Mask]  # the pixels of some rows of a picture that are not black
 
 
-def sector_shape(patch: Mask, lit: Lit | None = None) -> Mask:
+def sector_shape(patch: Mask) -> Mask:
     """The filled shape of the sector whose visible pixels are given: bool [H, W]."""
-    fan = fan_shape(patch, lit)
-    return convex_hull(patch) if fan is None else fan
+    hull = convex_hull(patch)
+    fan = fan_shape(patch, hull)
+    return hull if fan is None else fan
 
 
-def fan_shape(patch: Mask, lit: Lit | None = None) -> Mask | None:
-    """The shape of the fan whose visible pixels are given, bool [H, W]; None where they are no fan's."""
+def fan_shape(patch: Mask, hull: Mask, lit: Lit | None = None) -> Mask | None:
+    """The shape of the fan whose visible pixels are given, bool [H, W]; None where they are no fan's.
+
+    Arguments:
+        patch: the visible pixels, bool [H, W].
+        hull: their convex hull.
+        lit: tells what of the picture is not black, where that is known.
+    """
     fitted = fit_fan(patch)
     if fitted is None:
         return None
-    hull = convex_hull(patch)
     if lit is not None:
         fitted = _from_black(fitted, lit, patch.shape)
     fan = fitted.mask(patch.shape)

@@ -185,17 +185,23 @@ class _Coarse(NamedTuple):
             seen = self._bright(box, BRIGHT)
         if seen.sum() < SMALLEST * seen.size:
             return None
-        shape = fan_shape(seen, lambda rows: self._lit(rows, box))
+        hull = convex_hull(seen)
+        shape = fan_shape(seen, hull, lambda rows: self._lit(rows, box))
         if shape is None:
-            shape = self._of_bright(seen, box)
+            shape = self._of_bright(seen, hull, box)
         top, left = box.top % self.step, box.left % self.step  # the first coarse pixel may begin before the box
         return self.full(shape)[top:, left:][: box.bottom - box.top, : box.right - box.left]
 
-    def _of_bright(self, seen: Mask, box: Box) -> Mask:
-        """The fan of what is not black where it holds what flickers, since codecs freeze tissue; else its hull."""
+    def _of_bright(self, seen: Mask, hull: Mask, box: Box) -> Mask:
+        """The fan of what is not black where it holds what flickers, since codecs freeze tissue; else the hull."""
+        top, left, bottom, right = bounding_box(hull)
+        if min((bottom - top) / len(hull), (right - left) / hull.shape[1]) >= WHOLE:
+            return hull
         bright = self._bright(box, BLACK)
-        fan = fan_shape(bright, lambda rows: self._lit(rows, box)) if bright.any() else None
-        return convex_hull(seen) if fan is None or (fan & seen).sum() < WITHIN * seen.sum() else fan
+        if not bright.any():
+            return hull
+        fan = fan_shape(bright, convex_hull(bright), lambda rows: self._lit(rows, box))
+        return hull if fan is None or (fan & seen).sum() < WITHIN * seen.sum() else fan
 
     def _bright(self, box: Box, level: float) -> Mask:
         """The largest patch in a box of the picture that is brighter than a level."""
