@@ -163,7 +163,8 @@ def _order(file: DicomFile, model: str, height: int, width: int, allocated: int)
 def _stated_or_clear(file: DicomFile, height: int, width: int, allocated: int) -> Order:
     """The arrangement that Planar Configuration states; the other where that gives clearly the better picture."""
     assert file.pixels is not None
-    stated, other = ("pixels", "planes") if integer(file.dataset, "PlanarConfiguration") != 1 else ("planes", "pixels")
+    orders: tuple[Order, Order] = ("pixels", "planes")
+    stated, other = orders if integer(file.dataset, "PlanarConfiguration") != 1 else orders[::-1]
     here, there = (_look(file.pixels, order, height, width, allocated) for order in (stated, other))
     clear = there.colour < CLEARLY * here.colour and there.rows_apart <= AS_SMOOTH * here.rows_apart
     return other if clear else stated

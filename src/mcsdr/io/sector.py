@@ -150,13 +150,14 @@ def _variation(frames: Pictures) -> NDArray[np.uint32]:
             np.minimum(x[i - 1], x[i], out=spare)
             np.maximum(x[i - 1], x[i], out=x[i])
             x[i - 1], spare = spare, x[i - 1]
-    total, squares = np.zeros(x[0].shape, dtype=np.uint32), np.zeros(x[0].shape, dtype=np.uint32)
-    wide = np.empty(x[0].shape, dtype=np.uint16)
+    # Sums of at most 256 values are exact as numbers of 32 bits, real ones too, which need no conversion to be added.
+    total, squares, wide = (np.zeros(x[0].shape, dtype=np.float32) for _ in range(3))
     for value in x[tenth : len(x) - tenth]:
-        wide[...] = value  # widened once for both sums
+        wide[...] = value
         total += wide
         squares += np.multiply(wide, wide, out=wide)
-    return np.uint32(len(x) - 2 * tenth) * squares - total * total
+    n, total_n, squares_n = np.uint32(len(x) - 2 * tenth), total.astype(np.uint32), squares.astype(np.uint32)
+    return n * squares_n - total_n * total_n
 
 
 def _anything_drawn(frame: NDArray[np.uint8], sector: Mask) -> bool:
