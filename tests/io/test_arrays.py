@@ -24,7 +24,7 @@ def loop() -> Pictures:
     return fan_loop(30, 120, 160)
 
 
-@pytest.mark.parametrize("layout", ["thw", "thwc", "tchw", "th1w", "fortran", "float", "16 bit"])
+@pytest.mark.parametrize("layout", ["thw", "thwc", "tchw", "th1w", "fortran", "float", "shares", "16 bit"])
 def test_an_array_of_frames_is_read_at_a_given_rate(tmp_path: Path, loop: Pictures, layout: str) -> None:
     arrays: dict[str, Any] = {
         "thw": loop,
@@ -33,6 +33,7 @@ def test_an_array_of_frames_is_read_at_a_given_rate(tmp_path: Path, loop: Pictur
         "th1w": loop[:, None],
         "fortran": np.asfortranarray(loop),
         "float": loop.astype(np.float64),
+        "shares": loop / np.float32(255),
         "16 bit": loop.astype(np.uint16),
     }
     np.save(tmp_path / "a.npy", arrays[layout])
@@ -46,6 +47,12 @@ def test_an_array_of_frames_is_read_at_a_given_rate(tmp_path: Path, loop: Pictur
     clip = read_clip(path, frame_rate_hz=40)
     assert clip.crop is not None
     assert clip.crop.height < 110
+
+
+def test_time_behind_the_picture_is_no_picture(tmp_path: Path, loop: Pictures) -> None:
+    np.save(tmp_path / "a.npy", np.moveaxis(loop, 0, -1))
+    with pytest.raises(UnsupportedFormat, match="120 x 160 x 30"):
+        read_clip(tmp_path / "a.npy", frame_rate_hz=40)
 
 
 def test_an_archive_states_its_rate_or_its_times(tmp_path: Path, loop: Pictures) -> None:

@@ -114,6 +114,30 @@ def test_a_missing_planar_configuration_is_found(
     )
 
 
+@pytest.mark.parametrize("planes", [0, 1])
+def test_an_untrue_planar_configuration_is_told(save: Save, clean: Clip, samples: Pictures, planes: int) -> None:
+    pictures = rgb_of(samples)
+    dataset = plain(np.moveaxis(pictures, -1, 1) if planes else pictures, "RGB", PlanarConfiguration=1 - planes)
+    same(read_clip(save(dataset)), clean, "planar-configuration-untrue")
+
+
+def test_a_tint_does_not_upset_planes(save: Save, samples: Pictures) -> None:
+    tinted = (rgb_of(samples) * [1.0, 0.75, 0.45]).astype(np.uint8)
+    dataset = plain(np.moveaxis(tinted, -1, 1), "RGB", PlanarConfiguration=1)
+    assert read_clip(save(dataset)).notices == ()
+
+
+def test_eight_bits_that_are_called_sixteen(save: Save) -> None:
+    frames = fan_loop(20)
+    wanted = read_clip(save(ultrasound(frames)))
+    dataset = ultrasound(frames, BitsAllocated=16, BitsStored=16, HighBit=15)
+    dataset.PixelData = frames.astype("<u2").tobytes()
+    dataset["PixelData"].VR = "OW"
+    clip = read_clip(save(dataset))
+    assert np.array_equal(clip.frames, wanted.frames)
+    assert "bit-depth-untrue" in [notice.code for notice in clip.notices]
+
+
 def test_big_endian_words(save: Save) -> None:
     frames = fan_loop(20)
     dataset = ultrasound(frames, BitsAllocated=16, BitsStored=12, HighBit=11)

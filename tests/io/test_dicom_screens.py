@@ -36,6 +36,10 @@ DISAGREES = "frame-time-disagrees"
             {"FrameTime": None, "FrameTimeVector": VECTOR[:-1], "FrameIncrementPointer": TO_VECTOR},
             ["frame-times-mended"],
         ),
+        (
+            {"FrameTime": "40", "FrameTimeVector": VECTOR[:-2], "FrameIncrementPointer": TO_VECTOR},
+            [DISAGREES, "frame-times-mended"],
+        ),
         ({"FrameTime": None, "FrameTimeVector": ZERO, "FrameIncrementPointer": TO_VECTOR}, ["frame-times-mended"]),
         ({"FrameTime": None, "FrameTimeVector": [*VECTOR, 33.333]}, []),
         ({"FrameTime": None, "ActualFrameDuration": "33.333"}, []),

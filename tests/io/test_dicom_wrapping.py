@@ -43,6 +43,14 @@ def test_several_fragments_a_frame_and_tables_of_zeros(save: Save, clean: Clip, 
         same(read_clip(save(dataset)), clean, *(["frame-count-untrue"] if said == 1 else []))
 
 
+@pytest.mark.parametrize("together", [2, COUNT])
+def test_several_frames_in_a_fragment(save: Save, clean: Clip, coded: list[bytes], together: int) -> None:
+    even = [data + b"\0" * (len(data) % 2) for data in coded]
+    dataset = changed()
+    dataset.PixelData = encapsulate([b"".join(even[at : at + together]) for at in range(0, COUNT, together)])
+    same(read_clip(save(dataset)), clean)
+
+
 def test_an_empty_fragment_costs_one_frame(save: Save, clean: Clip, coded: list[bytes]) -> None:
     dataset = changed()
     items = [b"\xfe\xff\x00\xe0" + struct.pack("<L", len(data)) + data for data in coded]

@@ -52,13 +52,13 @@ def test_no_resting_adult_beats_so(factor: float) -> None:
 
 
 def test_a_rate_that_programs_write_by_default_is_doubted_sooner() -> None:
-    frames = heart(50.0)  # 70 beats a minute; at 33 frames a second 46, at 30 but 42
+    frames = heart(50.0, seconds=3.0)  # 70 beats a minute; at 33 frames a second 46, at 30 but 42
     at = {rate: pace_of(Clip(frames, np.arange(len(frames)) / rate)).notices() for rate in (30.0, 33.0, 34.0)}
     assert "programs write" in at[30.0][0].text
     assert at[33.0] == at[34.0] == ()
-    frames = heart(50.0, bpm=80.0)
+    frames = heart(50.0, seconds=3.0, bpm=77.0)
     (notice,) = pace_of(Clip(frames, np.arange(len(frames)) / 29.97)).notices()
-    assert "beats 48 times" in notice.text
+    assert "beats 46 times" in notice.text
 
 
 def test_a_childs_heart_may_beat_fast_but_not_slowly() -> None:

@@ -119,7 +119,11 @@ def test_other_pictures_are_passed_over_and_counted(tmp_path: Path, loop: Pictur
         Image.fromarray(loop[0]).save(tmp_path / name)
     assert survey(tmp_path).passed_over == {"single picture": 13}
     assert find_clips(tmp_path) == []
-    with pytest.raises(UnsupportedFormat, match="no folder of numbered pictures"):
+    with pytest.raises(UnsupportedFormat, match="its pictures are of 3 series"):
+        read_clip(tmp_path, frame_rate_hz=30)
+    for name in names[:3]:
+        (tmp_path / name).unlink()
+    with pytest.raises(UnsupportedFormat, match="numbered 1 to 11, but 5 is missing"):
         read_clip(tmp_path, frame_rate_hz=30)
 
 

@@ -31,6 +31,7 @@ RATES = ("frame_rate_hz", "frame_rate", "fps")
 TIMES = ("frame_times_s", "times")
 FRAMES = ("frames", "video", "clip", "images")
 FEW = 1 << 20  # bytes of a rate or of times
+LONGEST = 4  # times the other side of a picture: beyond it the axes are in another order
 NEXT_STEP = "Save an array `frames` of [T, H, W] or [T, H, W, 3], and a number `frame_rate_hz` beside it in an .npz."
 
 Array = NDArray[Any]
@@ -81,7 +82,7 @@ def _frames(file: IO[bytes], path: Path) -> Array:
     channels_first = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
     count, *rest = shape if len(shape) in (3, 4) else (0,)
     channels = rest.pop(0 if channels_first else -1) if len(rest) == 3 else 1
-    if channels not in (1, 3) or not count or min(rest) < 1:
+    if channels not in (1, 3) or not count or min(rest) < 1 or max(rest) > LONGEST * min(rest):
         size = " x ".join(map(str, shape))
         raise UnsupportedFormat(f"its array is of {size}, not frames of pictures", path=path, next_step=NEXT_STEP)
     check_size((rest[1], rest[0], count * channels), dtype, path)

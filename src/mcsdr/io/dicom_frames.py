@@ -5,7 +5,7 @@ Number of Frames is often too low, missing or 1. What is there decides:
     uncompressed     bytes of the pixels / bytes of a frame
     compressed       one fragment a frame where there are as many as declared; else a frame begins with each fragment
                      that begins as a picture does, and goes on through those that do not. The offset table, often
-                     of zeros, is not needed
+                     of zeros, is not needed. Where that is too few, a fragment may hold several JPEG pictures
     video            as many as decode; until then what the header says
 
 An empty fragment holds the place of a frame that is missing.
@@ -13,7 +13,9 @@ An empty fragment holds the place of a frame that is missing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from mcsdr.io.codestream import RLE_HEADER, Head, stream_head
 from mcsdr.io.dicom_file import DicomFile, StoredPixels
@@ -22,6 +24,7 @@ from mcsdr.study import Notice
 
 LOOK = 256  # bytes of a fragment that tell whether a picture begins
 HEAD = 64 << 10  # bytes of a fragment that hold the head of its stream
+NEXT_JPEG = re.compile(rb"\xff\xd9\0*(?=\xff\xd8\xff)")  # within coded samples these bytes cannot stand
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,13 @@ def coded_frames(file: DicomFile) -> CodedFrames:
     head = stream_head(pixels.read(pixels.fragments[held[0]][0], min(pixels.fragments[held[0]][1], HEAD)))
     if head is not None and head.kind == "video":
         return CodedFrames(pixels, (tuple(held),), head)
-    return CodedFrames(pixels, _grouped(pixels, held, declared_frames(file)), head)
+    declared = declared_frames(file)
+    frames = _grouped(pixels, held, declared)
+    if len(frames) < declared and head is not None and head.kind in ("jpeg", "jpeg-ls"):
+        parted = _parted(pixels, held)
+        if parted.fragments is not None and len(parted.fragments) == declared:
+            return CodedFrames(parted, tuple((index,) for index in range(declared)), head)
+    return CodedFrames(pixels, frames, head)
 
 
 def declared_frames(file: DicomFile) -> int:
@@ -88,6 +97,17 @@ def _grouped(pixels: StoredPixels, held: list[int], declared: int) -> tuple[tupl
         else:
             frames[-1] = (*frames[-1], index)
     return tuple(frames)
+
+
+def _parted(pixels: StoredPixels, held: list[int]) -> StoredPixels:
+    """The same pixels with a fragment for each JPEG picture in those held."""
+    assert pixels.fragments is not None
+    parts: list[tuple[int, int]] = []
+    for index in held:
+        offset, length = pixels.fragments[index]
+        ends = [found.end() for found in NEXT_JPEG.finditer(pixels.fragment(index))]
+        parts += [(offset + start, end - start) for start, end in pairwise([0, *ends, length])]
+    return replace(pixels, fragments=tuple(parts))
 
 
 def _begins(pixels: StoredPixels, offset: int, length: int) -> bool:

@@ -6,14 +6,16 @@
 
 YBR_FULL_422 stands over both of the latter, and over plain RGB. The number of bytes tells them apart, and where frames
 are miscounted too the samples do: of two arrangements the one whose picture is nearer to grey. So does a missing Planar
-Configuration.
+Configuration, and one under which the picture is far from grey while under the other it is near to it and as smooth.
+Bits Stored is too many where the samples of 16 bits need four fewer.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from pydicom.dataset import Dataset
 from mcsdr.errors import UnreadableFile, UnsupportedFormat
 from mcsdr.io.dicom_file import DicomFile, StoredPixels
 from mcsdr.io.dicom_header import integer, number
+from mcsdr.study import Notice
 
 Order = Literal["grey", "pixels", "planes", "422"]
 SAMPLES = {"grey": 1.0, "pixels": 3.0, "planes": 3.0, "422": 2.0}
@@ -31,6 +34,9 @@ NEEDED = {
     "Rows": "Rows",
     "Columns": "Columns",
 }
+CLEARLY = 0.35  # of the colourfulness under the stated arrangement: that under another is at most so much
+AS_SMOOTH = 1.4  # times as far may rows then lie apart: of a tinted picture taken the wrong way they lie twice as far
+SPARE = 4  # bits that the samples leave unused, from which on fewer are stored than stated
 LIMITED = (16.0, 235.0)  # black and white of YBR_PARTIAL
 
 Picture = NDArray[np.uint8]
@@ -47,6 +53,7 @@ class NativeFrames:
         height, width: in pixels.
         order: of the samples.
         bits, allocated: of a sample that are used, and that it takes.
+        notices: what must be said of their header.
     """
 
     pixels: StoredPixels
@@ -56,6 +63,7 @@ class NativeFrames:
     order: Order
     bits: int
     allocated: int
+    notices: tuple[Notice, ...] = ()
 
     def stored(self, index: int) -> Samples:
         """The samples of a frame, [H, W] or [H, W, 3], as wide as they are stored."""
@@ -102,7 +110,34 @@ def native_frames(file: DicomFile, model: str) -> NativeFrames:
     order = _order(file, model, height, width, allocated)
     size = _frame_bytes(height, width, order, allocated)
     count = file.pixels.length // size if size else 0
-    return NativeFrames(file.pixels, count, height, width, order, bits, allocated)
+    frames = NativeFrames(file.pixels, count, height, width, order, bits, allocated, _of_planes(dataset, order))
+    needed = _bits_needed(frames)
+    return frames if needed == bits else replace(frames, bits=needed, notices=(*frames.notices, _of_bits(bits, needed)))
+
+
+def _bits_needed(frames: NativeFrames) -> int:
+    """How many bits the samples of the first, the middle and the last frame use, where these are clearly fewer."""
+    if frames.allocated == 8 or not frames.count:
+        return frames.bits
+    few = {0, frames.count // 2, frames.count - 1}
+    most = max(int(frames.stored(index).max(initial=0)) for index in few)
+    needed = max(8, most.bit_length())
+    return needed if most and needed <= frames.bits - SPARE else frames.bits
+
+
+def _of_bits(stated: int, needed: int) -> Notice:
+    text = f"The header says that {stated} bits of a sample are used, but its pixels need {needed} and were read so."
+    return Notice("bit-depth-untrue", text)
+
+
+def _of_planes(dataset: Dataset, order: Order) -> tuple[Notice, ...]:
+    stated = number(dataset, "PlanarConfiguration")
+    if stated is None or order not in ("pixels", "planes") or (stated == 1) == (order == "planes"):
+        return ()
+    text = (
+        "The header says that samples are stored otherwise than they are (Planar Configuration); they were read right."
+    )
+    return (Notice("planar-configuration-untrue", text),)
 
 
 def _order(file: DicomFile, model: str, height: int, width: int, allocated: int) -> Order:
@@ -113,7 +148,7 @@ def _order(file: DicomFile, model: str, height: int, width: int, allocated: int)
         return "grey"
     orders: list[Order] = ["pixels", "planes"]
     if number(dataset, "PlanarConfiguration") is not None:
-        orders = ["planes" if integer(dataset, "PlanarConfiguration") == 1 else "pixels"]
+        orders = [_stated_or_clear(file, height, width, allocated)]
     if "422" in model and allocated == 8 and width % 2 == 0:
         declared = integer(dataset, "NumberOfFrames", 1)
         fits = [
@@ -125,20 +160,38 @@ def _order(file: DicomFile, model: str, height: int, width: int, allocated: int)
     return _greyest(pixels, orders, height, width, allocated) if len(orders) > 1 else orders[0]
 
 
-def _greyest(pixels: StoredPixels, orders: list[Order], height: int, width: int, allocated: int) -> Order:
+def _stated_or_clear(file: DicomFile, height: int, width: int, allocated: int) -> Order:
+    """The arrangement that Planar Configuration states; the other where that gives clearly the better picture."""
+    assert file.pixels is not None
+    orders: tuple[Order, Order] = ("pixels", "planes")
+    stated, other = orders if integer(file.dataset, "PlanarConfiguration") != 1 else orders[::-1]
+    here, there = (_look(file.pixels, order, height, width, allocated) for order in (stated, other))
+    clear = there.colour < CLEARLY * here.colour and there.rows_apart <= AS_SMOOTH * here.rows_apart
+    return other if clear else stated
+
+
+def _greyest(pixels: StoredPixels, orders: Sequence[Order], height: int, width: int, allocated: int) -> Order:
     """The arrangement under which the first frame is nearest to grey; the first of those alike."""
+    return min(orders, key=lambda order: _look(pixels, order, height, width, allocated).colour)
 
-    def colourfulness(order: Order) -> float:
-        frames = NativeFrames(pixels, 1, height, width, order, allocated, allocated)
-        if pixels.length < _frame_bytes(height, width, order, allocated):
-            return math.inf
-        picture = eight_bits(frames.stored(0), allocated).astype(np.int16)
-        first, second, third = (picture[..., channel] for channel in range(3))
-        as_rgb = np.abs(first - second).mean() + np.abs(second - third).mean()
-        as_ybr = np.abs(second - 128).mean() + np.abs(third - 128).mean()
-        return float(min(as_rgb, as_ybr))
 
-    return min(orders, key=colourfulness)
+class _Look(NamedTuple):
+    """How far a picture is from grey, be it RGB or YCbCr, and its rows from each other, in grey levels."""
+
+    colour: float
+    rows_apart: float
+
+
+def _look(pixels: StoredPixels, order: Order, height: int, width: int, allocated: int) -> _Look:
+    """The first frame under an arrangement; infinity where there is no such frame."""
+    frames = NativeFrames(pixels, 1, height, width, order, allocated, allocated)
+    if pixels.length < _frame_bytes(height, width, order, allocated):
+        return _Look(math.inf, math.inf)
+    picture = eight_bits(frames.stored(0), allocated).astype(np.int16)
+    first, second, third = (picture[..., channel] for channel in range(3))
+    as_rgb = np.abs(first - second).mean() + np.abs(second - third).mean()
+    as_ybr = np.abs(second - 128).mean() + np.abs(third - 128).mean()
+    return _Look(float(min(as_rgb, as_ybr)), float(np.abs(np.diff(first, axis=0)).mean()))
 
 
 def _frame_bytes(height: int, width: int, order: Order, allocated: int) -> int:

@@ -139,6 +139,7 @@ class Pictures:
         self._limited: bool | None = None
         if isinstance(source, NativeFrames):
             self.height, self.width = source.height, source.width
+            self.notices += source.notices
             self._stored = self._native
             return
         self._check_decodable(file, source.head)

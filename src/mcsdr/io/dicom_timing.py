@@ -10,8 +10,8 @@ first of these that is:
     Actual Frame Duration (0018,1242) Δ ms          t_k = k Δ / 1000
     Effective Duration (0018,0072) D s              t_k = k D / T
 
-except that the vector, which knows every frame, goes before a rate that agrees with it. A vector that lacks one of its
-steps is completed, and a few steps that are zero are given the median; both are told.
+except that the vector, which knows every frame, goes before a rate that agrees with it. A vector that lacks a few steps
+is completed, and a few steps that are zero are given the median; both are told.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mcsdr.study import Notice
 
 VECTOR = "Frame Time Vector"
 POINTED = {"00181063": "Frame Time", "00181065": VECTOR}
-MENDABLE = 0.1  # of a vector's steps that may be no time at all
+MENDABLE = 0.1  # of a vector's steps that may be missing, and that may be no time at all
 AGREE = 0.1  # share by which two rates may differ
 
 Times = NDArray[np.float64]
@@ -87,10 +87,10 @@ def _pointer(dataset: Dataset) -> str:
 def _frame_time_vector(dataset: Dataset, count: int) -> tuple[Times | None, tuple[Notice, ...]]:
     """Times in seconds from the Frame Time Vector, None where it is absent or does not fit; and how it was mended."""
     steps = np.array(numbers(dataset, "FrameTimeVector"), dtype=np.float64)
-    if count < 2 or not count - 1 <= len(steps):
+    lacking = count - len(steps)
+    if count < 2 or lacking > max(1.0, MENDABLE * count):
         return None, ()
-    short = len(steps) == count - 1
-    if short and steps[0] > 0:
+    if lacking == 1 and steps[0] > 0:
         steps = np.append(0.0, steps)  # the first frame's own step, of no account, was left out
     steps = steps[1:count]
     usable = np.isfinite(steps) & (steps > 0.0)
@@ -100,10 +100,9 @@ def _frame_time_vector(dataset: Dataset, count: int) -> tuple[Times | None, tupl
     if not plausible_rate(1000.0 / median_ms):
         return None, ()
     steps = np.where(usable, steps, median_ms)
-    if len(steps) < count - 1:
-        steps = np.append(steps, median_ms)
+    steps = np.append(steps, np.full(count - 1 - len(steps), median_ms))
     times: Times = np.append(0.0, np.cumsum(steps)) / 1000.0
-    if usable.all() and not short:
+    if usable.all() and lacking <= 0:
         return times, ()
-    what = "lacks one of its steps" if short else f"holds {int((~usable).sum())} steps that are no time"
+    what = f"lacks {lacking} of its steps" if lacking > 0 else f"holds {int((~usable).sum())} steps that are no time"
     return times, (Notice("frame-times-mended", f"The Frame Time Vector {what}; {median_ms:.4g} ms was taken."),)

@@ -10,8 +10,8 @@ of radius R about it. Shadows and low gain hide parts of a fan, above all its lo
     apex         where the edges meet
     arc          the R on which most of the columns' lowest pixels agree, their median
 
-What lies just beneath the probe hardly flickers, and not at all once a codec has frozen it: the fan begins where the
-black above it ends, a little higher than the first row that was seen.
+What lies just beneath the probe hardly flickers, and not at all once a codec has frozen it, while the black above may
+flicker with the codec's noise: the fan begins where the black above it ends.
 
 Where the fan so drawn does not hold nearly all that was seen, or is mostly unseen, the shape is the convex hull: for
 every row y the interval [left(y), right(y)], with `left` the convex minorant of the first pixels of the rows and
@@ -35,8 +35,9 @@ AGREEING = 0.25  # share of the rows, or columns, that must agree on the edges, 
 HELD = 0.95  # share of the seen pixels that a fan must hold
 ROUNDS = 6  # of least squares; by then the points that agree are the same
 EDGE = 0.5  # pixels allowed beyond the edges and the arc
-NEAR = 0.06  # of the radius: so far above the first row that was seen a fan may begin
+NEAR = 0.06  # of the radius: so far above or below the first row that was seen a fan may begin
 LIT = 0.06  # share of a fan's row that is not black, at least
+GAP = 3  # black rows that part a fan from what is drawn above it
 SEEN = 0.5  # share of the fan that the hull of the seen pixels must fill
 
 Floats = NDArray[np.float64]
@@ -62,31 +63,56 @@ class Fan(NamedTuple):
         return held
 
 
-def sector_shape(patch: Mask, lit: Callable[[slice], Mask] | None = None) -> Mask:
-    """The filled shape of the sector whose visible pixels are given: bool [H, W].
+Lit = Callable[[slice], Mask]  # the pixels of some rows of a picture that are not black
 
-    `lit` gives the pixels of some rows of the picture that are not black, where that is known.
-    """
+
+def sector_shape(patch: Mask) -> Mask:
+    """The filled shape of the sector whose visible pixels are given: bool [H, W]."""
     hull = convex_hull(patch)
+    fan = fan_shape(patch, hull)
+    return hull if fan is None else fan
+
+
+def fan_shape(patch: Mask, hull: Mask, lit: Lit | None = None) -> Mask | None:
+    """The shape of the fan whose visible pixels are given, bool [H, W]; None where they are no fan's.
+
+    Arguments:
+        patch: the visible pixels, bool [H, W].
+        hull: their convex hull.
+        lit: tells what of the picture is not black, where that is known.
+    """
     fitted = fit_fan(patch)
     if fitted is None:
-        return hull
+        return None
     if lit is not None:
         fitted = _from_black(fitted, lit, patch.shape)
     fan = fitted.mask(patch.shape)
     if (patch & fan).sum() < HELD * patch.sum() or (hull & fan).sum() < SEEN * fan.sum():
-        return hull
-    short = np.abs(np.subtract(bounding_box(hull), bounding_box(fan))).max()
-    return fan & hull if short <= 1.5 * _span(patch) else fan
+        return None
+    box = bounding_box(hull)
+    short = np.abs(np.subtract(box[1:], bounding_box(fan)[1:])).max()
+    if short <= 1.5 * _span(patch):
+        fan[box.top :] &= hull[box.top :]
+    return fan
 
 
-def _from_black(fan: Fan, lit: Callable[[slice], Mask], shape: tuple[int, ...]) -> Fan:
+def _from_black(fan: Fan, lit: Lit, shape: tuple[int, ...]) -> Fan:
     """The fan from where the black above it ends."""
-    highest = max(0, math.ceil(fan.apex_y), fan.top - int(NEAR * fan.radius))
-    rows = slice(highest, fan.top)
+    reach = int(NEAR * fan.radius)
+    highest = max(0, math.ceil(fan.apex_y), fan.top - reach)
+    rows = slice(highest, min(fan.top + reach + 1, shape[0]))
     inside = fan._replace(top=highest).mask(shape)[rows]
-    black = np.flatnonzero((lit(rows) & inside).sum(axis=1) < LIT * inside.sum(axis=1))
-    return fan._replace(top=highest + int(black[-1]) + 1 if len(black) else min(highest, fan.top))
+    is_lit = (lit(rows) & inside).sum(axis=1) >= LIT * inside.sum(axis=1)
+    at = fan.top - highest
+    if at < 0 or not is_lit[at:].any():
+        return fan
+    at += int(is_lit[at:].argmax())
+    above = np.flatnonzero(is_lit[:at])[::-1].tolist()
+    for row in above:
+        if at - row > GAP:
+            break
+        at = row
+    return fan._replace(top=highest + at)
 
 
 def fit_fan(patch: Mask) -> Fan | None:

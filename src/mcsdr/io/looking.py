@@ -35,11 +35,12 @@ def look(frames: Pictures, colour: NDArray[np.uint8], regions: Sequence[Box] = (
         colour: uint8 [N, h, w, 3], RGB of some of them, every `colour_stride(H, W)`-th pixel; N may be 0.
         regions: where the file says that the 2-D image lies.
     """
+    if not len(colour):
+        return Look(find_sector(frames, regions=regions), 0.0, frames[0].copy())
     stride = colour_stride(*frames[0].shape)
     coloured = coloured_pixels(colour)
     sector = find_sector(frames, regions=regions, overlay=_drawings(coloured, stride, frames[0].shape))
-    flow = coloured.flow_share(sector.mask[::stride, ::stride]) if len(colour) else 0.0
-    return Look(sector, flow, frames[0].copy())
+    return Look(sector, coloured.flow_share(sector.mask[::stride, ::stride]), frames[0].copy())
 
 
 def _drawings(coloured: Coloured, stride: int, shape: tuple[int, ...]) -> Mask | None:

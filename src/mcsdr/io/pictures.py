@@ -69,18 +69,38 @@ def read_tiff(path: Path, *, frame_rate_hz: float | None = None) -> Recording:
 
 def numbered_pictures(folder: Path) -> list[Path]:
     """The pictures of a folder in the order of their numbers, empty where they make no clip."""
+    groups = _numbered(folder)
+    if len(groups) != 1 or _gap(groups[0]) is not None:
+        return []
+    files = [groups[0][number] for number in sorted(groups[0])]
+    return files if len(files) >= FEWEST and not _has_pages(files[0]) else []
+
+
+def _numbered(folder: Path) -> list[dict[int, Path]]:
+    """The numbered pictures of a folder by their numbers, those of one name together."""
     found: dict[tuple[str, str], dict[int, Path]] = {}
     for file in folder.iterdir():
         named = NUMBERED.fullmatch(file.name)
         if named and not file.name.startswith("."):
             group = found.setdefault((named["prefix"], named["suffix"].lower()), {})
             group[int(named["number"])] = file
-    if len(found) != 1:
-        return []
-    (group,) = found.values()
-    files = [group[number] for number in sorted(group)]
-    follow = len(files) >= FEWEST and max(group) - min(group) + 1 == len(files)
-    return files if follow and not _has_pages(files[0]) else []
+    return list(found.values())
+
+
+def _gap(group: dict[int, Path]) -> int | None:
+    """The first number that is left out."""
+    return next((number for number in range(min(group), max(group)) if number not in group), None)
+
+
+def _why_none(folder: Path) -> str:
+    """Why a folder is no clip."""
+    groups = _numbered(folder)
+    if len(groups) > 1:
+        return f"its pictures are of {len(groups)} series"
+    gap = _gap(groups[0]) if groups else None
+    if gap is not None:
+        return f"its pictures are numbered {min(groups[0])} to {max(groups[0])}, but {gap} is missing"
+    return "it is no file, and no folder of numbered pictures"
 
 
 def _has_pages(file: Path) -> bool:
@@ -106,8 +126,8 @@ def read_folder(folder: Path, *, frame_rate_hz: float | None = None) -> Recordin
     """
     files = numbered_pictures(folder)
     if not files:
-        step = "Give the clips of the folder one by one."
-        raise UnsupportedFormat("it is no file, and no folder of numbered pictures", path=folder, next_step=step)
+        step = "Give the clips of the folder one by one, or all pictures of one clip in a folder of its own."
+        raise UnsupportedFormat(_why_none(folder), path=folder, next_step=step)
     rate = _given(frame_rate_hz, folder)
     with _one_error(folder), Image.open(files[0]) as first:
         stack = _stack(folder, len(files), first)

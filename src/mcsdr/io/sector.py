@@ -6,7 +6,7 @@ stands still, or passes over a pixel now and then. So with σ the standard devia
 its lowest and highest tenth left out,
 
     seen   = largest patch of  σ > τ                 (patches.py)
-    sector = the fan, else the convex hull, of it     (fan.py)
+    sector = the fan of it, else the fan of what is not black, else its convex hull     (fan.py)
 
 where τ is twice the flicker of the picture's quietest tenth, within bounds: it rises with the noise of a compressed or
 re-recorded clip. Dark cavities and shadowed sides lie inside the shape, so they are kept.
@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.io.fan import sector_shape
+from mcsdr.io.fan import convex_hull, fan_shape, sector_shape
 from mcsdr.io.loops import LOOP_FLICKER, separate_loops
 from mcsdr.io.patches import Box, Mask, bounding_box, from_cells, live_cells, main_patch
 from mcsdr.study import Crop
@@ -28,6 +28,7 @@ from mcsdr.study import Crop
 FLICKER = (0.7, 2.5)  # bounds of τ, grey levels
 BRIGHT = 16.0  # mean grey level that counts as tissue where nothing flickers
 BLACK = 8.0  # mean grey level up to which a pixel is black
+WITHIN = 0.9  # of what flickers lies in the fan of what is not black, which a codec's blocks reach beyond
 FEW = 8  # every so many of the sample tell
 SMALLEST = 0.05  # a sector fills at least this share of the picture
 WHOLE = 0.85  # a sector that reaches over this share of both sides needs no cutting
@@ -149,13 +150,14 @@ def _variation(frames: Pictures) -> NDArray[np.uint32]:
             np.minimum(x[i - 1], x[i], out=spare)
             np.maximum(x[i - 1], x[i], out=x[i])
             x[i - 1], spare = spare, x[i - 1]
-    total, squares = np.zeros(x[0].shape, dtype=np.uint32), np.zeros(x[0].shape, dtype=np.uint32)
-    wide = np.empty(x[0].shape, dtype=np.uint16)
+    # Sums of at most 256 values are exact as numbers of 32 bits, real ones too, which need no conversion to be added.
+    total, squares, wide = (np.zeros(x[0].shape, dtype=np.float32) for _ in range(3))
     for value in x[tenth : len(x) - tenth]:
-        wide[...] = value  # widened once for both sums
+        wide[...] = value
         total += wide
         squares += np.multiply(wide, wide, out=wide)
-    return np.uint32(len(x) - 2 * tenth) * squares - total * total
+    n, total_n, squares_n = np.uint32(len(x) - 2 * tenth), total.astype(np.uint32), squares.astype(np.uint32)
+    return n * squares_n - total_n * total_n
 
 
 def _anything_drawn(frame: NDArray[np.uint8], sector: Mask) -> bool:
@@ -181,14 +183,32 @@ class _Coarse(NamedTuple):
         live = self.live(box) if live is None else live
         seen = main_patch(live, labels)
         if seen.sum() < SMALLEST * seen.size:
-            inside = [picture[self._part(box)] for picture in self.sample]
-            mean: NDArray[np.float32] = np.mean(inside, axis=0, dtype=np.float32)
-            seen = main_patch(self._not_drawn(mean > BRIGHT, box))
+            seen = self._bright(box, BRIGHT)
         if seen.sum() < SMALLEST * seen.size:
             return None
+        hull = convex_hull(seen)
+        shape = fan_shape(seen, hull, lambda rows: self._lit(rows, box))
+        if shape is None:
+            shape = self._of_bright(seen, hull, box)
         top, left = box.top % self.step, box.left % self.step  # the first coarse pixel may begin before the box
-        shape = sector_shape(seen, lambda rows: self._lit(rows, box))
         return self.full(shape)[top:, left:][: box.bottom - box.top, : box.right - box.left]
+
+    def _of_bright(self, seen: Mask, hull: Mask, box: Box) -> Mask:
+        """The fan of what is not black where it holds what flickers, since codecs freeze tissue; else the hull."""
+        top, left, bottom, right = bounding_box(hull)
+        if min((bottom - top) / len(hull), (right - left) / hull.shape[1]) >= WHOLE:
+            return hull
+        bright = self._bright(box, BLACK)
+        if not bright.any():
+            return hull
+        fan = fan_shape(bright, convex_hull(bright), lambda rows: self._lit(rows, box))
+        return hull if fan is None or (fan & seen).sum() < WITHIN * seen.sum() else fan
+
+    def _bright(self, box: Box, level: float) -> Mask:
+        """The largest patch in a box of the picture that is brighter than a level."""
+        inside = [picture[self._part(box)] for picture in self.sample]
+        mean: NDArray[np.float32] = np.mean(inside, axis=0, dtype=np.float32)
+        return main_patch(self._not_drawn(mean > level, box))
 
     def _lit(self, rows: slice, box: Box) -> Mask:
         """What is not black in some rows of a box of the picture, counted from its top."""

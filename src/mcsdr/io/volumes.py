@@ -33,6 +33,7 @@ from mcsdr.study import Notice
 
 QUANTILES = (0.1, 99.9)  # q₀, q₁ in per cent
 SAMPLE = 1 << 20  # voxels from which they are taken
+SHARES = 0.5  # real numbers whose greatest lies from here to 1 are shares of white
 LABELS = 16  # grey levels; a volume of whole numbers within fewer is a segmentation
 NEXT_STEP = "Export the clip as a 2-D grey-scale sequence: AVI, MP4, DICOM, or NIfTI with the axes X, Y, T."
 
@@ -102,7 +103,7 @@ def grey_levels(voxels: Voxels, path: Path) -> tuple[NDArray[np.uint8], tuple[No
         return voxels, ()
     if whole and low >= 0 and 128 <= high <= 255:  # pictures of 8 bit, kept in a wider type
         return np.nan_to_num(voxels, nan=0.0, posinf=255.0, neginf=0.0).clip(0, 255).astype(np.uint8), ()
-    q0, q1 = np.percentile(sample, QUANTILES)
+    q0, q1 = (0.0, 1.0) if low >= 0 and SHARES <= high <= 1 else np.percentile(sample, QUANTILES)
     scaled = (voxels.astype(np.float32) - np.float32(q0)) * np.float32(255.0 / max(q1 - q0, 1e-12))
     text = f"Grey levels from {low:.4g} to {high:.4g} were rescaled to 0 to 255 ({q0:.4g} black, {q1:.4g} white)."
     grey = np.nan_to_num(scaled, nan=0.0).clip(0, 255).round().astype(np.uint8)
