@@ -102,11 +102,13 @@ def _by_service(files: list[Path], folder: Path, how: dict[str, Any], became: Co
     with (folder / "service.log").open("wb") as log, served(("--line", "4"), stderr=log, **how) as (base, server):
         for number, file in enumerate(files):
             status, job, _ = call(base, "POST", f"/api/v1/clips?name=clip-{number}", file.read_bytes())
-            became[str(status)] += status != 202
+            if status != 202:
+                became[f"refused with {status}"] += 1
             while status == 202 and job.get("state") not in ("done", "failed"):
                 time.sleep(0.05)
                 job = call(base, "GET", f"/api/v1/jobs/{job['id']}")[1]
-            became[job.get("state", "refused")] += status == 202
+            if status == 202:
+                became[job.get("state", "forgotten")] += 1
             yield "the service's answer", json.dumps(job, ensure_ascii=False).encode()
             if number % 10 < 2 and status == 202:
                 for form in FORMS:

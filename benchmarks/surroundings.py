@@ -240,7 +240,7 @@ def _full_node(folder: Path) -> Found:
     with noding(place / "node", port) as process:
         codes = [stored(clip, port) for clip in clips]
         full = [code for code in codes if code != "0x0000"]
-        refused = bool(full) and all(code.startswith("0xa7") for code in full)
+        refused = bool(full) and all(code == "no status" or code.startswith("0xa7") for code in full)
         yield f"a node without room: {dict(Counter(codes))}", refused and process.poll() is None
         _remounted(place, "size=1g")
         codes.append(stored(good_study(folder / "good.dcm"), port))

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mcsdr.abstention.looks import LookSpread
+from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.clips.protocol import ProtocolSettings
 from mcsdr.diffusion.sampler import PAPER, SamplerSettings
 from mcsdr.errors import InvalidModel
@@ -127,3 +128,12 @@ def test_what_no_model_has_learnt_from_is_said(model: Model, studies: list[Study
     assert "attribute-outside-training" in asked(weight_kg=400)
     assert "attribute-outside-training" not in asked(weight_kg=90)
     assert model(replace(studies[0], attributes=Attributes(weight_kg=3, height_cm=50))).failed[0] == "size-of-a-child"
+
+
+def test_what_is_held_at_one_value_is_said_to_be() -> None:
+    """Few were as heavy as 170 kg where the model learnt; it takes them, and whoever is heavier, for 140 kg."""
+    held = AttributeStatistics(names=("weight_kg",), mean=(80,), sd=(15,), limit_sd=4, least=(40,), greatest=(170,))
+    for weight, notices in ((39, 1), (40, 0), (140, 0), (141, 1), (171, 1)):
+        assert len(list(held.unseen(Attributes(weight_kg=weight)))) == notices
+    (one, other) = held.standardise(np.array([[141.0], [400.0]]))
+    assert one == other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -468,6 +469,26 @@ def test_a_message_that_stops_or_grows_too_large_is_hung_up_on(mailroom: Mailroo
     wait_for(lambda: not idle.is_established, 30)
     node.close()
     assert not list(mailroom.inbox.iterdir())
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), KeyError("no such command")])
+def test_what_fails_while_it_is_received_is_hung_up_on(
+    mailroom: Mailroom, clip: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def fail(**given: object) -> None:
+        raise fault
+
+    node = Node(mailroom, host="127.0.0.1", port=0)
+    entity = AE(ae_title="SCANNER")
+    entity.add_requested_context(UltrasoundMultiFrameImageStorage, dcmread(clip).file_meta.TransferSyntaxUID)
+    with monkeypatch.context() as patch:
+        patch.setattr("pynetdicom.dimse_messages.NamedTemporaryFile", fail)
+        association = entity.associate("127.0.0.1", node.port, ae_title="MCSDR")
+        assert "Status" not in association.send_c_store(clip)
+    wait_for(lambda: not node._connections, 10)
+    assert store(clip, node.port) == 0
+    node.close()
 
 
 @pytest.mark.parametrize(

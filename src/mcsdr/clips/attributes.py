@@ -74,19 +74,27 @@ class AttributeStatistics(BaseModel):
         return self.mean[at] - HELD * self.sd[at], self.mean[at] + HELD * self.sd[at]
 
     def unseen(self, attributes: Attributes) -> Iterator[Notice]:
-        """A notice for each attribute outside what the model has learnt from."""
+        """A notice for each attribute outside what the model has learnt from, or beyond which it takes all for one."""
         values = attributes.known()
         for name, (word, unit) in UNITS.items():
             value = values.get(name)
             if name not in self.names or not isinstance(value, int | float):
                 continue
-            low, high = self.seen(name)
+            low, high = self._told_apart(name)
             if not low <= value <= high:
                 text = (
                     f"The {word} of {value:g} {unit} lies outside what this model has learnt from, {low:.0f} to "
                     f"{high:.0f} {unit}."
                 )
                 yield Notice("attribute-outside-training", text)
+
+    def _told_apart(self, name: str) -> tuple[float, float]:
+        """What `seen` is, as far as values are not held: beyond, two patients are one to the model."""
+        (low, high), at = self.seen(name), self.names.index(name)
+        if self.limit_sd is None:
+            return low, high
+        reach = self.limit_sd * self.sd[at]
+        return max(low, self.mean[at] - reach), min(high, self.mean[at] + reach)
 
     def standardise(self, rows: NDArray[np.float64]) -> NDArray[np.float32]:
         """Rows [N, A] to mean 0 and SD 1, held within ±limit_sd; NaN stays NaN."""

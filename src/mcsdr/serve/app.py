@@ -83,7 +83,11 @@ class Known(BaseModel):
 class Upload(Known):
     """What goes with a clip that is sent."""
 
-    name: str = Field("clip", max_length=LONGEST_NAME, description="what to call it in the answer")
+    name: str | None = Field(
+        None,
+        max_length=LONGEST_NAME,
+        description="what to call it in the answer; else its file's name in a form, or clip",
+    )
     frame_rate: float | None = Field(None, description="Hz, for files that do not say it", gt=0)
 
 
@@ -220,7 +224,7 @@ def _add_clips(app: FastAPI) -> None:
         """Put a clip, which is the request's body or the one file of a form in it, into the line."""
         async with received(request, desk) as upload:
             sent_as = await out_of_form(request, desk, upload)
-            name = said.name if "name" in said.model_fields_set else sent_as or said.name
+            name = sent_as or "clip" if said.name is None else said.name
             given = said.model_dump(include={"age", "sex", "weight", "height"}) | {"frame_rate_hz": said.frame_rate}
             job = desk.submit(upload, name, given, threshold=said.threshold, anyway=said.anyway)
         return _standing(job, job.revision)

@@ -103,6 +103,15 @@ class Node:
             socket.close()
             return
         self._connections.add(event.assoc)
+        receive = event.assoc.dimse.receive_primitive
+
+        def received(primitive: Any) -> None:
+            try:
+                receive(primitive)
+            except Exception:  # no room for an object, no message: the library would leave its connection hanging
+                socket.close()
+
+        event.assoc.dimse.receive_primitive = received
         socket.recv = _Bounded(event.assoc, socket, self.most_bytes, self.pause_s)
 
     def _closed(self, event: Any) -> None:
@@ -111,7 +120,8 @@ class Node:
         message = event.assoc.dimse.message
         file = None if message is None else message._data_set_file
         if file is not None:
-            file.close()
+            with suppress(OSError):  # no room for what was not written yet
+                file.close()
             with suppress(OSError):
                 Path(file.name).unlink()
 
