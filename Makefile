@@ -64,7 +64,7 @@ figures: .venv/.ready              ## the figures that docs/results.md quotes
 tables: .venv/.ready               ## the table of docs/reproduction.md, on equal terms; half an hour on a core of its own
 	test -d out/sim/camus || $(BIN)/mcsdr simulate out/sim/camus --layout camus --n 300 --seed 12 --scale 0.35 --quirks
 	for preset in $(PRESETS); do \
-	  $(BIN)/mcsdr reproduce camus --root out/sim/camus --preset $$preset --frozen --folds --first 4 --draws 40 \
+	  $(BIN)/mcsdr reproduce camus --root out/sim/camus --preset $$preset --frozen --folds --first 2 --draws 40 \
 	    --out out/reproduce || exit 1; \
 	done
 
