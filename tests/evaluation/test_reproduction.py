@@ -129,6 +129,12 @@ def test_folds_test_every_study_once(tmp_path: Path) -> None:
         assert all(job.settings.data.train.fold == job.settings.data.val.fold == job.test.fold for job in planned)
         assert len({job.folder for job in planned}) == 10
     assert len(plan("camus", "ours", tmp_path, tmp_path, folds=True, seeds=3)) == 30
+    few = plan("camus", "ours", tmp_path, tmp_path, folds=True, first=4, frozen=True)
+    assert [job.test.fold for job in few] == [1, 2, 3, 4]
+    paper = plan("camus", "paper", tmp_path, tmp_path, frozen=True)[0].settings
+    assert (few[0].settings.optim.epochs, paper.optim.epochs) == (12, 50)
+    assert few[0].settings.start == paper.start
+    assert paper.start.frozen
 
 
 def test_presets_on_the_others_terms(tmp_path: Path) -> None:

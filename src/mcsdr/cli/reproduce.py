@@ -21,6 +21,7 @@ def reproduce(
     preset: Literal["paper", "paper-two-views", "paper-more-pairs", "ours", "ours-one-view"] = "ours",
     out: Path = Path("runs/reproduce"),
     folds: bool = False,
+    first: int | None = None,
     seeds: int = 1,
     reduced: bool = False,
     frozen: bool = False,
@@ -43,6 +44,8 @@ def reproduce(
         Folder for checkpoints, models, evaluations and table.{md,csv,tex}.
     folds
         The data set's ten folds in place of its fixed split: ten trainings, every study tested once.
+    first
+        Only the first so many of the folds, whose studies are then tested once.
     seeds
         Trainings with seeds 0, 1, …; the table gives mean and spread.
     reduced
@@ -58,7 +61,7 @@ def reproduce(
     from mcsdr.evaluation.reproduction import compare, plan, run
 
     given = overrides_of(settings)
-    size: dict[str, Any] = {"folds": folds, "seeds": seeds, "reduced": reduced, "frozen": frozen, "draws": draws}
+    size: dict[str, Any] = {"folds": folds, "first": first, "seeds": seeds, "reduced": reduced, "frozen": frozen, "draws": draws}
     jobs = plan(dataset, preset, root, out, overrides=given, **size)
     console = Console(stderr=True)
     for number, job in enumerate(jobs, 1):
@@ -66,6 +69,7 @@ def reproduce(
         with RichWatcher() as watcher:
             run(job, watcher, lambda done, w=watcher: w.evaluated(done))  # type: ignore[misc]
     flags = ["--preset PRESET", *(["--folds"] if folds else []), *([f"--seeds {seeds}"] if seeds > 1 else [])]
+    flags += [f"--first {first}"] if first else []
     flags += ["--frozen"] if frozen else ["--reduced"] if reduced else []
     flags += [f"--draws {draws}"] if draws else []
     flags += [f"--{key} {value}" for key, value in given.items() if key != "data.cache"]

@@ -83,13 +83,11 @@ def reductions(preset: Preset, frozen: bool = False) -> list[Path]:
     """What --reduced lays over an experiment: what both presets share, and what is the preset's own.
 
     Arguments:
-        frozen: the encoder stands still, and each preset trains what is behind it for all of its epochs.
+        frozen: the encoder stands still, and each preset trains what is behind it.
     """
-    shared = recipe("reduced")
-    if frozen:
-        return [shared, recipe("reduced-frozen")]
-    own = shared.with_name(f"reduced-{base_of(preset)}.toml")
-    return [shared, *([own] if own.is_file() else [])]
+    shared = [recipe("reduced"), *([recipe("reduced-frozen")] if frozen else [])]
+    own = shared[-1].with_name(f"{shared[-1].stem}-{base_of(preset)}.toml")
+    return [*shared, *([own] if own.is_file() else [])]
 
 
 def plan(
@@ -99,6 +97,7 @@ def plan(
     out: Path,
     *,
     folds: bool = False,
+    first: int | None = None,
     seeds: int = 1,
     reduced: bool = False,
     frozen: bool = False,
@@ -108,6 +107,7 @@ def plan(
     """The jobs of an experiment, in the order they are run.
 
     Arguments:
+        first: only so many of the folds.
         reduced, frozen: lay what `reductions` names over the experiment.
         draws: K of the paper's answers in place of its own, 40 and for CAMUS 10; ours draws nothing.
 
@@ -119,7 +119,7 @@ def plan(
         raise InvalidConfig(f"{dataset} has one fixed split.", next_step="Leave --folds out.")
     jobs = []
     for seed in range(seeds):
-        for fold in FOLDS[dataset] if folds else (None,):
+        for fold in FOLDS[dataset][:first] if folds else (None,):
             name = f"seed-{seed}" + ("" if fold is None else f"-fold-{fold}")
             given = {"data.train.root": json.dumps(str(root)), "data.val.root": json.dumps(str(root))}
             if fold is not None:
@@ -164,7 +164,9 @@ def compare(dataset: Dataset, out: Path, jobs: Iterable[Job], command: str) -> C
     jobs = list(jobs)
     measured = [m for preset in get_args(Preset) if (m := _measured(out / dataset / preset, preset))]
     spec = jobs[0].test
-    about = "ten folds, every study tested once" if spec.fold is not None else "the test split"
+    folds = len({job.test.fold for job in jobs})
+    every = "ten folds, every study tested once" if folds == len(FOLDS.get(dataset, ())) else f"{folds} of ten folds"
+    about = every if spec.fold is not None else "the test split"
     comparison = Comparison(dataset, measured, about, is_synthetic(spec), command)
     comparison.write(out / dataset)
     for each in measured:
