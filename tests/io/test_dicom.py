@@ -280,7 +280,7 @@ def test_missing_frames_are_an_error_and_a_few_a_notice(save: Save) -> None:
 
 
 def test_forged_sizes_and_deflate_bombs_are_refused_quickly(save: Save, fan: Pictures, tmp_path: Path) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     for tags in ({"NumberOfFrames": 2**31}, {"Rows": 65_535, "Columns": 65_535}):
         with pytest.raises(UnreadableFile):
             read_clip(save(ultrasound(fan, **tags)))
@@ -293,7 +293,7 @@ def test_forged_sizes_and_deflate_bombs_are_refused_quickly(save: Save, fan: Pic
     path.write_bytes(head + bomb)
     with pytest.raises(UnreadableFile, match="inflates"):
         read_clip(path)
-    assert time.monotonic() - start < 15.0  # a guard against hanging, not a measure of speed
+    assert time.process_time() - start < 15.0  # a guard against hanging, on a busy machine too
 
 
 def test_images_that_claim_another_size_than_the_header_are_not_decoded(save: Save, screen: Pictures) -> None:
