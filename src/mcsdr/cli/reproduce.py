@@ -61,7 +61,14 @@ def reproduce(
     from mcsdr.evaluation.reproduction import compare, plan, run
 
     given = overrides_of(settings)
-    size: dict[str, Any] = {"folds": folds, "first": first, "seeds": seeds, "reduced": reduced, "frozen": frozen, "draws": draws}
+    size: dict[str, Any] = {
+        "folds": folds,
+        "first": first,
+        "seeds": seeds,
+        "reduced": reduced,
+        "frozen": frozen,
+        "draws": draws,
+    }
     jobs = plan(dataset, preset, root, out, overrides=given, **size)
     console = Console(stderr=True)
     for number, job in enumerate(jobs, 1):
