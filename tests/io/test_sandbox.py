@@ -22,7 +22,7 @@ from pydicom import dcmread
 from mcsdr.errors import McsdrError, SingleFrame, UnreadableFile, UnsupportedFormat
 from mcsdr.io import read_study
 from mcsdr.io.dicom_excerpt import dataset_of
-from mcsdr.io.sandbox import Reader, Request, shared, warm
+from mcsdr.io.sandbox import Reader, Request, read_apart, shared, warm
 from mcsdr.io.sandbox.reader import MALFORMED
 from mcsdr.io.sandbox.wire import Add, line, packed, study_from
 from mcsdr.phantom.cohort import PhantomCohort
@@ -231,6 +231,12 @@ def test_a_fork_of_this_process_has_readers_of_its_own() -> None:
         os._exit(shared.cache_info().currsize)
     assert os.waitpid(child, 0)[1] == 0
     assert shared.cache_info().currsize == 1
+
+
+def test_where_nothing_can_be_forked_a_clip_is_read_here(real_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.fork")
+    monkeypatch.setattr("mcsdr.io.sandbox.reader.shared", lambda: pytest.fail("a child was asked"))
+    assert read_apart(real_clip, {"age": 63}).attributes.age_years == 63
 
 
 def test_an_error_is_of_its_kind_and_of_bearable_length() -> None:

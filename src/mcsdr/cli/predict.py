@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,7 +92,8 @@ def predict(
     """
     from mcsdr.io.sandbox import shared
 
-    shared()  # first: it becomes ready while torch and the model are loaded
+    if hasattr(os, "fork"):
+        shared()  # first: it becomes ready while torch and the model are loaded
 
     from mcsdr.cli.timing import Stopwatch
     from mcsdr.diffusion.sampler import preset

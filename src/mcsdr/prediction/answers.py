@@ -19,7 +19,7 @@ from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import McsdrError
 from mcsdr.files import sha256_of
 from mcsdr.io import no_clip, survey
-from mcsdr.io.sandbox import shared
+from mcsdr.io.sandbox import read_apart
 from mcsdr.model import Answer, Model, load
 from mcsdr.model.record import BELIEFS, row_of
 from mcsdr.posterior import Population
@@ -177,7 +177,7 @@ def answer_file(
     checked_threshold(threshold)
     started = time.perf_counter()
     try:
-        study = shared().study(Path(file), known)
+        study = read_apart(Path(file), known)
         took = time.perf_counter() - started
         answer = model(study, sampler=sampler, threshold=threshold, anyway=anyway, prior=prior, label=label)
     except McsdrError as error:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mcsdr.errors import McsdrError, UnreadableFile
 from mcsdr.files import sha256_of
-from mcsdr.io import format_at
+from mcsdr.io import format_at, read_study
 from mcsdr.io.finding import called
 from mcsdr.io.sandbox.warm import Request, Warm
 from mcsdr.io.sandbox.wire import NEXT_STEP, Add, Watch, said_by, study_from
@@ -224,7 +224,19 @@ def shared() -> Reader:
     return reader
 
 
-os.register_at_fork(after_in_child=shared.cache_clear)  # the line to its processes is the parent's
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=shared.cache_clear)  # the line to its processes is the parent's
+
+
+def read_apart(path: Path, given: Mapping[str, Any]) -> Study:
+    """A clip read in a child of the shared reader; in this process on a system that cannot fork, which Windows is.
+
+    Arguments: as of `Reader.study`.
+
+    Raises:
+        McsdrError: as of `Reader.study`.
+    """
+    return shared().study(path, given) if hasattr(os, "fork") else read_study(path, **given)
 
 
 def _death(status: int) -> str:
