@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,9 @@ from mcsdr.study import Study
 
 # Test tensors are small: on a busy machine waiting for a second thread costs many times the arithmetic.
 torch.set_num_threads(1)
+
+# Numbers are compared: they are to be the same on a processor that would encode in bfloat16, in child processes too.
+os.environ["MCSDR_PRECISION"] = "float32"
 
 # A busy machine must not fail a test: no time is asserted anywhere.
 hypothesis.settings.register_profile("mcsdr", deadline=None)

@@ -149,12 +149,13 @@ def test_a_study_that_spoils_its_batch_fails_alone(model: Model) -> None:
     studies = [cohort[i] for i in range(5)]
 
     class Refusing:
-        sampler, protocol, card, sha256 = model.sampler, model.protocol, model.card, model.sha256
+        sampler, protocol, card = model.sampler, model.protocol, model.card
+        sha256, precision = model.sha256, model.precision
 
-        def posteriors(self, seen: Sequence[Study], *args: Any) -> Posterior:
+        def posteriors(self, seen: Sequence[Study], *args: Any, **how: Any) -> Posterior:
             if any(study.study_id == "study-2" for study in seen):
                 raise ClipTooShort("too few frames")
-            return model.posteriors(seen, *args)
+            return model.posteriors(seen, *args, **how)
 
     result = evaluate(Refusing(), studies, max_bad=0.2)  # type: ignore[arg-type]
     assert [row["study_id"] for row in result.rows] == ["study-0", "study-1", "study-3", "study-4"]

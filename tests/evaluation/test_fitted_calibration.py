@@ -90,7 +90,7 @@ def test_a_damaged_calibration_is_refused(model: Model, tmp_path: Path) -> None:
     content = json.loads((tmp_path / "model.json").read_text())
     content["calibration"]["maps"]["nothing"]["z"][0] = 99
     content["digest"] = digest_of(content)
-    (tmp_path / "model.json").write_text(json.dumps(content))
+    (tmp_path / "model.json").write_text(json.dumps(content, indent=2))
     with pytest.raises(InvalidModel, match="ascend"):
         load(tmp_path)
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mcsdr.diffusion.sampler import DDPM, PAPER
 from mcsdr.errors import InvalidModel
 from mcsdr.model import Model, load
+from mcsdr.nn.network import has_bf16
 from mcsdr.study import Attributes, Clip, Study
 
 
@@ -128,14 +130,22 @@ def test_damaged_folders_are_named(model: Model, tmp_path: Path, damage: str) ->
 def test_bfloat16_where_the_processor_has_it_moves_medians_little(
     studies: list[Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Emulated here where the processor has it not: the same numbers, slowly."""
+    """Emulated where the processor has it not: the same numbers, slowly."""
     bundled = load("phantom-a4c-varied")
-    monkeypatch.setattr("mcsdr.model.model.has_bf16", lambda device: False)
     exact = bundled.posteriors(studies[:2])
-    assert bundled.precision == "float32"
-    monkeypatch.setattr("mcsdr.model.model.has_bf16", lambda device: True)
+    assert bundled.precision == "float32"  # as all tests ask
+    monkeypatch.setenv("MCSDR_PRECISION", "bfloat16")
     found = bundled.posteriors(studies[:2])
     assert bundled(studies[0], anyway=True).record()["precision"] == "bfloat16"
     np.testing.assert_allclose(found.median, exact.median, atol=0.05)
     np.testing.assert_allclose(found.sd, exact.sd, atol=0.05)
     assert not np.array_equal(found.median, exact.median)
+
+
+def test_a_processor_has_bfloat16_only_where_it_has_an_instruction_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
+    for has in (False, True):
+        monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda has=has: has)
+        assert has_bf16(torch.device("cpu")) is has
+    assert has_bf16(torch.device("cuda"))

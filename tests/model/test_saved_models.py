@@ -57,7 +57,6 @@ def sealed(saved: Model, tmp_path: Path) -> dict:
 def test_an_earlier_model_answers_as_it_did(saved: Model, study: Study, known: str) -> None:
     hidden = [modality for modality in ("video", "attributes") if modality not in known]
     asked = [study.without(*hidden)]
-    saved.precision = "float32"  # in which those numbers were found
     posterior = saved.posterior(saved.encode(asked), saved.attribute_rows(asked))
     quantiles = posterior.quantile(EXPECTED["levels"])[0]
     assert np.abs(quantiles - EXPECTED["quantiles"][known]).max() < 0.01  # EF points

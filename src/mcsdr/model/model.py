@@ -11,11 +11,12 @@ that says what it was trained on. It encodes clips, samples posteriors, pools an
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -43,7 +44,6 @@ from mcsdr.posterior.population import Population, named_population
 from mcsdr.posterior.recalibration import Calibration
 from mcsdr.study import Clip, Study
 
-Precision = Literal["bfloat16", "float32"]
 WINDOWS_AT_ONCE = {"cpu": 4}  # encoded together; elsewhere 32: all windows of a long study would not fit into memory
 
 
@@ -107,7 +107,6 @@ class Model:
         self.familiarity, self.look_spread = familiarity, look_spread
         self.stored_population = population
         self.saved_as: dict[str, str] = {}  # the digest on disk of what was loaded, by the digest that it has here
-        self._precision: Precision | None = None
         self._flows: dict[SamplerSettings, torch.nn.Module] = {}
 
     @property
@@ -116,19 +115,14 @@ class Model:
         return self.network.device
 
     @property
-    def precision(self) -> Precision:
-        """Of the encoder's convolutions: bfloat16 on a processor that has it, which moves medians by less than 0.05.
+    def precision(self) -> str:
+        """Of the encoder's convolutions: "bfloat16" on a processor that has it, which moves medians by less than 0.05.
 
-        Set it to "float32" for the same numbers on every machine.
+        The environment's MCSDR_PRECISION=float32 gives the same numbers on every machine.
         """
-        if self._precision is not None:
-            return self._precision
         compact, device = self.network.settings.encoder == "compact", self.device
-        return "bfloat16" if compact and device.type == "cpu" and has_bf16(device) else "float32"
-
-    @precision.setter
-    def precision(self, precision: Precision) -> None:
-        self._precision = precision
+        wanted = os.environ.get("MCSDR_PRECISION") or ("bfloat16" if has_bf16(device) else "float32")
+        return "bfloat16" if compact and device.type == "cpu" and wanted == "bfloat16" else "float32"
 
     @property
     def places(self) -> int:
