@@ -1,4 +1,5 @@
-"""What a step of training costs: with batch norms and with none, by flat convolutions and by deep ones, in one run.
+"""What a step of training costs: with batch norms and with none, by flat convolutions and by deep ones, in bfloat16
+wherever oneDNN supports it and only where the processor has an instruction for it, in one run.
 
 The ways take turns, so that whatever slows the machine slows all; the medians of their processor time over the turns
 are compared. The ratios are the result, the seconds depend on the machine.
@@ -20,16 +21,19 @@ import torch
 from torch import nn
 
 from mcsdr.nn import video_encoder
+from mcsdr.training import loop
 from mcsdr.training.log import Silence
 from mcsdr.training.loop import Run
 from mcsdr.training.settings import read_settings
 from mcsdr.training.stopping import Stop
 
 CONFIG = Path(__file__).parents[1] / "configs" / "phantom-varied.toml"
-WAYS = {  # network.norm, and whether convolutions are deep
-    "batch norms, deep convolutions": ("batch", True),
-    "batch norms, flat convolutions": ("batch", False),
-    "no norms, flat convolutions": ("none", False),
+WAYS = {  # network.norm, whether convolutions are deep, and whether oneDNN's word is taken for bfloat16
+    "batch norms, deep convolutions, bfloat16 by oneDNN": ("batch", True, True),
+    "no norms, flat convolutions, bfloat16 by oneDNN": ("none", False, True),
+    "batch norms, deep convolutions": ("batch", True, False),
+    "batch norms, flat convolutions": ("batch", False, False),
+    "no norms, flat convolutions": ("none", False, False),
 }
 
 
@@ -41,9 +45,12 @@ def start(folder: Path, norm: str) -> Run:
     return Run.start(read_settings(CONFIG, few | own), folder / norm, Silence(), Stop(), False)
 
 
-def step(run: Run, at: int, deep: bool) -> float:
+def step(run: Run, at: int, deep: bool, by_onednn: bool) -> float:
     """Processor seconds of one step."""
     with ExitStack() as patches:
+        if by_onednn:
+            supported = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+            patches.enter_context(mock.patch.object(loop, "has_bf16", return_value=supported))
         for kind in (video_encoder.PlaneConv, video_encoder.TimeConv) if deep else ():
             patches.enter_context(mock.patch.object(kind, "forward", nn.Conv3d.forward))
         started = time.process_time()
@@ -59,13 +66,13 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         runs = {norm: start(Path(folder), norm) for norm in ("batch", "none")}
-        turns = [[step(runs[norm], at, deep) for norm, deep in WAYS.values()] for at in range(options.turns + 1)]
+        turns = [[step(runs[norm], at, *how) for norm, *how in WAYS.values()] for at in range(options.turns + 1)]
         batch = runs["batch"].settings.optim.batch
     columns = list(zip(*turns[1:], strict=True))  # the first warms up
     print(f"{options.threads} threads, {batch} clips a step, {options.turns} turns")
     for way, times in zip(WAYS, columns, strict=True):
         gain = statistics.median(first / own for first, own in zip(columns[0], times, strict=True))
-        print(f"{way:>32}: {batch / statistics.median(times):6.1f} clips a processor second, × {gain:.2f}")
+        print(f"{way:>50}: {batch / statistics.median(times):6.1f} clips a processor second, × {gain:.2f}")
 
 
 if __name__ == "__main__":
