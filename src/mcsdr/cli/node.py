@@ -62,7 +62,7 @@ def node(
         heart-failure, or a table with a column ef of your own laboratory's readings in per cent.
     """
     need("dicom")
-    from mcsdr.prediction.priors import prior_of
+    from mcsdr.prediction.priors import prior_for, prior_of
     from mcsdr.serve.archive import archive_of
 
     where = archive_of(archive, stow, title)
@@ -79,8 +79,7 @@ def node(
 
     with locked_folder(folder, "mcsdr node"):
         estimator, reader = load(model), Reader()
-        if stated is not None:
-            _ = estimator.population  # refused before any clip comes
+        stated = prior_for(estimator, stated)
         mailroom = Mailroom(
             folder, estimator, reader, quiet_s=quiet, say=lambda line: print(line, flush=True), prior=stated
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -90,9 +89,9 @@ def predict(
     timings
         Print where the time went, from the start of the process.
     """
-    from mcsdr.io.sandbox import shared
+    from mcsdr.io.sandbox import can_fork, shared
 
-    if hasattr(os, "fork"):
+    if can_fork():
         shared()  # first: it becomes ready while torch and the model are loaded
 
     from mcsdr.cli.timing import Stopwatch

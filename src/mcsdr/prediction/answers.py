@@ -23,7 +23,7 @@ from mcsdr.io.sandbox import read_apart
 from mcsdr.model import Answer, Model, load
 from mcsdr.model.record import BELIEFS, row_of
 from mcsdr.posterior import Population
-from mcsdr.prediction.priors import prior_of
+from mcsdr.prediction.priors import prior_for
 from mcsdr.study import Attributes, Study
 
 Input = str | Path | Study
@@ -105,9 +105,7 @@ def predict(
     known: dict[str, Any] = {"age": age, "sex": sex, "weight": weight, "height": height}
     Attributes.of(**known)  # refused before any file is read
     estimator = model if isinstance(model, Model) else load(model or mcsdr.DEFAULT_MODEL)
-    stated = prior_of(prior)
-    if stated is not None:
-        _ = estimator.population  # refused before any file is read
+    stated = prior_for(estimator, prior)
     how: dict[str, Any] = {
         "sampler": sampler,
         "threshold": threshold,

@@ -50,6 +50,7 @@ from mcsdr.model import Answer, Model, load
 from mcsdr.model.record import provenance
 from mcsdr.posterior import Population
 from mcsdr.prediction.answers import Failure, answer_file
+from mcsdr.prediction.priors import prior_for
 from mcsdr.prediction.rows import COLUMNS, cells_of, safe
 
 HEADER = ("row", "id", *COLUMNS)
@@ -155,8 +156,7 @@ def _run(
     passed_over: dict[str, int],
 ) -> Tally:
     model = load(asked.model)
-    if asked.prior is not None:
-        _ = model.population  # refused before any clip is read
+    prior_for(model, asked.prior)
     settings = _settings(model, inputs, asked) | {PASSED_OVER: passed_over}
     tally = _begun(out, inputs, asked, settings, restart)
     told = said or (lambda rows: None)

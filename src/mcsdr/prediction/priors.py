@@ -7,12 +7,16 @@ unit; without it each row is one reading. Other columns are passed over.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from mcsdr.errors import InvalidConfig, UnreadableFile
 from mcsdr.io.tables import described, table_lines
 from mcsdr.posterior.population import NAMED, Population, named_population
+
+if TYPE_CHECKING:
+    from mcsdr.model import Model
 
 STEP = "Give a table with a column 'ef' in %, one reading a row, or with a column 'share' beside it."
 
@@ -29,6 +33,19 @@ def prior_of(given: str | Path | Population | None) -> Population | None:
     if str(given) in NAMED or not Path(given).is_file():
         return named_population(str(given))
     return _of_table(Path(given))
+
+
+def prior_for(model: Model, given: str | Path | Population | None) -> Population | None:
+    """As `prior_of`, for answers of this model: refused here, before any clip is read, where it cannot be told for it.
+
+    Raises:
+        InvalidConfig, UnreadableFile: as `prior_of`.
+        InvalidModel: a population is given, and that which the model learnt from is not known.
+    """
+    stated = prior_of(given)
+    if stated is not None:
+        _ = model.population
+    return stated
 
 
 def _of_table(path: Path) -> Population:

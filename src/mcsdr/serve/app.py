@@ -34,7 +34,7 @@ from mcsdr.files import locked_folder
 from mcsdr.model import Model, load
 from mcsdr.posterior import Population
 from mcsdr.prediction import Failure
-from mcsdr.prediction.priors import prior_of
+from mcsdr.prediction.priors import prior_for
 from mcsdr.serve import downloads
 from mcsdr.serve.archive import Archive
 from mcsdr.serve.comparison import NoComparison, compare
@@ -120,9 +120,7 @@ def create_app(
     """
     keep_silent()
     estimator = model if isinstance(model, Model) else load(model)
-    stated = prior_of(prior)
-    if stated is not None:
-        _ = estimator.population  # refused before any clip comes
+    stated = prior_for(estimator, prior)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -108,9 +108,9 @@ class Feed:
         self, rows: np.ndarray, rng: np.random.Generator, generator: torch.Generator, length_seed: int
     ) -> tuple[Videos, Augmentation | None]:
         """The chosen clips of each study, of one length, and how they are still to be augmented."""
-        if self.tokens is not None:
-            return self._encoded(self.tokens[rows], self.settings.protocol.together), None
         together = self.settings.protocol.together
+        if self.tokens is not None:
+            return self._encoded(self.tokens[rows], together), None
         chosen = [
             (place * together + at, clip)
             for place, row in enumerate(rows)

@@ -7,7 +7,7 @@ Everything that answers files reads them here: the service, the node, `predict` 
 function in child.py and one method of `Reader`.
 """
 
-from mcsdr.io.sandbox.reader import Header, Part, Read, Reader, read_apart, shared
+from mcsdr.io.sandbox.reader import Header, Part, Read, Reader, can_fork, read_apart, shared
 from mcsdr.io.sandbox.warm import Request
 
-__all__ = ["Header", "Part", "Read", "Reader", "Request", "read_apart", "shared"]
+__all__ = ["Header", "Part", "Read", "Reader", "Request", "can_fork", "read_apart", "shared"]

@@ -229,14 +229,19 @@ if hasattr(os, "register_at_fork"):
 
 
 def read_apart(path: Path, given: Mapping[str, Any]) -> Study:
-    """A clip read in a child of the shared reader; in this process on a system that cannot fork, which Windows is.
+    """A clip read in a child of the shared reader; in this process where nothing can be forked.
 
     Arguments: as of `Reader.study`.
 
     Raises:
         McsdrError: as of `Reader.study`.
     """
-    return shared().study(path, given) if hasattr(os, "fork") else read_study(path, **given)
+    return shared().study(path, given) if can_fork() else read_study(path, **given)
+
+
+def can_fork() -> bool:
+    """Whether this system can, as all do but Windows."""
+    return hasattr(os, "fork")
 
 
 def _death(status: int) -> str:
