@@ -266,7 +266,7 @@ def draw_augmentation(batch: int, generator: torch.Generator) -> Augmentation:
 
 def augment(frames: Tensor, by: Augmentation) -> Tensor:
     """Apply to uint8 [B, T, H, W], where they lie; returns float in [0, 1]. Black stays black."""
-    x = _moved(_toned(frames, by), by)
+    x = moved(_toned(frames, by), by)
     gains = F.interpolate(by.field[:, None], x.shape[2:], mode="bicubic", align_corners=True).exp()
     x *= gains
     for clip, blur, grain, place in zip(x, by.blur.tolist(), by.grain.tolist(), by.place.tolist(), strict=True):
@@ -298,14 +298,15 @@ def _toned(frames: Tensor, by: Augmentation) -> Tensor:
     return curves.gather(1, frames.flatten(1).long()).view(frames.shape)
 
 
-def _moved(x: Tensor, by: Augmentation) -> Tensor:
+def moved(x: Tensor, by: Augmentation, size: int | None = None, mode: str = "bilinear") -> Tensor:
+    """Pictures [B, T, H, W] turned, scaled and shifted, read at `size` × `size` places where given; 0 beyond them."""
     cos, sin = by.rotation_rad.cos() / by.scale, by.rotation_rad.sin() / by.scale
     wide, high = 1 / by.stretch, by.stretch
     rows = torch.stack([cos * wide, -sin * high, 2 * by.shift_x, sin * wide, cos * high, 2 * by.shift_y], dim=-1).view(
         -1, 2, 3
     )
-    grid = F.affine_grid(rows, [len(x), 1, *x.shape[2:]], align_corners=False)
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    grid = F.affine_grid(rows, [len(x), 1, *(x.shape[2:] if size is None else (size, size))], align_corners=False)
+    return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
 def _noise(noise: Tensor, place: list[int], shape: torch.Size) -> Tensor:

@@ -197,6 +197,10 @@ class TokenNetwork(Network):
         tokens: Tensor = self.video_encoder(video)
         if tokens.shape[-1] != self.width:
             tokens = self.project(tokens)
+        return self.marked(tokens, views)
+
+    def marked(self, tokens: Tensor, views: Sequence[str] | None = None) -> Tensor:
+        """The encoder's tokens with what tells their views apart; arguments as of `encode`."""
         if self.settings.views and views is not None:
             known = self.settings.views
             rows = torch.tensor([known.index(v) if v in known else -1 for v in views], device=tokens.device)

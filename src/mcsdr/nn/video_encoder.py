@@ -116,9 +116,17 @@ class CompactEncoder(nn.Module):
                 nn.init.zeros_(module.time.weight)
 
     def forward(self, video: Tensor) -> Tensor:
+        return self.tokens(self.maps(video))
+
+    def maps(self, video: Tensor) -> Tensor:
+        """The last maps [B, C, T/4, 7, 7] of clips [B, T, 112, 112]."""
         patches = rearrange_patches(video).contiguous(memory_format=torch.channels_last_3d)
-        x = self.stages(F.relu(self.norm(self.stem(patches))))
-        x = F.avg_pool3d(x, (1, 3, 3), (1, 2, 2))
+        x: Tensor = self.stages(F.relu(self.norm(self.stem(patches))))
+        return x
+
+    def tokens(self, maps: Tensor) -> Tensor:
+        """Tokens [B, (T/4)·9, width] of the last maps."""
+        x = F.avg_pool3d(maps, (1, 3, 3), (1, 2, 2))
         x = self.project(x.permute(0, 2, 3, 4, 1).flatten(2, 3))
         x = x + self.instants[: x.shape[1]] + self.places
         return self.mixer.mix(x.flatten(1, 2))

@@ -28,12 +28,24 @@ def finished(frames: Frames, p: Mapping[str, Value], times_s: Array) -> Frames:
     if p["mirrored"]:
         x = np.ascontiguousarray(x[:, :, ::-1])
     x = draw_over(x, p, times_s)
-    if p["lost"] or p["shaking"]:
-        x = unsteady(x, p["lost"], p["shaking"], np.random.default_rng([int(p["drawn"]), 1]))
+    x = _unsteady(x, p)
     if p["resample"] < 1:
         x = resampled(x, p["resample"])
     x = h264(x, round(p["h264"])) if p["h264"] else x
     return jpeg(x, round(p["jpeg"])) if p["jpeg"] else x
+
+
+def moved(pictures: Frames, p: Mapping[str, Value]) -> Frames:
+    """Pictures, such as label maps, where those of the finished clip lie: mirrored, shaken and frozen alike."""
+    if "drawn" not in p:  # a plain phantom's: no archive has had it
+        return pictures
+    return _unsteady(pictures[:, :, ::-1] if p["mirrored"] else pictures, p)
+
+
+def _unsteady(frames: Frames, p: Mapping[str, Value]) -> Frames:
+    if not (p["lost"] or p["shaking"]):
+        return frames
+    return unsteady(frames, p["lost"], p["shaking"], np.random.default_rng([int(p["drawn"]), 1]))
 
 
 def persistent(frames: Frames, memory_s: float, times_s: Array) -> Frames:

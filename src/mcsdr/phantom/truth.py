@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mcsdr.errors import InvalidConfig
-from mcsdr.phantom import anatomy, heart, planes, ranges, ultrasound
+from mcsdr.phantom import anatomy, archive, heart, planes, ranges, ultrasound
 from mcsdr.phantom.cohort import Person, rendered
+from mcsdr.phantom.contraction import moment
 from mcsdr.phantom.heart import Beat
 from mcsdr.phantom.outline import Parameters, profile
 from mcsdr.study import View
@@ -63,6 +64,21 @@ def labels(person: Person, view: View, times_s: Array, size: tuple[int, int] = S
         for start in range(0, len(times_s), at_once)
     ]
     return np.concatenate(chunks).reshape(-1, *size)
+
+
+def archived_labels(person: Person, view: View, times_s: Array, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:
+    """What lies at each pixel of the clip that the cohort has of a view: mirrored, shaken and frozen as the clip is.
+
+    Arguments: as `labels`.
+    """
+    return archive.moved(labels(person, view, times_s, size), person.recording(view).parameters)
+
+
+def ejected(person: Person, view: View, times_s: Array) -> Array:
+    """The share of the end-diastolic volume that the left ventricle has ejected at the given instants, [T]."""
+    p, times = _parameters(person, view), _instants(times_s)
+    _, _, ef = moment(p, times)
+    return np.asarray((ef * heart.beat(p, times).contraction)[0, :, 0].numpy())
 
 
 def contour(person: Person, view: View, time_s: float, size: tuple[int, int] = SIZE) -> Array:

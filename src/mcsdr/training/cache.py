@@ -152,24 +152,40 @@ def cached(
     description = {**made_from, "clip": stored, "attributes": attributes, "format": 7}
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / digest
-    if not folder.exists():
-        _clear_partials(root)
-        with locked_table(folder, "mcsdr, which renders or decodes clips"):
-            partial = root / f"{digest}.partial"
-            try:
-                with unwritable(partial):
-                    shutil.rmtree(partial, ignore_errors=True)
-                    partial.mkdir(parents=True)
-                _build(partial, cohort, settings, attributes, advance, max_bad, workers)
-                write_atomically(partial / "made_from.json", json.dumps(description, indent=2).encode())
-                with unwritable(folder):
-                    os.replace(partial, folder)
-                    sync_folder(root)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+
+    def build(partial: Path) -> None:
+        _build(partial, cohort, settings, attributes, advance, max_bad, workers)
+        write_atomically(partial / "made_from.json", json.dumps(description, indent=2).encode())
+
+    built_once(folder, build)
     cache = ClipCache(folder)
     check_limit(cache.bad, len(cohort), max_bad)
     return cache
+
+
+def built_once(folder: Path, build: Callable[[Path], None]) -> None:
+    """Have `build` fill a folder beside this one, renamed into place when it is complete, unless it is there.
+
+    Raises:
+        OutputInUse: another process is building it.
+        UnwritableFile: no room or no permission.
+    """
+    if folder.exists():
+        return
+    root = folder.parent
+    _clear_partials(root)
+    with locked_table(folder, "mcsdr, which renders or decodes clips"):
+        partial = root / f"{folder.name}.partial"
+        try:
+            with unwritable(partial):
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir(parents=True)
+            build(partial)
+            with unwritable(folder):
+                os.replace(partial, folder)
+                sync_folder(root)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _clear_partials(root: Path) -> None:

@@ -105,6 +105,7 @@ def save_checkpoint(
     optimiser: torch.optim.Optimizer,
     progress: dict[str, Any],
     made: dict[str, Any],
+    dense: torch.nn.Module | None = None,
     *,
     keep: bool = True,
 ) -> None:
@@ -113,6 +114,7 @@ def save_checkpoint(
     Arguments:
         progress: plain data: step, best score, …
         made: see `made_by`.
+        dense: what reads dense targets, where there is one.
         keep: false where the last one is damaged, so that the good previous one is not written over by it.
 
     Raises:
@@ -121,6 +123,7 @@ def save_checkpoint(
     """
     tensors = {f"network.{name}": t for name, t in network.state_dict().items()}
     tensors |= {f"average.{name}": t for name, t in average.state.items()}
+    tensors |= {f"dense.{name}": t for name, t in (dense.state_dict() if dense is not None else {}).items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
@@ -181,7 +184,11 @@ def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, InvalidModel | N
 
 
 def restore(
-    checkpoint: Checkpoint, network: torch.nn.Module, average: Average, optimiser: torch.optim.Optimizer
+    checkpoint: Checkpoint,
+    network: torch.nn.Module,
+    average: Average,
+    optimiser: torch.optim.Optimizer,
+    dense: torch.nn.Module | None = None,
 ) -> None:
     """Put a checkpoint's tensors into their places.
 
@@ -191,6 +198,8 @@ def restore(
     tensors = checkpoint.tensors
     try:
         network.load_state_dict(_under(tensors, "network"))
+        if dense is not None:
+            dense.load_state_dict(_under(tensors, "dense"))
         average.state = {name: t.to(average.state[name].device) for name, t in _under(tensors, "average").items()}
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under(tensors, "optimiser").items():

@@ -30,6 +30,7 @@ from mcsdr.diffusion.denoiser import Pairs
 from mcsdr.errors import InvalidConfig
 from mcsdr.phantom.people import READER_RANGE, READER_SD
 from mcsdr.training.cache import ClipCache, StoredClip
+from mcsdr.training.dense import DenseCache, DenseTargets
 from mcsdr.training.objective import Hidden, Videos, draw_hidden, draw_noise
 from mcsdr.training.settings import TrainSettings
 
@@ -44,7 +45,8 @@ class Batch:
     hidden: Hidden
     pairs: Pairs
     clip: ClipSettings
-    changes: Augmentation | None = None  # still to be made to the videos, which are uint8 then
+    changes: Augmentation | None = None  # still to be made to the videos, which are uint8 then, and to the targets
+    targets: DenseTargets | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch on the device that learns, which also augments it there."""
@@ -52,6 +54,9 @@ class Batch:
         if self.changes is not None:
             video = to_grey(augment(video, self.changes.to(device)), self.clip)
         videos = replace(self.videos, video=video, places=self.videos.places.to(device))
+        targets = self.targets
+        if targets is not None and self.changes is not None:
+            targets = targets.to(device, self.changes)
         return Batch(
             videos,
             self.attributes.to(device),
@@ -59,6 +64,7 @@ class Batch:
             Hidden(self.hidden.attributes.to(device), self.hidden.clips.to(device)),
             Pairs(self.pairs.theta.to(device), self.pairs.eps.to(device)),
             self.clip,
+            targets=targets,
         )
 
 
@@ -73,8 +79,10 @@ class Feed:
         rank: int,
         world: int,
         tokens: Tensor | None = None,
+        dense: DenseCache | None = None,
     ) -> None:
         self.cache, self.settings, self.rank, self.world = cache, settings, rank, world
+        self.dense = dense
         self.tokens = tokens  # of every study, where the encoder stands still
         self.attributes = torch.from_numpy(statistics.standardise(cache.attributes))
         self.share = settings.optim.batch // world
@@ -94,7 +102,7 @@ class Feed:
         first = within * settings.optim.batch + self.rank * self.share
         rows = order[first : first + self.share]
         generator = torch.Generator().manual_seed(_mix(seed, 2, step, self.rank))
-        videos, changes = self._videos(
+        videos, changes, targets = self._videos(
             rows, np.random.default_rng([seed, 4, step, self.rank]), generator, _mix(seed, 3, step)
         )
         hidden = draw_hidden(
@@ -102,34 +110,47 @@ class Feed:
         )
         pairs = draw_noise(len(rows), settings.dropout, generator)
         labels = self._labels(rows, generator)
-        return Batch(videos, self.attributes[rows], labels, hidden, pairs, settings.clip, changes)
+        return Batch(videos, self.attributes[rows], labels, hidden, pairs, settings.clip, changes, targets)
 
     def _videos(
         self, rows: np.ndarray, rng: np.random.Generator, generator: torch.Generator, length_seed: int
-    ) -> tuple[Videos, Augmentation | None]:
-        """The chosen clips of each study, of one length, and how they are still to be augmented."""
+    ) -> tuple[Videos, Augmentation | None, DenseTargets | None]:
+        """The chosen clips of each study, of one length, how they are still to be augmented, and their targets."""
         together = self.settings.protocol.together
         if self.tokens is not None:
-            return self._encoded(self.tokens[rows], together), None
+            return self._encoded(self.tokens[rows], together), None, None
         chosen = [
             (place * together + at, clip)
             for place, row in enumerate(rows)
             for at, clip in enumerate(choose_clips(self.cache.clips[row], together, rng))
         ]
         clips = [clip for _, clip in chosen]
-        windows = self._windows(clips, generator, length_seed)
+        windows, starts = self._windows(clips, generator, length_seed)
         looks = self._looks(rng, len(windows))
         shown = [seen_as(window, look) for window, look in zip(windows, looks, strict=True)]
         frames = torch.from_numpy(np.stack(shown))
+        targets = None if self.dense is None else self._targets(self.dense, clips, starts, frames.shape[1], looks)
         places, views = torch.tensor([place for place, _ in chosen]), tuple(clip.view.value for clip in clips)
         match self.settings.run.augmentation:
             case "strong":
-                return Videos(frames, views, places, together), draw_augmentation(len(frames), generator)
+                return Videos(frames, views, places, together), draw_augmentation(len(frames), generator), targets
             case "crop":
                 seen = random_crop(frames, generator)
             case "none":
                 seen = frames.float() / 255
-        return Videos(to_grey(seen, self.settings.clip), views, places, together), None
+        return Videos(to_grey(seen, self.settings.clip), views, places, together), None, None
+
+    @staticmethod
+    def _targets(
+        dense: DenseCache, clips: list[StoredClip], starts: list[int], length: int, looks: list[int]
+    ) -> DenseTargets:
+        """The dense targets of windows of one length, seen as the windows are."""
+        labels, ejected = [], []
+        for clip, start, look in zip(clips, starts, looks, strict=True):
+            of_pixels, of_frames = dense.of(clip, start, start + length)
+            labels.append(seen_as(of_pixels, look))
+            ejected.append(of_frames[::-1] if look & 2 else of_frames)
+        return DenseTargets(torch.from_numpy(np.stack(labels)), torch.from_numpy(np.stack(ejected)))
 
     @staticmethod
     def _encoded(tokens: Tensor, together: int) -> Videos:
@@ -144,8 +165,13 @@ class Feed:
         backwards = rng.random(count) < self.settings.run.reversed_clips
         return [int(look) for look in mirrored + 2 * backwards]
 
-    def _windows(self, clips: list[StoredClip], generator: torch.Generator, length_seed: int) -> list[Frames]:
-        """A random window of each clip, all of one length, the same on every process: sometimes cut short."""
+    def _windows(
+        self, clips: list[StoredClip], generator: torch.Generator, length_seed: int
+    ) -> tuple[list[Frames], list[int]]:
+        """A random window of each clip, all of one length, the same on every process: sometimes cut short.
+
+        And the frame at which each begins, where it is frames in a row.
+        """
         settings = self.settings.clip
         draws = torch.rand(len(clips), generator=generator).tolist()
         if settings.sampling == "whole":
@@ -153,14 +179,14 @@ class Feed:
             return [
                 interpolate(self.cache.frames(clip), settings.frames, least + (1 - least) * u, place)
                 for clip, u, place in zip(clips, draws, places, strict=True)
-            ]
+            ], []
         longest = min(window_length(clip.length, settings) for clip in clips)
         rng = np.random.default_rng(length_seed)
         length = longest
         if rng.random() < self.settings.run.short_clips:
             length = min(longest, 4 * int(rng.integers(4, settings.frames // 4 + 1)))
         starts = [int(u * (clip.length - length + 1)) for clip, u in zip(clips, draws, strict=True)]
-        return [self.cache.frames(clip, s, s + length) for clip, s in zip(clips, starts, strict=True)]
+        return [self.cache.frames(clip, s, s + length) for clip, s in zip(clips, starts, strict=True)], starts
 
     def _labels(self, rows: np.ndarray, generator: torch.Generator) -> Tensor:
         """What the readers report, [B]; [B, R] where there are several."""

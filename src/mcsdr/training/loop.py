@@ -44,6 +44,7 @@ from mcsdr.training.checkpoint import (
     restore,
     save_checkpoint,
 )
+from mcsdr.training.dense import DenseCache
 from mcsdr.training.feed import Ahead, Feed
 from mcsdr.training.log import Log, Silence, Watcher
 from mcsdr.training.objective import DropoutSettings, Objective
@@ -68,7 +69,9 @@ def learning_rate(step: int, steps: int, peak: float, settings: OptimSettings) -
     return end + (peak - end) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def make_optimiser(network: Network, settings: OptimSettings) -> torch.optim.AdamW:
+def make_optimiser(
+    network: Network, settings: OptimSettings, dense: torch.nn.Module | None = None
+) -> torch.optim.AdamW:
     """AdamW; what has one dimension is not decayed unless asked for, and the encoder may learn at a rate of its own."""
     groups = []
     encoder = {id(p) for p in network.video_encoder.parameters()}
@@ -78,6 +81,8 @@ def make_optimiser(network: Network, settings: OptimSettings) -> torch.optim.Ada
         decayed, free = [p for p in parameters if p.dim() >= least], [p for p in parameters if p.dim() < least]
         groups.append({"params": decayed, "weight_decay": settings.weight_decay, "peak": peak})
         groups.append({"params": free, "weight_decay": 0.0, "peak": peak})
+    if dense is not None:
+        groups.append({"params": list(dense.parameters()), "weight_decay": 0.0, "peak": settings.lr})
     return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, settings.beta2))
 
 
@@ -145,6 +150,13 @@ def load_caches(settings: TrainSettings, watcher: Watcher, accelerator: Accelera
         return one("train", settings.data.train), one("val", settings.data.val)
 
 
+def dense_targets(settings: TrainSettings, cache: ClipCache, watcher: Watcher, accelerator: Accelerator) -> DenseCache:
+    """The dense targets of the training clips, drawn once by the first process."""
+    advance: Callable[[int], None] = lambda done: watcher.cache("train densely", done, len(cache))  # noqa: E731
+    with accelerator.main_process_first():
+        return DenseCache(cache, open_cohort(settings.data.train), settings.clip, advance)
+
+
 @dataclass
 class Run:
     """Everything that a training holds between two steps."""
@@ -158,6 +170,7 @@ class Run:
     val_tokens: torch.Tensor | None  # where the encoder stands still
     statistics: AttributeStatistics
     network: Network
+    dense: torch.nn.Module | None  # what reads dense targets from the encoder
     objective: torch.nn.Module  # the loss, wrapped so that processes average their gradients
     optimiser: Any
     average: Average
@@ -184,8 +197,11 @@ class Run:
             network.video_encoder.requires_grad_(False)
             tokens, val_tokens = tokens_of(network, settings, accelerator, train_cache, val_cache)
         rank, world = accelerator.process_index, accelerator.num_processes
-        feed = Feed(train_cache, statistics, settings, rank, world, tokens)
-        optimiser, average = make_optimiser(network, settings.optim), Average(network, settings.optim.ema)
+        targets = dense_targets(settings, train_cache, watcher, accelerator) if settings.dense.weight else None
+        feed = Feed(train_cache, statistics, settings, rank, world, tokens, targets)
+        loss = Objective(network, dense=targets is not None)
+        optimiser = make_optimiser(network, settings.optim, loss.dense)
+        average = Average(network, settings.optim.ema)
         clips = {"train": train_cache.folder.name, "val": val_cache.folder.name}
         made, progress = made_by(settings, clips, world), dict(BEGINNING)
         checkpoint, damage = newest_checkpoint(folder)
@@ -193,16 +209,17 @@ class Run:
             changed = changes(checkpoint.made_by, made)
             if not change:
                 refuse_changes(checkpoint, changed)
-            restore(checkpoint, network, average, optimiser)
+            restore(checkpoint, network, average, optimiser, loss.dense)
             progress |= checkpoint.progress
             if changed:
                 progress["changes"] = [*progress["changes"], {"step": progress["step"], "settings": changed}]
         if damage is not None:
             watcher.notice(f"{damage.path}: {damage.cause}; the run goes on from the checkpoint before it.")
-        objective, optimiser = accelerator.prepare(Objective(network), optimiser)
+        objective, optimiser = accelerator.prepare(loss, optimiser)
         average.state = {name: t.to(accelerator.device) for name, t in average.state.items()}
         ahead = feed if accelerator.device.type == "cpu" else Ahead(feed)
-        parts = (feed, val_cache, val_tokens, statistics, network, objective, optimiser, average, progress, ahead)
+        learning = (network, loss.dense, objective, optimiser, average, progress, ahead)
+        parts = (feed, val_cache, val_tokens, statistics, *learning)
         return cls(settings, folder, watcher, accelerator, *parts, stop, made, keep=damage is None)
 
     def advance(self, step: int, steps: int) -> tuple[float, float]:
@@ -213,12 +230,13 @@ class Run:
         mixed = self.settings.run.precision == "bf16" and has_bf16(device)
         batch = self.ahead.batch(step).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-            denoising, nll = self.objective(batch.videos, batch.attributes, batch.ef_percent, batch.hidden, batch.pairs)
-        loss = denoising + nll
+            known = (batch.videos, batch.attributes, batch.ef_percent, batch.hidden, batch.pairs, batch.targets)
+            denoising, nll, dense = self.objective(*known)
+        loss = denoising + nll + self.settings.dense.weight * dense
         # Times 1, or NaN where the loss is no number: what is none on one process makes no step on any.
         self.accelerator.backward(loss * (1 + 0 * loss.detach()))
         limit = self.settings.optim.clip_norm or math.inf
-        norm = self.accelerator.clip_grad_norm_(self.network.parameters(), limit)
+        norm = self.accelerator.clip_grad_norm_(self.objective.parameters(), limit)
         if bool(norm.isfinite()):
             self.optimiser.step()
             self.average.update(self.network, step + 1)
@@ -263,7 +281,7 @@ class Run:
     def save(self, done: int, unlooked: bool = False) -> None:
         """Write the checkpoint."""
         self.progress |= {"step": done, "unlooked": unlooked}
-        state = (self.network, self.average, self.optimiser, self.progress, self.made_by)
+        state = (self.network, self.average, self.optimiser, self.progress, self.made_by, self.dense)
         save_checkpoint(self.folder, *state, keep=self.keep)
         self.keep = True
 

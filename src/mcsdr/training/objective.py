@@ -8,7 +8,7 @@ next to nothing beside the encoder. What the loss is, the network says (`Network
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from mcsdr.diffusion.denoiser import Pairs, draw_pairs
 from mcsdr.errors import InvalidConfig
-from mcsdr.nn.network import Network
+from mcsdr.nn.network import Network, TokenNetwork
+from mcsdr.nn.video_encoder import CompactEncoder
+from mcsdr.training.dense import DenseReading, DenseTargets
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -94,16 +96,27 @@ def draw_hidden(
 
 
 class Objective(nn.Module):
-    """The loss of a batch; wrapped as one module so that gradients of several processes are averaged."""
+    """The loss of a batch; wrapped as one module so that gradients of several processes are averaged.
 
-    def __init__(self, network: Network) -> None:
+    Arguments:
+        dense: whether the encoder, a compact one, learns from dense targets too, see `dense`.
+    """
+
+    def __init__(self, network: Network, dense: bool = False) -> None:
         super().__init__()
         self.network = network
+        self.dense = DenseReading(network.video_encoder) if dense else None  # type: ignore[arg-type]
 
     def forward(
-        self, videos: Videos, attributes: Tensor, ef_percent: Tensor, hidden: Hidden, pairs: Pairs
-    ) -> tuple[Tensor, Tensor]:
-        """Denoising loss and NLL of the location-scale head, scalars.
+        self,
+        videos: Videos,
+        attributes: Tensor,
+        ef_percent: Tensor,
+        hidden: Hidden,
+        pairs: Pairs,
+        targets: DenseTargets | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Denoising loss, NLL of the location-scale head and loss of the dense targets (0 without), scalars.
 
         Arguments:
             videos: the clips of B studies.
@@ -111,23 +124,37 @@ class Objective(nn.Module):
             ef_percent: labels [B], or [B, R] of R readers.
             hidden: what each of the M masks hides.
             pairs: angles and noise [B·M, P].
+            targets: of the clips.
         """
         studies, masks, together = hidden.clips.shape
-        encoded = videos.video if videos.encoded else self.network.encode(videos.video, videos.views)
+        encoded, dense = self._encoded(videos, targets)
         length, width = encoded.shape[1:]
         tokens = encoded.new_zeros(studies * together, length, width).index_copy(0, videos.places, encoded)
         shown = torch.zeros(studies * together, dtype=torch.bool, device=tokens.device)
         shown[videos.places] = True
         video_mask = (shown.view(studies, 1, together) & ~hidden.clips).repeat_interleave(length, dim=-1)
         seen = attributes[:, None].expand(-1, masks, -1).masked_fill(hidden.attributes, float("nan"))
-        losses: tuple[Tensor, Tensor] = self.network.loss(
+        denoising, nll = self.network.loss(
             tokens.view(studies, together * length, width).repeat_interleave(masks, dim=0),
             video_mask.flatten(0, 1),
             seen.flatten(0, 1),
             ef_percent.repeat_interleave(masks, dim=0),
             pairs,
         )
-        return losses
+        return denoising, nll, dense
+
+    def _encoded(self, videos: Videos, targets: DenseTargets | None) -> tuple[Tensor, Tensor]:
+        """The clips' tokens, and the loss of their dense targets."""
+        if videos.encoded:
+            return videos.video, videos.video.new_zeros(())
+        if self.dense is None or targets is None:
+            tokens = self.network.encode(videos.video, videos.views)
+            return tokens, tokens.new_zeros(())
+        network = cast(TokenNetwork, self.network)
+        encoder = cast(CompactEncoder, network.video_encoder)
+        maps = encoder.maps(videos.video)
+        tokens = encoder.tokens(maps)
+        return network.marked(tokens, videos.views), self.dense.loss(maps, tokens, targets)
 
 
 def draw_noise(batch: int, settings: DropoutSettings, generator: torch.Generator) -> Pairs:

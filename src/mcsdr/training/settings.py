@@ -65,6 +65,12 @@ class OptimSettings(Settings):
     ema: float = Field(0.999, ge=0, lt=1)
 
 
+class DenseSettings(Settings):
+    """Dense targets beside the ejection fraction, see `training.dense`."""
+
+    weight: float = Field(0.0, ge=0, le=100)  # of their loss beside the posterior's; 0: none
+
+
 class StartSettings(Settings):
     """What the weights start from."""
 
@@ -95,6 +101,7 @@ class TrainSettings(Settings):
     clip: ClipSettings = ClipSettings()
     network: NetworkSettings = NetworkSettings()
     dropout: DropoutSettings = DropoutSettings()
+    dense: DenseSettings = DenseSettings()
     sampler: SamplerSettings = EXACT
     protocol: ProtocolSettings = ProtocolSettings()
     start: StartSettings = StartSettings()
@@ -112,6 +119,21 @@ class TrainSettings(Settings):
         shares = self.dropout.attribute
         if isinstance(shares, tuple) and len(shares) != len(network.attributes):
             raise ValueError(f"dropout.attribute holds {len(shares)} shares for {len(network.attributes)} attributes")
+        return self
+
+    @model_validator(mode="after")
+    def _truth_is_dense(self) -> TrainSettings:
+        if self.dense.weight and not (
+            self.data.train.kind == "phantom"
+            and self.network.encoder == "compact"
+            and self.network.kind != "mcsdr"
+            and (self.clip.sampling, self.clip.size, self.run.augmentation) == ("seconds", 112, "strong")
+            and not self.start.frozen
+        ):
+            raise ValueError(
+                "dense.weight above 0 needs phantoms sampled in seconds at 112 pixels, strong augmentation, and the "
+                "compact encoder, which learns"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,160 @@
+"""Dense targets: what the encoder's last maps must tell of every frame, beside the clip's one ejection fraction.
+
+A phantom's truth is known at every pixel and instant. Two linear readings of the encoder are asked for it in training,
+and are no part of the model:
+
+    what lies where     labels of `truth` (background, cavity, myocardium, left atrium) at SIDE × SIDE places of every
+                        frame, from the maps before they are pooled: the mean cross-entropy
+    how empty           the share of its end-diastolic volume that the ventricle has ejected at every frame, from the
+                        tokens after their attention: the mean squared error over EJECTED_SD²
+
+Cavities that the maps know are cavities that the answer can be read from, whatever else a picture shows; and a clip
+teaches 32 × 784 numbers in place of one.
+
+Targets lie beside the clip cache, frame by frame in its order, and take a fifth of its room. A stranger's heart is not
+in its clip: UNKNOWN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mcsdr.clips import Augmentation, ClipSettings, frame_indices, moved
+from mcsdr.errors import InvalidConfig
+from mcsdr.files.sealing import check_seal, seal
+from mcsdr.files.writing import unwritable
+from mcsdr.nn.video_encoder import FRAMES_PER_TOKEN, PLACES, CompactEncoder
+from mcsdr.phantom import truth
+from mcsdr.phantom.cohort import PhantomCohort
+from mcsdr.phantom.strangers import WithStrangers
+from mcsdr.study import Study
+from mcsdr.training.cache import ClipCache, StoredClip, built_once, name_of
+
+STORED, SIDE = 56, 28  # places along a side, of what is stored and of what is asked for
+MAP_SIDE = 7  # of the encoder's last map
+CLASSES = 4
+LABELS, EJECTED = "labels.npy", "ejected.npy"
+UNKNOWN = 255
+EJECTED_SD = 0.1
+
+
+@dataclass(frozen=True)
+class DenseTargets:
+    """The targets of N clips: labels uint8 [N, T, STORED, STORED], ejected shares [N, T], NaN where unknown."""
+
+    labels: Tensor
+    ejected: Tensor
+
+    def to(self, device: torch.device, changes: Augmentation) -> DenseTargets:
+        """On the device, labels [N, T, SIDE, SIDE] where the augmented clips have them; 0 beyond the picture."""
+        labels = moved(self.labels.to(device).float(), changes.to(device), SIDE, mode="nearest").to(torch.uint8)
+        ejected = self.ejected.to(device)
+        return DenseTargets(labels.where(~ejected.isnan()[..., None, None], UNKNOWN), ejected)
+
+
+class DenseCache:
+    """The targets of a clip cache, frame by frame as its clips lie.
+
+    Arguments:
+        cache: of phantoms.
+        cohort: the phantoms, as `open_cohort` opens them.
+        advance: told how many studies are done.
+
+    Raises:
+        InvalidConfig: the cohort's truth is not known.
+        DamagedCache: it is not what was written.
+    """
+
+    def __init__(
+        self,
+        cache: ClipCache,
+        cohort: Sequence[Study],
+        settings: ClipSettings,
+        advance: Callable[[int], None] = lambda done: None,
+    ) -> None:
+        if not isinstance(cohort, PhantomCohort | WithStrangers):
+            raise InvalidConfig("dense targets are known of phantoms alone: set dense.weight to 0.")
+        folder = cache.folder.with_name(f"{cache.folder.name}-dense{STORED}")
+        built_once(folder, lambda partial: _build(partial, cache, cohort, settings, advance))
+        for name in (LABELS, EJECTED):
+            check_seal(folder / name)
+        self._labels: NDArray[np.uint8] = np.load(folder / LABELS, mmap_mode="r")
+        self._ejected: NDArray[np.float32] = np.load(folder / EJECTED)
+
+    def of(self, clip: StoredClip, start: int, stop: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Labels [T, STORED, STORED] and ejected shares [T] of frames start to stop of a clip."""
+        rows = slice(clip.offset + start, clip.offset + stop)
+        return np.array(self._labels[rows]), self._ejected[rows]
+
+
+def _build(
+    folder: Path,
+    cache: ClipCache,
+    cohort: PhantomCohort | WithStrangers,
+    settings: ClipSettings,
+    advance: Callable[[int], None],
+) -> None:
+    frames = sum(clip.length for clips in cache.clips for clip in clips)
+    phantoms = cohort if isinstance(cohort, PhantomCohort) else cohort.cohort
+    index_of = {name_of(cohort, index): index for index in range(len(cohort))}
+    ejected = np.full(frames, np.nan, dtype=np.float32)
+    with unwritable(folder / LABELS):
+        labels = np.lib.format.open_memmap(folder / LABELS, "w+", np.uint8, (frames, STORED, STORED))
+        for done, (name, clips) in enumerate(zip(cache.names, cache.clips, strict=True), 1):
+            index = index_of[name]
+            if not (isinstance(cohort, WithStrangers) and cohort.is_stranger(index)):
+                person = phantoms.person(index)
+                stated = phantoms.frame_times(float(person.parameters["frame_rate_hz"]))
+                for clip in clips:
+                    rows = slice(clip.offset, clip.offset + clip.length)
+                    times = stated[frame_indices(stated, settings)] * person.recording(clip.view).clock
+                    labels[rows] = truth.archived_labels(person, clip.view, times, (STORED, STORED))
+                    ejected[rows] = truth.ejected(person, clip.view, times)
+            advance(done)
+        labels.flush()
+        np.save(folder / EJECTED, ejected)
+    for name in (LABELS, EJECTED):
+        seal(folder / name)
+
+
+class DenseReading(nn.Module):
+    """The two linear readings of a compact encoder, in training only."""
+
+    def __init__(self, encoder: CompactEncoder) -> None:
+        super().__init__()
+        self.cells = SIDE // MAP_SIDE
+        channels, width = encoder.project.in_features, encoder.project.out_features
+        self.where = nn.Linear(channels, FRAMES_PER_TOKEN * self.cells**2 * CLASSES)
+        self.empty = nn.Linear(width, FRAMES_PER_TOKEN)
+
+    def labels(self, maps: Tensor) -> Tensor:
+        """Logits [N, T, SIDE, SIDE, CLASSES] from maps [N, C, T/4, 7, 7]."""
+        count, _, instants, high, wide = maps.shape
+        logits = self.where(maps.permute(0, 2, 3, 4, 1))
+        logits = logits.view(count, instants, high, wide, FRAMES_PER_TOKEN, self.cells, self.cells, CLASSES)
+        placed: Tensor = logits.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(count, -1, SIDE, SIDE, CLASSES)
+        return placed
+
+    def ejected(self, tokens: Tensor) -> Tensor:
+        """Shares [N, T] from tokens [N, (T/4)·PLACES, width]."""
+        of_instants = tokens.view(len(tokens), -1, PLACES, tokens.shape[-1]).mean(2)
+        shares: Tensor = self.empty(of_instants)
+        return shares.flatten(1)
+
+    def loss(self, maps: Tensor, tokens: Tensor, targets: DenseTargets) -> Tensor:
+        """Cross-entropy and squared error of the clips whose truth is known; 0 where none is."""
+        logits, labels = self.labels(maps).float(), targets.labels.long()
+        wrong = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=UNKNOWN, reduction="sum")
+        known = ~targets.ejected.isnan()
+        error = (self.ejected(tokens).float() - targets.ejected.nan_to_num()) * known / EJECTED_SD
+        frames = known.sum().clamp(min=1)
+        loss: Tensor = (wrong / SIDE**2 + error.square().sum()) / frames
+        return loss
