@@ -43,7 +43,7 @@ MAP_SIDE = 7  # of the encoder's last map
 CLASSES = 4
 LABELS, EJECTED = "labels.npy", "ejected.npy"
 UNKNOWN = 255
-EJECTED_SD = 0.1
+EJECTED_MEAN, EJECTED_SD = 0.25, 0.2  # of frames of varied phantoms, about
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ class DenseReading(nn.Module):
         channels, width = encoder.project.in_features, encoder.project.out_features
         self.where = nn.Linear(channels, FRAMES_PER_TOKEN * self.cells**2 * CLASSES)
         self.empty = nn.Linear(width, FRAMES_PER_TOKEN)
+        nn.init.constant_(self.empty.bias, EJECTED_MEAN)
 
     def labels(self, maps: Tensor) -> Tensor:
         """Logits [N, T, SIDE, SIDE, CLASSES] from maps [N, C, T/4, 7, 7]."""
