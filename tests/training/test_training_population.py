@@ -12,7 +12,7 @@ from tests.conftest import CONFIGS, SMALL
 from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.nn.network import build_network
 from mcsdr.training.checkpoint import Average
-from mcsdr.training.loop import ancestry_of, averaged_model
+from mcsdr.training.selection import ancestry_of, averaged_model
 from mcsdr.training.settings import read_settings
 
 

@@ -9,31 +9,21 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 
 from mcsdr.clips.attributes import AttributeStatistics
-from mcsdr.datasets import CohortSpec, fingerprint, is_synthetic, open_cohort
-from mcsdr.datasets.entries import FolderCohort
-from mcsdr.errors import InvalidConfig, InvalidModel, TrainingDiverged, TrainingStopped
+from mcsdr.errors import TrainingDiverged, TrainingStopped
 from mcsdr.files import locked_folder
 from mcsdr.files.writing import clear_partials
-from mcsdr.metrics.scores import crps_of
-from mcsdr.model import Card, Model, load
+from mcsdr.model import Model, load
 from mcsdr.nn.network import Network, build_network, channels_last, has_bf16
-from mcsdr.nn.video_encoder import folded
-from mcsdr.phantom.people import READER_SD
-from mcsdr.posterior import Population, Posterior
-from mcsdr.posterior.population import LEAST_READINGS
-from mcsdr.study import ADULT_YEARS
-from mcsdr.training.cache import ClipCache, cached, check_limit, name_of
+from mcsdr.training.cache import ClipCache
 from mcsdr.training.checkpoint import (
     Average,
     changes,
@@ -44,14 +34,14 @@ from mcsdr.training.checkpoint import (
     restore,
     save_checkpoint,
 )
-from mcsdr.training.dense import DenseCache
 from mcsdr.training.feed import Ahead, Feed
 from mcsdr.training.log import Log, Silence, Watcher
-from mcsdr.training.objective import DropoutSettings, Objective
+from mcsdr.training.objective import Objective
+from mcsdr.training.selection import averaged_model, validate
 from mcsdr.training.settings import OptimSettings, TrainSettings
+from mcsdr.training.sources import dense_targets, load_caches, start_from
 from mcsdr.training.stopping import Stop, named_failures
-from mcsdr.training.tokens import EncodedCohort, tokens_of
-from mcsdr.training.weights.published import load_encoder_weights
+from mcsdr.training.tokens import tokens_of
 
 LOG_EVERY = 20
 # Before the first step. "unlooked": the run was stopped within the validation after its step; "left_out", "in_a_row":
@@ -84,77 +74,6 @@ def make_optimiser(
     if dense is not None:
         groups.append({"params": list(dense.parameters()), "weight_decay": 0.0, "peak": settings.lr})
     return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, settings.beta2))
-
-
-def validate(
-    model: Model,
-    cache: ClipCache,
-    tokens: torch.Tensor | None = None,
-    dropout: DropoutSettings | None = None,
-    batch: int = 32,
-) -> dict[str, float]:
-    """CRPS against the readings, and MAE of the point estimate, against the truth too where it is known.
-
-    Arguments:
-        tokens: of every study, where the model's encoder is the one that made them.
-        dropout: of the training; what it hides always is hidden here too.
-    """
-    attributes, video = cache.attributes, True
-    if dropout is not None:
-        attributes, video = np.where(dropout.attribute_never_shown, np.nan, attributes), dropout.video < 1
-    if tokens is None:
-        answer = _answer(model, cache, attributes, video, batch)
-    else:
-        answer = EncodedCohort.of(cache, tokens).ask(model, video=video, attributes=attributes)
-    point = np.asarray(answer.median if answer.raw is None else answer.mean)
-    figures = {
-        "crps": float(crps_of(answer, cache.ef_percent).mean()),
-        "mae": float(np.abs(point - cache.ef_percent).mean()),
-        "mae_true": float(np.abs(point - cache.true_ef_percent).mean()),
-    }
-    return {name: value for name, value in figures.items() if not math.isnan(value)}
-
-
-def _answer(model: Model, cache: ClipCache, attributes: np.ndarray, video: bool, batch: int) -> Posterior:
-    known = model.statistics.standardise(attributes)
-    answers = []
-    for start in range(0, len(cache), batch):
-        rows = range(start, min(start + batch, len(cache)))
-        clips = [[(cache.frames(clip), clip.view) for clip in cache.clips[row] if video] for row in rows]
-        answers.append(model.posterior(model.encode_stored(clips), known[rows.start : rows.stop]))
-    return Posterior.joined(answers)
-
-
-def load_caches(settings: TrainSettings, watcher: Watcher, accelerator: Accelerator) -> tuple[ClipCache, ClipCache]:
-    """The training and validation clips, rendered or decoded once by the first process."""
-
-    def one(name: str, spec: CohortSpec) -> ClipCache:
-        chosen = open_cohort(spec)
-        cohort, of_all = chosen, spec
-        if isinstance(chosen, FolderCohort):  # one cache serves all splits and folds of a folder
-            of_all = spec.model_copy(update={"split": None, "fold": None})
-            cohort = open_cohort(of_all)
-        advance: Callable[[int], None] = lambda done: watcher.cache(name, done, len(cohort))  # noqa: E731
-        made_from = {"source": fingerprint(of_all, cohort), **of_all.model_dump(mode="json")}
-        data, folder = settings.data, isinstance(chosen, FolderCohort)
-        names = settings.network.attributes
-        allowed = 1.0 if folder else data.max_bad
-        cache = cached(data.cache, made_from, cohort, settings.clip, names, advance, allowed, data.workers)
-        if folder:
-            cache = cache.select({name_of(chosen, index) for index in range(len(chosen))})
-            check_limit(cache.bad, len(chosen), data.max_bad)
-        watcher.skipped(name, cache.bad)
-        return cache
-
-    with accelerator.main_process_first():
-        return one("train", settings.data.train), one("val", settings.data.val)
-
-
-def dense_targets(settings: TrainSettings, cache: ClipCache, watcher: Watcher, accelerator: Accelerator) -> DenseCache:
-    """The dense targets of the training clips, drawn once by the first process."""
-    advance: Callable[[int], None] = lambda done: watcher.cache("train densely", done, len(cache))  # noqa: E731
-    with accelerator.main_process_first():
-        return DenseCache(cache, open_cohort(settings.data.train), settings.clip, advance)
 
 
 @dataclass
@@ -222,8 +141,8 @@ class Run:
         parts = (feed, val_cache, val_tokens, statistics, *learning)
         return cls(settings, folder, watcher, accelerator, *parts, stop, made, keep=damage is None)
 
-    def advance(self, step: int, steps: int) -> tuple[float, float]:
-        """One step of the optimiser; returns the denoising loss and the NLL of the location-scale head."""
+    def advance(self, step: int, steps: int) -> dict[str, float]:
+        """One step of the optimiser; returns the denoising loss, the NLL of the location-scale head and others."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(step, steps, group["peak"], self.settings.optim)
         device = self.accelerator.device
@@ -244,7 +163,8 @@ class Run:
         else:
             self._leave_out(step + 1, loss.item())
         self.optimiser.zero_grad()
-        return denoising.item(), nll.item()
+        losses = {"denoising": denoising.item(), "nll": nll.item()}
+        return losses if self.dense is None else {**losses, "dense": dense.item()}
 
     def _leave_out(self, step: int, loss: float) -> None:
         """Count a step that is not made; stop where there are too many in a row."""
@@ -300,14 +220,14 @@ class Run:
             self.save(begun)
         for done in range(begun + 1, steps + 1):
             left_out = self.progress["left_out"]
-            denoising, nll = self.advance(done - 1, steps)
+            losses = self.advance(done - 1, steps)
             stopping = self.stop.anywhere(self.accelerator)
             if log is not None:
-                self.watcher.step(done, steps, denoising + nll)
+                self.watcher.step(done, steps, sum(losses.values()))
                 if self.progress["left_out"] > left_out:
                     log.write(done, left_out=self.progress["left_out"])
                 if done % LOG_EVERY == 0:
-                    log.write(done, denoising=denoising, nll=nll)
+                    log.write(done, **losses)
                 if done == steps or done % (every.validate_every * per_epoch) == 0:
                     log.write(done, **self.look(done))
                 if stopping or done == steps or done % every.checkpoint_every == 0:
@@ -366,68 +286,3 @@ def _stopped(stop: Stop, done: int, folder: Path) -> TrainingStopped:
     error = TrainingStopped(f"{stop.signal.name} ended the training {where}.", path=folder)
     error.exit_status = 128 + stop.signal
     return error
-
-
-def start_from(network: Network, settings: TrainSettings) -> None:
-    """Load what the network starts from: a model of this package or its encoder, or a published encoder's checkpoint.
-
-    Raises:
-        InvalidConfig: its shape is another.
-        InvalidModel: there is no such model.
-    """
-    start = settings.start
-    if start.model:
-        _take_over(network, load(start.model).network, f"start.model = {start.model!r}")
-    elif start.encoder:
-        try:
-            encoder = load(start.encoder).network.video_encoder
-        except InvalidModel:
-            if not Path(start.encoder).is_file():
-                raise
-            load_encoder_weights(network.video_encoder, Path(start.encoder), settings.network.encoder)
-            return
-        _take_over(network.video_encoder, encoder, f"start.encoder = {start.encoder!r}")
-
-
-def _take_over(module: torch.nn.Module, other: torch.nn.Module, what: str) -> None:
-    """All weights of another; batch norms are folded into the convolutions of a module that has none."""
-    state = other.state_dict()
-    try:
-        module.load_state_dict(state if state.keys() == module.state_dict().keys() else folded(state))
-    except (RuntimeError, KeyError) as error:
-        raise InvalidConfig(f"{what} is of another shape: {error}") from error
-
-
-def averaged_model(
-    settings: TrainSettings, statistics: AttributeStatistics, average: Average, cache: ClipCache
-) -> Model:
-    """The averaged weights as a model with its card."""
-    network = build_network(settings.network)
-    network.load_state_dict({name: t.cpu() for name, t in average.state.items()})
-    names = settings.network.attributes
-    ages = cache.attributes[:, names.index("age_years")] if "age_years" in names else np.array([])
-    card = Card(
-        name=settings.run.name,
-        training_data=settings.data.train.describe(),
-        synthetic=is_synthetic(settings.data.train),
-        adults_only=not (ages < ADULT_YEARS).any(),
-        config=settings.model_dump(mode="json"),
-        reader_sd=READER_SD if settings.data.train.kind == "phantom" else None,
-        ancestry=ancestry_of(settings),
-    )
-    population = None
-    if len(cache) >= LEAST_READINGS:
-        population = Population.of_readings(settings.data.train.describe(), cache.ef_percent)
-    return Model(network, settings.clip, statistics, card, settings.sampler, settings.protocol, population=population)
-
-
-def ancestry_of(settings: TrainSettings) -> list[dict[str, Any]]:
-    """What the model that the weights start from has seen, and what it started from in its turn."""
-    start = settings.start.model or settings.start.encoder
-    if not start:
-        return []
-    try:
-        card = load(start).card
-    except InvalidModel:  # a published encoder's checkpoint: it says nothing of its data
-        return [{"name": Path(start).name, "role": "started from", "data": None}]
-    return [*card.seen(), *card.ancestry]
