@@ -1,0 +1,79 @@
+"""Are dense targets worth their time? The same clips from random weights, with and without, three seeds each.
+
+    python benchmarks/dense.py --set data.train.n=5000 --set data.cache=runs/cache
+
+Every run sees the same clips in the same order for its seed, so that the last validations compare at equal clips; what
+a step costs is told beside them, for who would compare at equal time. SYNTHETIC phantoms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from mcsdr.files.workers import worker_pool
+from mcsdr.training import Silence, load_caches, train
+from mcsdr.training.settings import TrainSettings, read_settings
+from mcsdr.training.sources import dense_targets
+
+CONFIG = Path(__file__).parents[1] / "configs" / "phantom-varied.toml"
+FIGURES = ("val_crps", "val_mae_true")
+
+
+def settings_of(weight: float, seed: int, epochs: int, given: dict[str, str]) -> TrainSettings:
+    own = {"dense.weight": str(weight), "run.seed": str(seed), "optim.epochs": str(epochs), "start.model": '""'}
+    own |= {"data.val.n": "200", "data.workers": "0", "run.validate_every": "1", "run.checkpoint_every": "100000"}
+    return read_settings(CONFIG, own | given)
+
+
+def run(folder: Path, settings: TrainSettings) -> tuple[list[dict], float]:
+    """The validations of one training, and its processor seconds a step."""
+    began = time.process_time()
+    train(settings, folder)
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [row for row in rows if "val_crps" in row], (time.process_time() - began) / rows[-1]["step"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--weight", type=float, default=0.5)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the training")
+    options = parser.parse_args()
+    given = dict(one.split("=", 1) for one in options.set)
+    torch.set_num_threads(1)
+    asked = {
+        (weight, seed): settings_of(weight, seed, options.epochs, given)
+        for seed in range(options.seeds)
+        for weight in (0.0, options.weight)
+    }
+    first, accelerator = asked[options.weight, 0], Accelerator(cpu=True)
+    clips, _ = load_caches(first, Silence(), accelerator)  # once for all runs
+    dense_targets(first, clips, Silence(), accelerator)
+    with tempfile.TemporaryDirectory() as folder, worker_pool(options.workers) as pool:
+        runs = {
+            key: pool.submit(run, Path(folder) / str(number), own) for number, (key, own) in enumerate(asked.items())
+        }
+        done = {key: future.result() for key, future in runs.items()}
+    for (weight, seed), (looks, seconds) in done.items():
+        print(f"weight {weight:g}, seed {seed}, {seconds:.2f} processor seconds a step")
+        for look in looks:
+            print(f"  step {look['step']:6d}  " + "  ".join(f"{name} {look[name]:.3f}" for name in FIGURES))
+    for name in FIGURES:
+        gains = [done[0.0, s][0][-1][name] - done[options.weight, s][0][-1][name] for s in range(options.seeds)]
+        print(f"{name}: dense targets lower it by {statistics.mean(gains):.3f} at equal clips, {sorted(gains)}")
+    slower = [done[options.weight, s][1] / done[0.0, s][1] for s in range(options.seeds)]
+    print(f"a step takes × {statistics.median(slower):.2f} the processor time")
+
+
+if __name__ == "__main__":
+    main()
