@@ -42,6 +42,7 @@ def start(folder: Path, norm: str) -> Run:
     few = {"data.train.n": "64", "data.train.appearance": "plain", "data.val.n": "8", "data.val.appearance": "plain"}
     few |= {"data.train.population": "adult", "data.val.population": "adult", "data.workers": "0"}
     own = {"data.cache": str(folder / "cache"), "start.model": '""', "network.norm": norm, "run.short_clips": "0"}
+    own |= {"dense.weight": "0"}
     return Run.start(read_settings(CONFIG, few | own), folder / norm, Silence(), Stop(), False)
 
 
