@@ -3,9 +3,9 @@
     mcsdr train configs/phantom.toml --out runs/phantom
     mcsdr train configs/phantom-varied.toml --out runs/phantom-varied
     mcsdr gate runs/phantom-varied/model phantom:500:12:varied:flat phantom:500:13:shifted-val:flat \\
-        --share 0.016 --out runs/phantom-varied/gated
+        --share 0.016 --impostors 100 --out runs/phantom-varied/gated
     mcsdr calibrate runs/phantom-varied/gated phantom:800:8:shifted-val:flat \\
-        --long phantom:150:8:shifted-val:flat:3s --out runs/phantom-varied/calibrated
+        --long phantom:150:8:shifted-val:flat:3s --keep-median --out runs/phantom-varied/calibrated
     python benchmarks/bundle.py runs/phantom-varied/calibrated
 
 The test phantoms are of seeds that training, selection, gate and calibration have not seen; those of shifted-test are

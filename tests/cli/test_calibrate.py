@@ -36,6 +36,12 @@ def test_the_command(model: Model, tmp_path: Path, capsys: pytest.CaptureFixture
     model.card.config["data"] = card
     model.save(tmp_path / "model")
     arguments = ["calibrate", str(tmp_path / "model"), "phantom:110:9"]
+    app([*arguments, "--keep-median", "--out", str(tmp_path / "kept")], result_action="return_value")
+    kept = load(tmp_path / "kept").calibration
+    assert kept is not None
+    assert kept.keeps_median
+    assert all(map_.h(0.0) == 0 for map_ in kept.maps.values())
+    assert "widths alone" in kept.describe()
     app(arguments, result_action="return_value")
     shown = " ".join(capsys.readouterr().out.split())
     assert "cross-fitting" in shown

@@ -156,6 +156,22 @@ def test_a_map_that_bends_mends_each_band_and_one_for_all_does_not() -> None:
     assert Recalibration.model_validate_json(bending.model_dump_json()) == bending
 
 
+def test_widths_alone_leave_every_median_where_it_was() -> None:
+    """Of labels that lie to one side and half as wide again: the width is mended, the side stays."""
+    rng = np.random.default_rng(7)
+    learnt, labels = bent_cohort(rng, 1000)
+    fresh, ef = bent_cohort(rng, 4000)
+    kept = Recalibration.fit(scores_of(learnt, labels), None, middle_of(learnt), keep_median=True)
+    after = kept.apply(fresh)
+    np.testing.assert_allclose(after.median, fresh.median, atol=1e-9)
+    failing = middle_of(fresh) < 35
+    widths = [np.subtract(*posterior.interval(0.9)[::-1])[failing].mean() for posterior in (fresh, after)]
+    assert widths[1] > 1.2 * widths[0]
+    covered = [(np.abs(posterior.pit(ef) - 0.5) <= 0.45)[failing].mean() for posterior in (fresh, after)]
+    assert covered[0] < 0.75
+    assert covered[1] > covered[0] + 0.1
+
+
 def test_a_map_bends_only_where_there_are_studies_to_tell() -> None:
     """Calibrated scores leave it where it is, to within what chance does to a centre's share of them."""
     rng = np.random.default_rng(5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -25,6 +25,7 @@ def calibrate(
     *,
     out: Path | None = None,
     long: str | None = None,
+    keep_median: bool = False,
     split: Literal["train", "val", "test"] | None = None,
     views: Annotated[list[Literal["A4C", "A2C", "PSAX"]] | None, Parameter(negative="")] = None,
     fold: int | None = None,
@@ -48,6 +49,9 @@ def calibrate(
     long
         Other such data, of clips longer than one window, such as phantom:N:SEED:3s, to calibrate answers from all
         their beats on; DATA's own longer clips unless given.
+    keep_median
+        Mend widths alone, and leave every median: where DATA is of other machines than those to be answered, by how
+        much it leans to one side is its own.
     split
         Only this split of the folder.
     views
@@ -76,7 +80,8 @@ def calibrate(
         refuse_seen(estimator.card, one)
     studies = sum(len(open_cohort(one)) for one in both)
     with bar(" and ".join(one.describe() for one in both), studies) as advance:
-        result = fit(estimator, spec, long=longer, seed=seed, max_bad=max_bad, advance=advance)
+        how: dict[str, Any] = {"keep_median": keep_median, "seed": seed, "max_bad": max_bad}
+        result = fit(estimator, spec, long=longer, **how, advance=advance)
     _deliver(Console(width=None if Console().is_terminal else 160), result, model, folder)
 
 

@@ -104,6 +104,7 @@ def calibrate(
     data: CohortSpec | Sequence[Study],
     *,
     long: CohortSpec | Sequence[Study] | None = None,
+    keep_median: bool = False,
     cohort_name: str = "",
     synthetic: bool = False,
     seed: int = 0,
@@ -118,6 +119,8 @@ def calibrate(
         data: a description of a cohort, which is held against what the model's card says it has seen, or studies with
             `ef_percent`, of which nobody can tell.
         long: another cohort, of clips longer than one window, for answers from several; `data` serves where None.
+        keep_median: whether widths alone are mended: where the studies are of other machines or styles than those to be
+            answered, by how much they lean to one side is theirs.
         cohort_name, synthetic: of studies, what to call them and whether they are phantoms; a description says both.
         seed: of the folds.
         batch: studies answered together.
@@ -150,7 +153,7 @@ def calibrate(
         of_long = ask_all(plain, opened(long), batch, max_bad, lambda more: advance(done + more))
         by_pattern |= {pattern: of_long for pattern in PATTERNS if SEVERAL in pattern}
         failures = [*failures, *of_long.failures]
-    maps, rows = _fit_all(by_pattern, seed, notes)
+    maps, rows = _fit_all(by_pattern, seed, keep_median, notes)
     spec = data.model_dump(mode="json") if isinstance(data, CohortSpec) else None
     about = Calibration(
         maps=maps,
@@ -162,6 +165,7 @@ def calibrate(
         seed=seed,
         sampler=vars(model.sampler),
         protocol=model.protocol.model_dump(),
+        keeps_median=keep_median,
     )
     return Calibrated(_with(model, about, rows, spec), tuple(rows), tuple(failures), tuple(notes))
 
@@ -239,7 +243,9 @@ def _overlap(seen: CohortSpec, data: CohortSpec) -> bool:
     return not (told_apart and seen.split and data.split and seen.split != data.split)
 
 
-def _fit_all(by_pattern: dict[str, Asked], seed: int, notes: list[str]) -> tuple[dict[str, Recalibration], list[Row]]:
+def _fit_all(
+    by_pattern: dict[str, Asked], seed: int, keep_median: bool, notes: list[str]
+) -> tuple[dict[str, Recalibration], list[Row]]:
     """The map of every pattern that has patients enough, and its figures."""
     maps: dict[str, Recalibration] = {}
     rows: list[Row] = []
@@ -256,8 +262,8 @@ def _fit_all(by_pattern: dict[str, Asked], seed: int, notes: list[str]) -> tuple
             continue
         if count < FEW_PATIENTS:
             notes.append(f"{pattern}: {count} patients; below {FEW_PATIENTS} a small fault is not worth mending.")
-        maps[pattern] = Recalibration.fit(scores_of(raw, ef), count, middle_of(raw))
-        rows += measure(pattern, raw, ef, patients, seed)
+        maps[pattern] = Recalibration.fit(scores_of(raw, ef), count, middle_of(raw), keep_median=keep_median)
+        rows += measure(pattern, raw, ef, patients, seed, keep_median)
     for pattern, why in too_few.items():
         serves = (
             f"the map of {swapped(pattern)} serves" if swapped(pattern) in maps else "such posteriors stay as they are"
@@ -273,9 +279,11 @@ def folds_of(patients: NDArray[Any], seed: int) -> NDArray[np.intp]:
     return fold
 
 
-def measure(known: str, raw: Posterior, ef: Array, patients: NDArray[Any], seed: int) -> Iterator[Row]:
+def measure(
+    known: str, raw: Posterior, ef: Array, patients: NDArray[Any], seed: int, keep_median: bool = False
+) -> Iterator[Row]:
     """Before and after, of all studies and of bands of reported and predicted EF, cross-fitted by patient."""
-    recalibrated, conformal = _cross_fit(raw, scores_of(raw, ef), patients, folds_of(patients, seed))
+    recalibrated, conformal = _cross_fit(raw, scores_of(raw, ef), patients, folds_of(patients, seed), keep_median)
     groups = {"all": np.ones(len(ef), dtype=bool)}
     for name, y in (("reported", ef), ("predicted", np.asarray(raw.median))):
         inside = (y <= 40, (y > 40) & (y < 50), y >= 50)
@@ -308,14 +316,15 @@ def _interval_figures(intervals: Intervals, ef: Array, seen: NDArray[np.bool_] |
 
 
 def _cross_fit(
-    raw: Posterior, scores: Array, patients: NDArray[Any], fold: NDArray[np.intp]
+    raw: Posterior, scores: Array, patients: NDArray[Any], fold: NDArray[np.intp], keep_median: bool
 ) -> tuple[Posterior, Intervals]:
     """Each study's recalibrated posterior and conformal intervals from a map fitted without its fold."""
     z, middles = nodes_of(raw), middle_of(raw)
     intervals = [(np.empty(len(raw)), np.empty(len(raw))) for _ in LEVELS]
     for one in range(FOLDS):
         held_out, rest = np.flatnonzero(fold == one), fold != one
-        fitted = Recalibration.fit(scores[rest], len(np.unique(patients[rest])), middles[rest])
+        count = len(np.unique(patients[rest]))
+        fitted = Recalibration.fit(scores[rest], count, middles[rest], keep_median=keep_median)
         z[held_out] = fitted.inverse(z[held_out], middles[held_out])
         for (low, high), level in zip(intervals, LEVELS, strict=True):
             low[held_out], high[held_out] = fitted.conformal_interval(raw[held_out], level)

@@ -21,6 +21,9 @@ max(0, 1 − |m − centre|/gap), and what differs from the common c_j is shrunk
 centres h is their mixture by m. m is the sampler's, which recalibration does not move, so h is found again from a
 recalibrated table.
 
+By how much a model leans to one side is often its pictures' doing, and other machines' or styles' lean otherwise. With
+`keep_median` only the odd terms are fitted, scale and tails: h(0) = 0, and no median moves.
+
 A split-conformal interval of the raw posterior, [G(−q̂), G(q̂)] with q̂ the ⌈(n + 1)λ⌉-th smallest of the n |s_i|, holds
 the label with probability ≥ λ whatever the posteriors are, where studies are exchangeable with those of the
 calibration. It is an average over studies: nothing is promised for a kind of patient. Both are fitted for each pattern
@@ -141,7 +144,12 @@ class Recalibration(BaseModel):
 
     @classmethod
     def fit(
-        cls, scores: ArrayLike, patients: int | None = None, middles_percent: ArrayLike | None = None
+        cls,
+        scores: ArrayLike,
+        patients: int | None = None,
+        middles_percent: ArrayLike | None = None,
+        *,
+        keep_median: bool = False,
     ) -> Recalibration:
         """From the scores [n] of studies that the model never saw.
 
@@ -149,17 +157,19 @@ class Recalibration(BaseModel):
             patients: how many the studies are of; they, not the studies, are independent. n if left out.
             middles_percent: `middle_of` each raw posterior, [n], for an h that bends with the answer; one h for all if
                 left out.
+            keep_median: whether widths alone are mended, and every median stays.
 
         Raises:
             InvalidConfig: too few scores for the conformal levels.
         """
         s = np.asarray(scores, dtype=np.float64)
         n = patients or len(s)
-        common = shrink(coefficients(s), n)
+        terms = slice(1 if keep_median else 0, None, 2 if keep_median else 1)
+        common = shrink(coefficients(s), n, terms)
         return cls(
             z=tuple(KNOTS.tolist()),
             scores=_rising(common),
-            scores_at=() if middles_percent is None else _bent(s, n, common, np.asarray(middles_percent)),
+            scores_at=() if middles_percent is None else _bent(s, n, common, np.asarray(middles_percent), terms),
             conformal=tuple(conformal_quantile(s, level) for level in LEVELS),
             studies=len(s),
             patients=n,
@@ -227,6 +237,7 @@ class Calibration(BaseModel):
         studies, patients: of the cohort.
         date, seed: when, and of the folds in which it was measured.
         sampler, protocol: how the posteriors were made; it holds for those only.
+        keeps_median: whether widths alone were mended.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -240,6 +251,7 @@ class Calibration(BaseModel):
     seed: int
     sampler: dict[str, Any] = {}
     protocol: dict[str, Any] = {}
+    keeps_median: bool = False
 
     @field_validator("maps")
     @classmethod
@@ -251,7 +263,8 @@ class Calibration(BaseModel):
     def describe(self) -> str:
         """One phrase for a card or a table."""
         kind = "SYNTHETIC: " if self.synthetic else ""
-        return f"{kind}{self.cohort} ({self.studies:,} studies, {self.patients:,} patients), {self.date}"
+        widths = ", widths alone" if self.keeps_median else ""
+        return f"{kind}{self.cohort} ({self.studies:,} studies, {self.patients:,} patients){widths}, {self.date}"
 
     def apply(self, posterior: Posterior, known: NDArray[np.str_]) -> Posterior:
         """Recalibrated posteriors, each by the map of its pattern.
@@ -332,7 +345,9 @@ def _towards(middles_percent: Array) -> Array:
     return shares
 
 
-def _bent(scores: Array, patients: int, common: Array, middles_percent: Array) -> tuple[tuple[float, ...], ...]:
+def _bent(
+    scores: Array, patients: int, common: Array, middles_percent: Array, terms: slice
+) -> tuple[tuple[float, ...], ...]:
     """h at the knots about each centre; the common one where there are too few studies."""
     rows = []
     for weights in _towards(middles_percent).T:
@@ -341,7 +356,7 @@ def _bent(scores: Array, patients: int, common: Array, middles_percent: Array) -
             rows.append(_rising(common))
         else:
             own = coefficients(scores, weights)
-            rows.append(_rising(common + shrink(own - common, in_effect)))
+            rows.append(_rising(common + shrink(own - common, in_effect, terms)))
     return tuple(rows)
 
 
@@ -362,10 +377,12 @@ def coefficients(scores: Array, weights: Array | None = None) -> Array:
     return c
 
 
-def shrink(c: Array, n: float) -> Array:
-    """c_j (1 − v_j/c_j²)₊ with v_j = 1/((j + 1)n), the variance that c_j has by chance."""
+def shrink(c: Array, n: float, terms: slice = slice(None)) -> Array:
+    """c_j (1 − v_j/c_j²)₊ with v_j = 1/((j + 1)n), the variance that c_j has by chance; 0 of all but these terms."""
     v = 1 / ((np.arange(len(c)) + 1) * n)
-    return c * np.maximum(0.0, 1 - v / np.maximum(c**2, 1e-300))
+    kept = np.zeros_like(c)
+    kept[terms] = (c * np.maximum(0.0, 1 - v / np.maximum(c**2, 1e-300)))[terms]
+    return kept
 
 
 def swapped(pattern: str) -> str:
