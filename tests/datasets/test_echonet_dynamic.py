@@ -68,7 +68,6 @@ def test_nothing_is_decoded_before_it_is_asked_for(tmp_path: Path) -> None:
         ("0XA", "/etc/0XA", "bad-path"),
         ("0XA", "a/0XA", "bad-path"),
         ("0XA", "a\\0XA", "bad-path"),
-        ("0XA", "0XA\0", "bad-path"),
         ("0XA", "", "bad-path"),
         ("0XA", "..", "bad-path"),
     ],

@@ -148,7 +148,8 @@ def weights(given: Sequence[float] | None, count: int) -> Array:
     Raises:
         InvalidConfig: not one for each, one is negative, or all are 0.
     """
-    w = np.ones(count) if given is None else np.asarray(given, dtype=np.float64)
+    w: Array = np.ones(count) if given is None else np.array(given, dtype=np.float64)
     if w.shape != (count,) or (w < 0).any() or not w.sum() > 0:
         raise InvalidConfig("A mixture needs one weight ≥ 0 per posterior.", next_step="Check the weights.")
-    return w / w.sum()
+    w /= w.sum()
+    return w
