@@ -44,7 +44,11 @@ test-lowest:                       ## the lowest versions that pyproject.toml al
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(LOWEST)
 
 audit: .venv/.ready                ## known flaws of what is installed; asks the package index for its advisories
-	$(BIN)/pip-audit --strict --skip-editable --progress-spinner off
+	@mkdir -p out
+	@$(BIN)/pip-audit --strict --skip-editable --progress-spinner off > out/audit.txt 2>&1; told=$$?; cat out/audit.txt; \
+	if grep -q '^ERROR' out/audit.txt; then \
+	  echo "NOT TOLD: the package index at hand gives no advisories, so nothing is known of any flaw. Ask where pypi.org answers."; \
+	fi; exit $$told
 
 test-slow: .venv/.ready            ## the longer studies
 	$(BIN)/python -m pytest -m slow

@@ -35,6 +35,7 @@ def written(share: float) -> dict[str, Sent]:
         "4 G frames declared": (CLIPS, dicom(4_294_967_295, 64, 64, ExplicitVRLittleEndian, b"\0" * 64 * 64 * 40), {}),
         "65,535 x 65,535 pixels declared": (CLIPS, dicom(30, 65535, 65535, ExplicitVRLittleEndian, b"\0" * 4096), {}),
         "380 MiB of zeros, deflated": (CLIPS, deflated, {}),
+        "250 frames of 4096 x 4096 of one grey, as AVI": (CLIPS, one_grey(max(20, int(small * 250)), 4096), {}),
         "a header element of 60 MiB": (CLIPS, large_header(int(small * (60 << 20))), {}),
         "15,000 frames at 5 Hz": (CLIPS, noise(int(small * 15_000), "200"), {}),
         "15,000 frames at 50 Hz": (CLIPS, noise(int(small * 14_900), "20"), {}),
@@ -87,6 +88,24 @@ def zeros_in_runs(frames: int, side: int) -> bytes:
     """Black frames, each two bytes for every 128 pixels."""
     frame = struct.pack("<16L", 1, 64, *([0] * 14)) + b"\x81\0" * (side * side // 128)
     return dicom(frames, side, side, RLELossless, encapsulate([frame] * frames))
+
+
+def one_grey(frames: int, side: int) -> bytes:
+    """A video of one picture again and again, which shows nothing."""
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="avi") as container:
+        stream = container.add_stream("mjpeg", rate=30, width=side, height=side, pix_fmt="yuvj420p")
+        picture = av.VideoFrame.from_ndarray(np.full((side * 3 // 2, side), 128, dtype=np.uint8), format="yuvj420p")
+        (packet,) = [*stream.encode(picture), *stream.encode()]
+        coded, tick = bytes(packet), packet.time_base
+        for number in range(frames):
+            again = av.Packet(coded)
+            again.stream, again.time_base, again.pts, again.dts = stream, tick, number, number
+            again.is_keyframe = True
+            container.mux(again)
+    return file.getvalue()
 
 
 def noise(frames: int, frame_time_ms: str) -> bytes:

@@ -3,8 +3,13 @@
     python benchmarks/soak.py --uploads 2000 --clients 8 --malformed 0.2 --health-clients 100
 
 Each upload is one of a few small SYNTHETIC phantoms, sent under a name and an age of its own, or damaged bytes.
-Printed: answers that belong to another upload (there must be none), memory and open files of the server in each fifth
-of the run, files left in its folder, and how long /health takes while many clients wait.
+Printed: answers that belong to another upload (there must be none), memory and open files of the server after each
+hundred, files left in its folder, and how long /health takes while many clients wait.
+
+Memory is looked at when nothing waits, and its slope b taken from when the answers that are kept have reached their
+number, with the threads and libraries that come in by then: before that it grows, as it must. What a C library takes
+from the system and gives back comes in steps of megabytes, so b is the median of the slopes between any two marks
+(Theil and Sen), with an interval of 95 %; it takes some thousand uploads until that is narrower than 1 KiB.
 """
 
 from __future__ import annotations
@@ -24,19 +29,25 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
+from scipy.stats import theilslopes
 
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.layouts.video import write_avi
+from mcsdr.serve.desk import KEPT_JOBS
 from processes import answers, wait_until
 
 CLIPS, KINDS = 5, ("cut", "flipped", "random", "empty", "words")
-FIFTHS = 5
+LOOK_S = 0.2  # between two looks at a job
+WAVE = 100  # uploads between two marks
+WARM = 2 * KEPT_JOBS  # uploads after which the slope is taken
+MOST_KIB = 1.0  # for each upload
+Mark = tuple[int, float, int]  # uploads so far, KiB and open files
 
 
 @dataclass
@@ -91,6 +102,12 @@ def damaged(content: bytes, kind: str, rng: random.Random) -> bytes:
             return b"no clip at all"
 
 
+def is_bad(number: int, malformed: float) -> bool:
+    """Whether an upload is damaged: in turn, so that at every mark as many of one kind are kept."""
+    turn = number // CLIPS + number % CLIPS
+    return int((turn + 1) * malformed) > int(turn * malformed)
+
+
 def client(
     base: str, todo: queue.Queue[int], files: list[bytes], malformed: float, seen: Seen, lock: threading.Lock
 ) -> None:
@@ -101,7 +118,7 @@ def client(
         except queue.Empty:
             return
         rng = random.Random(number)
-        bad, which, age = rng.random() < malformed, number % CLIPS, 20 + number % 60
+        bad, which, age = is_bad(number, malformed), number % CLIPS, 20 + number % 60
         body = damaged(files[which], rng.choice(KINDS), rng) if bad else files[which]
         name = f"upload-{number}.avi"
         while True:
@@ -111,7 +128,7 @@ def client(
             time.sleep(min(wait_s, 1.0) * rng.uniform(0.2, 1))
         job = said
         while job.get("state") not in ("done", "failed"):
-            time.sleep(0.05)
+            time.sleep(LOOK_S)
             job = call(base, "GET", f"/api/v1/jobs/{said['id']}")[1]
             if "error" in job:
                 break
@@ -187,6 +204,41 @@ def waits(base: str, clip: Path) -> None:
           f"another age: median {statistics.median(changes):.2f} s, worst {max(changes):.2f} s")  # fmt: skip
 
 
+def soaked(
+    base: str, process: psutil.Process, uploads: int, clients: int, malformed: float, seen: Seen
+) -> Iterator[Mark]:
+    """Send the uploads from so many clients, wave after wave; a mark when each is answered."""
+    files, lock = clips(), threading.Lock()
+    for start in range(0, uploads, WAVE):
+        todo = queue.Queue[int]()
+        for number in range(start, min(start + WAVE, uploads)):
+            todo.put(number)
+        threads = [
+            threading.Thread(target=client, args=(base, todo, files, malformed, seen, lock)) for _ in range(clients)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        time.sleep(1)  # the last answer's memory is given back after it is told
+        mark = seen.done, process.memory_info().rss / 1024, process.num_fds()
+        print(f"after {mark[0]:5d} uploads: {mark[1] / 1024:6.1f} MiB, {mark[2]} open files", flush=True)
+        yield mark
+
+
+def slope(marks: list[Mark]) -> str:
+    """What memory does once it is warm, in words."""
+    warm = [mark for mark in marks if mark[0] >= WARM]
+    if len(warm) < 3:
+        return f"slope: too few uploads to tell, {WARM + 2 * WAVE} at least"
+    found = theilslopes([kib for _, kib, _ in warm], [done for done, _, _ in warm])
+    told = "not told" if found.low_slope <= MOST_KIB < found.high_slope else "yes" if found.slope < MOST_KIB else "no"
+    return (
+        f"slope from {warm[0][0]} uploads on: {found.slope:+.2f} KiB for each (95 %: {found.low_slope:+.2f} to "
+        f"{found.high_slope:+.2f}); under {MOST_KIB:g}: {told}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--uploads", type=int, default=2000)
@@ -200,31 +252,15 @@ def main() -> None:
     assert server.stdout is not None
     base = server.stdout.readline().split()[3].rstrip("/")
     process = psutil.Process(server.pid)
-    files, seen, lock, todo = clips(), Seen(), threading.Lock(), queue.Queue[int]()
-    for number in range(options.uploads):
-        todo.put(number)
+    seen = Seen()
     try:
         wait_until(lambda: answers(base), 300)
         if options.clip is not None:
             waits(base, options.clip)
-        threads = [
-            threading.Thread(target=client, args=(base, todo, files, options.malformed, seen, lock))
-            for _ in range(options.clients)
-        ]
-        for thread in threads:
-            thread.start()
-        marks: list[tuple[int, float, int]] = []
-        while any(thread.is_alive() for thread in threads):
-            time.sleep(1)
-            if seen.done >= (len(marks) + 1) * options.uploads / FIFTHS:
-                marks.append((seen.done, process.memory_info().rss / 2**20, process.num_fds()))
-        marks.append((seen.done, process.memory_info().rss / 2**20, process.num_fds()))
-        after = [mark for mark in marks if mark[0] >= options.uploads / FIFTHS]  # warmed up
-        slope = np.polyfit([mark[0] for mark in after], [1024 * mark[1] for mark in after], 1)[0]
-        print("SYNTHETIC phantoms.", ", ".join(f"{state}: {count}" for state, count in seen.states.most_common()))
-        for done, mib, fds in marks:
-            print(f"after {done:5d} uploads: {mib:7.0f} MiB, {fds} open files")
-        print(f"slope after the first fifth: {slope:.2f} KiB for each upload")
+        print("SYNTHETIC phantoms.", flush=True)
+        marks = list(soaked(base, process, options.uploads, options.clients, options.malformed, seen))
+        print(", ".join(f"{state}: {count}" for state, count in seen.states.most_common()))
+        print(slope(marks))
         print(f"answers of another upload: {len(seen.swapped)}")
         print(f"clips with more than one median for one age: {sum(len(m) > 1 for m in seen.medians.values())}")
         left = [

@@ -11,6 +11,7 @@
     │   ├── NotBMode            colour Doppler, M-mode, spectral Doppler
     │   ├── SeveralLoops        several moving pictures on one screen
     │   ├── SingleFrame         a still image
+    │   ├── EmptyPicture        black or of one grey, and large
     │   ├── ClipTooShort        under half a second
     │   └── NoFrameTime         nothing says how fast the heart moves
     ├── Identifiable        a copy of a clip could still tell who the patient is
@@ -145,6 +146,13 @@ class SingleFrame(RefusedClip):
 
     code = "single-frame"
     next_step = "Choose the multi-frame clip that the still was taken from."
+
+
+class EmptyPicture(RefusedClip):
+    """A large clip that is black or of one grey; a small one is read, and abstained from by the same code."""
+
+    code = "empty-picture"
+    next_step = "Choose another clip, or cut out the heartbeats that are to be read."
 
 
 class ClipTooShort(RefusedClip):

@@ -59,6 +59,7 @@ def serve(
         need("dicom")
     from mcsdr.serve.archive import archive_of
     from mcsdr.serve.guard import LOOPBACK
+    from mcsdr.serve.memory import share_pools
 
     token = None if token_file is None else _token(token_file)
     if host not in (*LOOPBACK, "::1") and token is None:
@@ -78,6 +79,7 @@ def serve(
     with bound(host, port) as socket:
         if reports is not None:
             make_private(reports)
+        share_pools()
         import uvicorn  # only now what takes seconds
 
         from mcsdr.serve.app import create_app

@@ -186,14 +186,15 @@ def _coarse(frames: Frames, rate_hz: float) -> tuple[Array, Array]:
             for some in (frames[at : at + AT_ONCE] for at in range(0, count, AT_ONCE))
         ]
     )
-    cells = sums / (np.diff(rows)[:, None] * np.diff(columns))
-    x = cells.reshape(count, -1)
+    sums /= np.diff(rows)[:, None] * np.diff(columns)
+    x = sums.reshape(count, -1)
     brightness = _without_drift(x.mean(axis=1, keepdims=True), rate_hz)[:, 0]
     return _without_drift(_smooth(x, SMOOTH_S * rate_hz), rate_hz), brightness
 
 
 def _without_drift(x: Array, rate_hz: float) -> Array:
-    return x - _smooth(x, DRIFT_S * rate_hz)
+    drift = _smooth(x, DRIFT_S * rate_hz)
+    return np.subtract(x, drift, out=drift)  # where it lies: a clip of minutes has megabytes of it
 
 
 def _smooth(x: Array, sd: float) -> Array:
@@ -205,8 +206,8 @@ def _smooth(x: Array, sd: float) -> Array:
         here, there = slice(max(0, -shift), len(x) - max(0, shift)), slice(max(0, shift), len(x) - max(0, -shift))
         total[here] += w * x[there]
         weight[here] += w
-    smooth: Array = total / weight
-    return smooth
+    total /= weight
+    return total
 
 
 def near(heart_rate_bpm: float | None) -> tuple[float, float]:

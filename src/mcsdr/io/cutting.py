@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcsdr.errors import UnreadableFile
+from mcsdr.io.blank import Blank
 from mcsdr.io.colour import COLOUR_FRAMES, colour_stride
 from mcsdr.io.looking import Look, look
 from mcsdr.io.patches import Box
@@ -47,6 +48,7 @@ class SectorStack(FrameStack):
 
     Raises:
         UnreadableFile: as for `FrameStack`; what is kept counts, not what is decoded.
+        EmptyPicture: large, and nothing has been seen so far.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class SectorStack(FrameStack):
         self._whole: dict[int, Pictures] = {}
         self._kept: Pictures | None = None
         self._look: Look | None = None
+        self._blank = Blank(path)
 
     def order(self) -> list[int]:
         """Every index below the count: those of the sample first."""
@@ -104,6 +107,7 @@ class SectorStack(FrameStack):
         if self._look is not None:
             self._keep(picture, at)
             return
+        self._blank.look(picture, at)
         if at < len(self._block):
             self._block[at] = picture
             self._whole[at] = self._block[at]

@@ -32,6 +32,7 @@ from mcsdr.io.dicom_signature import begins_as_dicom
 PREAMBLE = 132  # bytes of preamble and magic
 MAX_FILE = 8 << 30  # bytes
 MAX_INFLATED = 400 << 20  # bytes of a deflated file
+RUNS = (64 << 20, 200)  # bytes from which it is asked how often its size a file has become; 1030 is all that can be
 MAX_FRAGMENTS = 1_000_000
 PIXEL_DATA = (0x7FE0, 0x0010)
 UNDEFINED = 0xFFFFFFFF
@@ -157,8 +158,8 @@ def _parse(file: BinaryIO, path: Path) -> DicomFile:
 def _inflated(file: BinaryIO, path: Path) -> BinaryIO:
     """The data set of a deflated file from here on, or the file itself where it is not deflated, whatever it says.
 
-    It is inflated piece by piece, and refused when it grows beyond the limit. What is damaged on the way is inflated as
-    far as it goes.
+    It is inflated piece by piece, and refused when it grows beyond the limits: a deflated picture of anything is a
+    fortieth of its size or more. What is damaged on the way is inflated as far as it goes.
     """
     begins = file.tell()
     inflater, content = zlib.decompressobj(-zlib.MAX_WBITS), io.BytesIO()
@@ -167,8 +168,12 @@ def _inflated(file: BinaryIO, path: Path) -> BinaryIO:
         while rest and not inflater.eof:
             content.write(inflater.decompress(rest, 1 << 20))
             rest = inflater.unconsumed_tail
-            if content.tell() > MAX_INFLATED:
+            grown, taken = content.tell(), file.tell() - begins - len(rest)
+            if grown > MAX_INFLATED:
                 raise UnreadableFile(f"it inflates to more than {MAX_INFLATED >> 20} MiB", path=path)
+            if grown > RUNS[0] and grown > RUNS[1] * taken:
+                cause = f"its first {taken >> 10} KiB inflate to {grown >> 20} MiB of the same values"
+                raise UnreadableFile(cause, path=path)
     content.seek(0)
     if begins_as_dicom(content.getvalue()[:PREAMBLE]):
         return content

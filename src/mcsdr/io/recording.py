@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcsdr.errors import ClipTooShort, NoFrameTime, NotBMode, SeveralLoops, SingleFrame, UnreadableFile
+from mcsdr.io.blank import Blank
 from mcsdr.io.colour import COLOUR_FRAMES, DECLARED_SHARE, DOPPLER_SHARE, colour_stride
 from mcsdr.io.looking import Look, look
 from mcsdr.io.patches import Box
-from mcsdr.io.sector import cut_sector
+from mcsdr.io.sector import cut_sector, sample_indices
 from mcsdr.io.square import MAX_BYTES as MAX_BYTES
 from mcsdr.io.square import MAX_SIDE as MAX_SIDE
 from mcsdr.study import Clip, Notice, View
@@ -217,8 +218,13 @@ def to_clip(recording: Recording, view: View = View.UNKNOWN) -> Clip:
         ClipTooShort: under half a second.
         NotBMode: colour flow in the sector.
         SeveralLoops: more than one moving picture on the screen.
+        EmptyPicture: large, and nothing is seen in it.
     """
     frames = recording.frames
+    if recording.look is None:
+        blank = Blank(recording.path)
+        for index in sample_indices(len(frames)).tolist():
+            blank.look(frames[index], index)
     notices = recording.notices + _duration_notices(recording)
     seen = recording.look or look(frames, recording.colour, recording.regions)
     sector = seen.sector

@@ -44,6 +44,7 @@ class StreamingStack(SectorStack):
             colour = self._square(rgb())
             self._colour.append(np.ascontiguousarray(colour[:: self._stride, :: self._stride]))
         picture = self._square(luma)
+        self._blank.look(picture, at)
         if at in self._sample or self._kept is None:
             self._whole[at] = np.array(picture)
         self.indices.append(at)

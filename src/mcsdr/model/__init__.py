@@ -2,6 +2,7 @@
 
     model           Model: a network with what its training fixed
     answer          what it says of a study: the posterior, or why there is none; the only path to it
+    encoding        a study's windows as the network's tokens
     record          an answer as plain data, and as a row of a table
     video_tokens    encoded clips, kept while attributes change
     card            what a model is, in words
@@ -10,8 +11,9 @@
 Whatever has to do with when not to answer lives in `mcsdr.abstention`; networks live in `mcsdr.nn`.
 """
 
-from mcsdr.model.answer import Answer, Answers, BeatAnswer, Encoded, conclude, encode
+from mcsdr.model.answer import Answer, Answers, BeatAnswer, conclude
 from mcsdr.model.card import Card
+from mcsdr.model.encoding import Encoded, encode
 from mcsdr.model.model import Flow, Model
 from mcsdr.model.storage import find, load
 from mcsdr.model.video_tokens import VideoTokens

@@ -1,6 +1,6 @@
 """What a model says of one study: the posterior, and all that must be said with it or in its place.
 
-    study --encode--> Encoded --conclude--> Answer
+    study --encode--> Encoded --conclude--> Answer          (the first half in encoding.py)
 
 This is the only such path. `model(study)` takes it, and so do the command line, the batch, the service and the DICOM
 node, which is why they give the same numbers and abstain for the same reasons. Of a clip that is longer than one window
@@ -19,14 +19,10 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from mcsdr.abstention import gates
 from mcsdr.abstention.gates import Abstention
-from mcsdr.clips import beats_of, cut_windows, frame_indices, window_length
-from mcsdr.clips.beats import Beats
-from mcsdr.clips.protocol import ViewedFrames
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import Abstained
+from mcsdr.model.encoding import Encoded
 from mcsdr.model.record import record_of, row_of
-from mcsdr.model.seen import Seen, see
-from mcsdr.model.video_tokens import VideoTokens
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.categories import percent
 from mcsdr.posterior.deconvolution import heart_of
@@ -34,7 +30,7 @@ from mcsdr.posterior.modes import Mode
 from mcsdr.posterior.population import Population, reweighted
 from mcsdr.posterior.questions import Several
 from mcsdr.posterior.table import Array
-from mcsdr.study import ADULT_YEARS, Attributes, Clip, Notice, Study
+from mcsdr.study import Attributes, Notice, Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -247,45 +243,6 @@ class Answers(tuple[Answer, ...]):
         return answers_html(self)
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """A study whose clips are encoded.
-
-    Attributes:
-        starts_s: of each window when its beat starts, None if it is of none; empty where one window is read.
-        seconds: how long it took.
-        against: what the pictures say against an answer.
-    """
-
-    study: Study
-    video: VideoTokens
-    starts_s: tuple[float | None, ...]
-    seconds: float
-    against: tuple[Abstention, ...] = ()
-
-
-def encode(study: Study, model: Model) -> Encoded:
-    """Encode the clips of one study, by all their beats where they are longer than one window.
-
-    Raises:
-        ClipTooShort: a clip holds too few frames.
-    """
-    started = time.perf_counter()
-    encoded = encode_seen(study, [see(clip, model.clip) for clip in study.clips], model)
-    return replace(encoded, seconds=time.perf_counter() - started)
-
-
-def encode_seen(study: Study, seen: Sequence[Seen], model: Model) -> Encoded:
-    """Encode a study whose clips were seen before; their frames are not asked again, only their shape."""
-    started = time.perf_counter()
-    age = study.attributes.age_years
-    doubts = tuple(notice for one in seen for notice in one.pace.notices(adult=age is None or age >= ADULT_YEARS))
-    study = replace(study, notices=study.notices + doubts)
-    video, starts_s = _encode(study, seen, model)
-    against = tuple(why for one in seen for why in one.against)
-    return Encoded(study, video, tuple(starts_s), time.perf_counter() - started, against)
-
-
 def conclude(
     encoded: Encoded,
     model: Model,
@@ -381,29 +338,3 @@ def _notices(study: Study, why: Sequence[Abstention], anyway: bool, posterior: P
     if anyway:
         known = {notice.code for notice in study.all_notices}
         yield from (Notice(gate.code, gate.reason) for gate in why if gate.code not in known)
-
-
-def _encode(study: Study, seen: Sequence[Seen], model: Model) -> tuple[VideoTokens, list[float | None]]:
-    """The study's tokens, and of each window when its beat starts, in seconds after its clip's first frame.
-
-    A model that would read one window of each clip reads all beats of one that is longer.
-    """
-    stored = [(one.stored, clip.view) for clip, one in zip(study.clips, seen, strict=True)]
-    if not model.reads_beats(study.clips):
-        return model.encode_stored([stored]), []
-    beats = [beats_of(clip, frames, model.clip) for clip, (frames, _) in zip(study.clips, stored, strict=True)]
-    protocol = model.protocol.changed(windows="beats")
-    starts_s = [
-        start
-        for clip, frames, found in zip(study.clips, stored, beats, strict=True)
-        for start in _starts_s(clip, frames, found, model)
-    ]
-    return model.encode_stored([stored], protocol, [beats]), starts_s if protocol.together == 1 else []
-
-
-def _starts_s(clip: Clip, stored: ViewedFrames, beats: Beats, model: Model) -> list[float | None]:
-    """When the beat of each window starts; None for the windows that are not of one beat."""
-    times = clip.frame_times_s[frame_indices(clip.frame_times_s, model.clip)] - clip.frame_times_s[0]
-    of_beats = beats.windows(window_length(len(stored[0]), model.clip))
-    others = len(cut_windows(stored[0], model.clip, "beats", beats)) - len(of_beats)
-    return [float(times[window.beat.end_diastole]) for window in of_beats] + [None] * others

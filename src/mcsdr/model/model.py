@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -26,33 +25,24 @@ from torch import Tensor
 from mcsdr.abstention.familiarity import Familiarity, token_features
 from mcsdr.abstention.gates import checked_threshold
 from mcsdr.abstention.looks import LookSpread
-from mcsdr.clips import ClipSettings, beats_of, frame_indices, store, to_grey
+from mcsdr.clips import ClipSettings, beats_of, frame_indices, store
 from mcsdr.clips.attributes import AttributeStatistics, attribute_row
 from mcsdr.clips.beats import Beats
-from mcsdr.clips.protocol import Group, ProtocolSettings, ViewedFrames, groups
+from mcsdr.clips.protocol import ProtocolSettings, ViewedFrames
 from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points
 from mcsdr.diffusion.schedule import angles
 from mcsdr.errors import InvalidConfig
-from mcsdr.model.answer import Answer, Answers, conclude, encode
+from mcsdr.model.answer import Answer, Answers, conclude
 from mcsdr.model.beliefs import Beliefs, beliefs
 from mcsdr.model.card import Card, population_of
-from mcsdr.model.video_tokens import VideoTokens, counted
+from mcsdr.model.encoding import encode, encoded_windows
+from mcsdr.model.video_tokens import VideoTokens
 from mcsdr.nn.network import Network, PosteriorNetwork, channels_last, has_bf16
 from mcsdr.nn.video_encoder import PLACES
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.population import Population, named_population
 from mcsdr.posterior.recalibration import Calibration
 from mcsdr.study import Clip, Study
-
-WINDOWS_AT_ONCE = {"cpu": 4}  # encoded together; elsewhere 32: all windows of a long study would not fit into memory
-
-
-def _key_of(shown: Sequence[ViewedFrames]) -> int:
-    """A number that the frames of a group alone decide: whatever else is asked with them, they draw the same noise."""
-    key = 0
-    for frames, _ in shown:
-        key = zlib.crc32(frames.tobytes(), key)
-    return key
 
 
 class Flow(torch.nn.Module):
@@ -269,7 +259,6 @@ class Model:
         ]
         return self.encode_stored(stored, protocol, beats)
 
-    @torch.inference_mode()
     def encode_stored(
         self,
         studies: Sequence[Sequence[ViewedFrames]],
@@ -281,47 +270,7 @@ class Model:
         Arguments:
             beats: of each clip of each study, for the windows "beats"; found in the frames where not given.
         """
-        chosen = protocol or self.protocol
-        rhythms = [None] * len(studies) if beats is None else beats
-        grouped = [
-            groups(clips, self.clip, chosen, rhythm) or [Group([])] * chosen.looks
-            for clips, rhythm in zip(studies, rhythms, strict=True)
-        ]
-        groups_of_all = [(owner, group) for owner, of_study in enumerate(grouped) for group in of_study]
-        shown = [group.shown for _, group in groups_of_all]
-        tokens = iter(self._encode_windows([window for group in shown for window in group]))
-        none = torch.empty(0, self.network.width, device=self.device)
-        joined = [torch.cat([none, *(next(tokens) for _ in group)]) for group in shown]
-        lengths = torch.tensor([len(t) for t in joined], device=self.device)
-        padded = torch.nn.utils.rnn.pad_sequence(joined, batch_first=True)
-        mask = torch.arange(padded.shape[1], device=self.device) < lengths[:, None]
-        return VideoTokens(
-            padded,
-            mask,
-            np.array([owner for owner, _ in groups_of_all], dtype=np.int64),
-            counted([(owner, group.clip) for owner, group in groups_of_all]),
-            counted([(owner, group.window) for owner, group in groups_of_all]),
-            np.array([_key_of(group) for group in shown], dtype=np.int64),
-        )
-
-    def _encode_windows(self, windows: Sequence[ViewedFrames]) -> list[Tensor]:
-        """Tokens [L, width] of each window; those of one length are encoded together, a bounded number at a time."""
-        tokens: list[Tensor] = [torch.empty(0)] * len(windows)
-        mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-        by_length: dict[int, list[int]] = {}
-        for index, (frames, _) in enumerate(windows):
-            by_length.setdefault(len(frames), []).append(index)
-        for indices in by_length.values():
-            at_once = WINDOWS_AT_ONCE.get(self.device.type, 32)
-            for start in range(0, len(indices), at_once):
-                some = indices[start : start + at_once]
-                batch = torch.from_numpy(np.stack([windows[i][0] for i in some])).to(self.device)
-                grey = to_grey(batch, self.clip)
-                with mixed:
-                    encoded = self.network.encode(grey, [windows[i][1].value for i in some])
-                for index, these in zip(some, encoded.float(), strict=True):
-                    tokens[index] = these
-        return tokens
+        return encoded_windows(self, studies, protocol or self.protocol, beats)
 
     @torch.inference_mode()
     def posterior(

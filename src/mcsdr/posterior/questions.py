@@ -135,3 +135,21 @@ def _as_share(level: float) -> str:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def row(asked: Array) -> Array:
+    """What is asked of every study, as one row: [1, M]."""
+    return np.reshape(asked, (1, -1))
+
+
+def weights(given: Sequence[float] | None, count: int) -> Array:
+    """The weights of so many posteriors, scaled to sum 1; equal where none are given.
+
+    Raises:
+        InvalidConfig: not one for each, one is negative, or all are 0.
+    """
+    w: Array = np.ones(count) if given is None else np.array(given, dtype=np.float64)
+    if w.shape != (count,) or (w < 0).any() or not w.sum() > 0:
+        raise InvalidConfig("A mixture needs one weight ≥ 0 per posterior.", next_step="Check the weights.")
+    w /= w.sum()
+    return w

@@ -144,15 +144,13 @@ class Posterior:
         Raises:
             InvalidConfig: nothing to pool, different batches, or weights that do not fit.
         """
-        w = np.ones(len(posteriors)) if weights is None else np.asarray(weights, dtype=np.float64)
         if not posteriors or len({(p.latent.shape[0], p.single) for p in posteriors}) != 1:
             raise InvalidConfig("A mixture pools posteriors of the same studies.", next_step="Pass equal batches.")
-        if w.shape != (len(posteriors),) or (w < 0).any() or not w.sum() > 0:
-            raise InvalidConfig("A mixture needs one weight ≥ 0 per posterior.", next_step="Check the weights.")
+        w = questions.weights(weights, len(posteriors))
         z = quantile_nodes()[None]
         if all(p.draws is None and p.latent.shape[1] == z.shape[1] for p in posteriors):
             z = np.mean([np.broadcast_to(p.z, p.latent.shape) for p in posteriors], axis=0)
-        latent = pooled_values([p._table for p in posteriors], w / w.sum(), z)
+        latent = pooled_values([p._table for p in posteriors], w, z)
         pooled = cls.from_nodes(z, percent(latent))
         raw = side_by_side([p.raw for p in posteriors]) if len(set(w.tolist())) == 1 else None
         return replace(pooled, single=posteriors[0].single, raw=raw)
@@ -265,7 +263,7 @@ class Posterior:
         array([43.2, 50. , 56.8])
         """
         z = normal_quantile(questions.levels(q))
-        return self._shaped(percent(self._table(_row(z))[0]), z.ndim)
+        return self._shaped(percent(self._table(questions.row(z))[0]), z.ndim)
 
     def interval(self, level: float = 0.9) -> tuple[Value, Value]:
         """The central interval (lower, upper) that holds `level` of the probability.
@@ -284,7 +282,7 @@ class Posterior:
     def cdf(self, y: float | Several) -> Value:
         """F(y) = P(EF ≤ y); y in EF %, a number or a grid [M] shared by all studies."""
         y = questions.numbers(y, "EF")
-        return self._shaped(normal_cdf(self._z_of(_row(y))), y.ndim)
+        return self._shaped(normal_cdf(self._z_of(questions.row(y))), y.ndim)
 
     @overload
     def prob_below(self, c: float) -> Value: ...
@@ -314,7 +312,7 @@ class Posterior:
     def density(self, grid: float | Several) -> Value:
         """p(y) per EF point; y in EF %, a number or a grid [M] shared by all studies. 0 outside (0, 100)."""
         y = questions.numbers(grid, "The grid of a density")
-        return self._shaped(np.exp(self._log_density(_row(y))), y.ndim)
+        return self._shaped(np.exp(self._log_density(questions.row(y))), y.ndim)
 
     def log_density(self, y: ArrayLike) -> Value:
         """log p(y) per EF point for one observed y per study: float or [B]."""
@@ -338,7 +336,8 @@ class Posterior:
 
         See `mcsdr.posterior.modes` for the rule and its false-positive rate.
         """
-        found = smoothed_modes(self._edges_cdf, np.atleast_1d(self.sd), self.draws, min_separation, min_mass)
+        cdf, sd = (lambda edges: normal_cdf(self._z_of(edges[None]))), np.atleast_1d(self.sd)
+        found = smoothed_modes(cdf, sd, self.draws, min_separation, min_mass)
         return found[0] if self.single else found
 
     def __repr__(self) -> str:
@@ -367,9 +366,6 @@ class Posterior:
         if not self.single:
             raise InvalidConfig(f"A plot shows one study, not {len(self)}.", next_step="Plot posterior[0].")
         return plot(self, ax, threshold)
-
-    def _edges_cdf(self, edges: Array) -> Array:
-        return normal_cdf(self._z_of(edges[None]))
 
     def _z_of(self, y: Array) -> Array:
         """G⁻¹(y) [B, M] for y [B or 1, M] in EF %; ∓∞ outside (0, 100), NaN for NaN."""
@@ -401,7 +397,3 @@ class Posterior:
     def _shaped(self, x: Array, query_dimensions: int) -> Value:
         """[B, M] → the shape of the question: one number per study where it was a number."""
         return self._rows(x) if query_dimensions else self._values(x[:, 0])
-
-
-def _row(x: Array) -> Array:
-    return np.reshape(x, (1, -1))

@@ -44,12 +44,26 @@ from mcsdr.report import (
     thresholds,
 )
 from mcsdr.report.basis import Rows, known_of, pictures, provenance, reasons
+from mcsdr.report.blocks import (
+    BODY,
+    GRID_STEP,
+    LEFT,
+    MORE,
+    NOTE,
+    RIGHT,
+    SMALL,
+    TINY,
+    grid,
+    heading,
+    note,
+    note_height,
+    pairs,
+    pairs_height,
+)
 from mcsdr.report.dotplot import MID_EDGE, draw_dotplot
 from mcsdr.report.sheet import (
     HEIGHT,
     LACKING,
-    MARGIN,
-    WIDTH,
     Sheet,
     line_height,
     settable,
@@ -59,21 +73,16 @@ from mcsdr.report.sheet import (
 )
 from mcsdr.study import Study
 
-LEFT, RIGHT = MARGIN, WIDTH - MARGIN
 COLUMN, GUTTER = 100.0, 9.0  # the left column and the space after it
 ASIDE = LEFT + COLUMN + GUTTER  # where the right column begins
 BOTTOM = HEIGHT - 28.0  # above the foot
-TINY, SMALL, BODY = 6.5, 7.0, 8.0  # points
 GAP = 4.0  # mm between blocks
 LEAST_PICTURES = 34.0  # mm that notices leave to the pictures and their captions
 SMALLEST = 10.0  # mm: a picture less high shows nothing
-WARN = "#fff3d6"
-MORE = "and {} more in the HTML report"
 LONG = ("File", "SHA-256 of the file", "SHA-256 of the model")  # take a line each
 NOT_SHOWN = (*LONG, "Seconds", "Analysed")  # elsewhere on the page, or not at all
 BEATS = 9  # that a line holds
-NOTE = RIGHT - LEFT - 7  # mm for the words of a note
-GRID_STEP, FACT_STEP = line_height(SMALL) + 1.2, line_height(SMALL) + 0.4
+FACT_STEP = line_height(SMALL) + 0.4
 
 Content = Callable[[Sheet], None]
 
@@ -129,7 +138,7 @@ def _answer(name: str, answer: Answer, record: Mapping[str, Any], sheet: Sheet) 
     y = _name(sheet, _head(sheet, disclaimers([record])[0], _when(record)), name, record)
     shown_although = insisted(record)
     if shown_although is not None:
-        y = _note(sheet, y, shown_although, VERMILION, bold=True)
+        y = note(sheet, y, shown_although, VERMILION, bold=True)
     y = sheet.paragraph(LEFT, y, RIGHT - LEFT, headline(record), 12, bold=True) + 1.5
     if heart := heart_line(record):
         y = sheet.paragraph(LEFT, y - 1, RIGHT - LEFT, heart, BODY) + 1.5
@@ -137,15 +146,15 @@ def _answer(name: str, answer: Answer, record: Mapping[str, Any], sheet: Sheet) 
     origin, beats = provenance(name, answer, record), record["beats"] or []
     because = reasons(answer.study, record) + ([] if record["notices"] else [("Notices", "none was raised")])
     floor = BOTTOM - _provenance_height(origin) - _beats_height(beats)
-    room = max(LEAST_PICTURES, 6 + _pairs_height(because, RIGHT - ASIDE, 20, SMALL)) + GAP
+    room = max(LEAST_PICTURES, 6 + pairs_height(because, RIGHT - ASIDE, 20, SMALL)) + GAP
     scratch = Sheet()
     belief = max(_belief(scratch, 0, answer, record), _cuts(scratch, 0, answer, record)) + GAP
 
     y = _notices(sheet, y, floor - room - belief, further_notices(record)) + 2
     y = max(_belief(sheet, y, answer, record), _cuts(sheet, y, answer, record)) + GAP
     _pictures(sheet, y, floor - GAP, answer.study)
-    _heading(sheet, ASIDE, y, "What the uncertainty rests on")
-    _pairs(sheet, (ASIDE, y + 6), RIGHT, floor, because, 20, SMALL)
+    heading(sheet, ASIDE, y, "What the uncertainty rests on")
+    pairs(sheet, (ASIDE, y + 6), RIGHT, floor, because, 20, SMALL)
     _beats(sheet, floor, beats)
     _provenance(sheet, origin)
 
@@ -158,8 +167,8 @@ def _abstention(name: str, answer: Answer, record: Mapping[str, Any], sheet: She
     floor = BOTTOM - _provenance_height(origin)
     y = _notices(sheet, y, floor - 2 * LEAST_PICTURES, further_notices(record)) + 2
     _pictures(sheet, y, floor - GAP, answer.study)
-    _heading(sheet, ASIDE, y, "What was given")
-    _pairs(sheet, (ASIDE, y + 6), RIGHT, floor, known_of(answer.study), 20, SMALL)
+    heading(sheet, ASIDE, y, "What was given")
+    pairs(sheet, (ASIDE, y + 6), RIGHT, floor, known_of(answer.study), 20, SMALL)
     _provenance(sheet, origin)
 
 
@@ -177,7 +186,7 @@ def _refusal(name: str, refusal: Refusal, sheet: Sheet) -> None:
 def _head(sheet: Sheet, sentence: str, when: str = "") -> float:
     sheet.word(LEFT, 17, "Left-ventricular ejection fraction", 11, bold=True)
     sheet.word(RIGHT, 17, f"mcsdr {mcsdr.__version__}{when}", BODY, colour=SOFT, align="right")
-    return _note(sheet, 20.5, sentence, ORANGE, bold=True, points=SMALL) + 3
+    return note(sheet, 20.5, sentence, ORANGE, bold=True, points=SMALL) + 3
 
 
 def _foot(sheet: Sheet, page: str) -> None:
@@ -213,26 +222,6 @@ def _when(record: Mapping[str, Any]) -> str:
     return f", analysed {analysed(record)}" if record.get("analysed") else ""
 
 
-def _heading(sheet: Sheet, x: float, y: float, text: str) -> None:
-    sheet.word(x, y + 3, text, 9, bold=True)
-
-
-# --- words in boxes and rows -----------------------------------------------------------------------------------------
-
-
-def _note(sheet: Sheet, y: float, text: str, colour: str, *, bold: bool = False, points: float = BODY) -> float:
-    """A sentence on a pale ground with a strong edge; returns where the next block may begin."""
-    height = _note_height(text, bold, points)
-    sheet.box(LEFT, y, RIGHT - LEFT, height, WARN)
-    sheet.box(LEFT, y, 1.2, height, colour)
-    sheet.paragraph(LEFT + 3.5, y + 1.2, NOTE, text, points, bold=bold)
-    return y + height + 1.5
-
-
-def _note_height(text: str, bold: bool = False, points: float = BODY) -> float:
-    return len(wrapped(text, NOTE, points, bold)) * line_height(points) + 2.4
-
-
 def _notices(sheet: Sheet, y: float, floor: float, notices: Sequence[Mapping[str, str]]) -> float:
     """As many notices as there is room for, and of the others how many and their codes; returns where they end."""
     for index, notice in enumerate(notices):
@@ -240,42 +229,17 @@ def _notices(sheet: Sheet, y: float, floor: float, notices: Sequence[Mapping[str
         codes = ", ".join(dict.fromkeys(one["code"] for one in rest))
         noun = "notice" if len(rest) == 1 else "notices"
         less = shortened(f"And {len(rest)} {noun} more, in the HTML report: {codes}", NOTE, BODY)
-        fits = y + _note_height(text) + 1.5 + (_note_height(less) + 1.5 if len(rest) > 1 else 0) <= floor
-        if not fits and (len(rest) > 1 or _note_height(text) > _note_height(less)):
-            return _note(sheet, y, less, ORANGE)
-        y = _note(sheet, y, text, ORANGE)
+        fits = y + note_height(text) + 1.5 + (note_height(less) + 1.5 if len(rest) > 1 else 0) <= floor
+        if not fits and (len(rest) > 1 or note_height(text) > note_height(less)):
+            return note(sheet, y, less, ORANGE)
+        y = note(sheet, y, text, ORANGE)
     return y
 
 
 def _no_answer(sheet: Sheet, y: float, cause: str, next_step: str, code: str) -> float:
     y = sheet.paragraph(LEFT, y + 0.5, RIGHT - LEFT, "No answer was given.", 14, bold=True) + 3
     rows = [("Cause", cause), ("Next step", next_step), ("Code", code)]
-    return _pairs(sheet, (LEFT, y), RIGHT, 200, rows, 26, 9) + 4
-
-
-def _pairs(
-    sheet: Sheet, at: tuple[float, float], right: float, floor: float, rows: Rows, label: float, points: float
-) -> float:
-    """Names and sentences in two columns, hairlines between, as many as end above the floor; returns where they end."""
-    (x, y), step = at, line_height(points)
-    for index, (name, text) in enumerate(rows):
-        height = _pair_height(name, text, right - x, label, points)
-        if y + height + (0 if index == len(rows) - 1 else step) > floor:
-            return sheet.paragraph(x, y + 0.6, right - x, MORE.format(len(rows) - index), points, colour=SOFT)
-        sheet.rule((x, right), (y, y))
-        sheet.paragraph(x, y + 0.4, label - 2, name, points, colour=SOFT)
-        sheet.paragraph(x + label, y + 0.4, right - x - label, text, points)
-        y += height
-    return y
-
-
-def _pair_height(name: str, text: str, width: float, label: float, points: float) -> float:
-    lines = max(len(wrapped(name, label - 2, points)), len(wrapped(text, width - label, points)))
-    return lines * line_height(points) + 0.9
-
-
-def _pairs_height(rows: Rows, width: float, label: float, points: float) -> float:
-    return sum(_pair_height(name, text, width, label, points) for name, text in rows)
+    return pairs(sheet, (LEFT, y), RIGHT, 200, rows, 26, 9) + 4
 
 
 # --- the belief ------------------------------------------------------------------------------------------------------
@@ -283,7 +247,7 @@ def _pairs_height(rows: Rows, width: float, label: float, points: float) -> floa
 
 def _belief(sheet: Sheet, y: float, answer: Answer, record: Mapping[str, Any]) -> float:
     """The dots and the quantiles; returns where they end."""
-    _heading(sheet, LEFT, y, "What is believed of the ejection fraction")
+    heading(sheet, LEFT, y, "What is believed of the ejection fraction")
     y = draw_dotplot(sheet, LEFT, y + 7, COLUMN, answer.belief, record)
     middle = "" if is_two_peaked(record) else ", with the median"
     caption = (
@@ -295,35 +259,14 @@ def _belief(sheet: Sheet, y: float, answer: Answer, record: Mapping[str, Any]) -
         LEFT, y + 1.5, COLUMN, "The share of the belief that lies at or below each EF", SMALL, colour=SOFT
     )
     shares = [f"{100 * float(level):g}" for level in record["quantiles"]]
-    return _grid(
+    return grid(
         sheet, y, COLUMN, ("Share, %", shares), [("EF, %", [f"{ef:.1f}" for ef in record["quantiles"].values()])]
     )
 
 
-def _grid(
-    sheet: Sheet,
-    y: float,
-    width: float,
-    header: tuple[str, list[str]],
-    rows: Sequence[tuple[str, list[str]]],
-    label: float = 13,
-) -> float:
-    """Numbers in columns aligned on the right under their headings; returns where they end."""
-    column = (width - label) / max(1, len(header[1]))
-    for index, (name, cells) in enumerate([header, *rows]):
-        base = y + 3.2
-        if index:
-            sheet.rule((LEFT, LEFT + width), (y, y))
-        sheet.word(LEFT, base, name, SMALL, colour=SOFT)
-        for place, cell in enumerate(cells, 1):
-            sheet.word(LEFT + label + place * column, base, cell, SMALL, colour=INK if index else SOFT, align="right")
-        y += GRID_STEP
-    return y
-
-
 def _cuts(sheet: Sheet, y: float, answer: Answer, record: Mapping[str, Any]) -> float:
     """The categories with their bars, and the single cut-points; returns where they end."""
-    _heading(sheet, ASIDE, y, "Against the cut-points")
+    heading(sheet, ASIDE, y, "Against the cut-points")
     caption = f"Heart failure, {CATEGORY_SOURCE}; the three sum to 100 %"
     y = sheet.paragraph(ASIDE, y + 6, RIGHT - ASIDE, caption, SMALL, colour=SOFT) + 1
     shares = category_percents(record["prob"])
@@ -348,8 +291,8 @@ def _cuts(sheet: Sheet, y: float, answer: Answer, record: Mapping[str, Any]) -> 
         share = "—" if row.probability is None else percent(row.probability)
         sheet.word(RIGHT, y + 3.8, share, BODY, bold=True, align="right")
         y = sheet.paragraph(ASIDE, y + 4.9, RIGHT - ASIDE - 12, row.meaning, SMALL, colour=SOFT) + 1
-    note = "The names of the categories apply only where heart failure is diagnosed."
-    return sheet.paragraph(ASIDE, y + 1, RIGHT - ASIDE, note, SMALL, colour=SOFT)
+    applies = "The names of the categories apply only where heart failure is diagnosed."
+    return sheet.paragraph(ASIDE, y + 1, RIGHT - ASIDE, applies, SMALL, colour=SOFT)
 
 
 # --- what stands below -----------------------------------------------------------------------------------------------
@@ -357,7 +300,7 @@ def _cuts(sheet: Sheet, y: float, answer: Answer, record: Mapping[str, Any]) -> 
 
 def _pictures(sheet: Sheet, y: float, floor: float, study: Study) -> None:
     """The pictures of the first clip side by side, of one height, as high as the room allows."""
-    _heading(sheet, LEFT, y, "What was looked at")
+    heading(sheet, LEFT, y, "What was looked at")
     y += 6
     if not study.clips:
         sheet.paragraph(LEFT, y, COLUMN, "There was no clip.", BODY)
@@ -388,7 +331,7 @@ def _beats(sheet: Sheet, y: float, beats: Sequence[Mapping[str, Any]]) -> None:
     if not beats:
         return
     shown, left_out = beats[:BEATS], len(beats) - BEATS
-    _heading(sheet, LEFT, y, "Beat by beat")
+    heading(sheet, LEFT, y, "Beat by beat")
     if left_out > 0:
         sheet.word(RIGHT, y + 3, MORE.format(left_out), SMALL, colour=SOFT, align="right")
     header = ("Starts at", [f"{beat['start_s']:.2f} s" for beat in shown])
@@ -397,7 +340,7 @@ def _beats(sheet: Sheet, y: float, beats: Sequence[Mapping[str, Any]]) -> None:
         ("90 % interval", [f"{low:.0f}–{high:.0f}" for low, high in (beat["interval_90"] for beat in shown)]),
     ]
     label = 24.0
-    _grid(sheet, y + 5, label + len(shown) * (RIGHT - LEFT - label) / BEATS, header, rows, label)
+    grid(sheet, y + 5, label + len(shown) * (RIGHT - LEFT - label) / BEATS, header, rows, label)
 
 
 def _provenance_height(rows: Rows) -> float:
@@ -409,7 +352,7 @@ def _provenance_height(rows: Rows) -> float:
 def _provenance(sheet: Sheet, rows: Rows) -> None:
     """Where the answer comes from, at the foot of the page."""
     y = BOTTOM - _provenance_height(rows)
-    _heading(sheet, LEFT, y, "Where this answer comes from")
+    heading(sheet, LEFT, y, "Where this answer comes from")
     y += 5
     for name, text in rows:
         if name in LONG:

@@ -14,7 +14,6 @@ need their room, the newest in any case, so that attributes can change without e
 
 from __future__ import annotations
 
-import ctypes
 import json
 import math
 import os
@@ -25,7 +24,6 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +34,7 @@ from mcsdr.io.sandbox import Header, Reader, Request
 from mcsdr.model import Answer, Encoded, Model, conclude
 from mcsdr.posterior import Population
 from mcsdr.prediction import Failure
+from mcsdr.serve.memory import give_back
 from mcsdr.serve.pictures import Marks, Passings, Sheet, kept_bytes
 from mcsdr.study import Attributes
 
@@ -265,7 +264,7 @@ class Desk:
                 self._usual_s += 0.2 * (time.monotonic() - started - self._usual_s)
             with self._lock:
                 self._make_room()
-            _give_memory_back()
+            give_back()
 
     def _answer(self, job: Job) -> None:
         """Read, encode and conclude; every failure is an answer."""
@@ -288,7 +287,7 @@ class Desk:
             study = replace(read.study, file=job.name, input_sha256=sha256)
             job.encoded = passings.encoded(study, with_sheet=True)
             job.marks, job.sheet = passings.marks, passings.sheet
-            _give_memory_back()  # the pictures of a clip of minutes, before its many windows are sampled
+            give_back()  # the pictures of a clip of minutes, before its many windows are sampled
             self._finish(job, DONE, self._concluded(job, None, job.threshold, job.anyway))
         except McsdrError as error:
             error.path = None  # the server's own name for it helps nobody
@@ -308,12 +307,6 @@ class Desk:
         job.revision = Revision(1, result, result.record())
         if job.state != CANCELLED:
             job.state = state
-
-
-def _give_memory_back() -> None:
-    """What was freed goes back to the system, where its C library (glibc) would keep it for itself."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _remove_orphans(place: Path) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from mcsdr.clips import ClipSettings, beats_of, frame_indices
 from mcsdr.io.sandbox.wire import Add
 from mcsdr.model import Encoded, Model
-from mcsdr.model.answer import encode_seen
+from mcsdr.model.encoding import encode_seen
 from mcsdr.model.seen import Seen, Watching
 from mcsdr.study import Clip, Study
 

@@ -2,11 +2,13 @@
 
     records    the frozen records, with units in their names
     clock      the times of frames, freed of a container's rounding
+    inline     pictures that stand within a page
 
 A record holds plain arrays and numbers. What is to travel with a clip or a study is one more field here.
 """
 
 from mcsdr.study.clock import CLOCK_S, even_step, even_times
+from mcsdr.study.inline import inline_png
 from mcsdr.study.records import (
     ADULT_YEARS,
     QUALITIES,
@@ -19,7 +21,6 @@ from mcsdr.study.records import (
     Notice,
     Study,
     View,
-    inline_png,
     sex_letter,
 )
 

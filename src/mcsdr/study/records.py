@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from html import escape
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
@@ -25,10 +23,10 @@ from numpy.typing import NDArray
 from mcsdr import DISCLAIMER
 from mcsdr.errors import InvalidAttributes, InvalidConfig
 from mcsdr.study.clock import even_step
+from mcsdr.study.inline import thumbnail
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from PIL import Image
 
 ADULT_YEARS = 18.0
 # How a patient's sex is written; what is neither, such as "other", is unknown to every model.
@@ -37,7 +35,6 @@ SEXES: dict[str, str | None] = {
     **dict.fromkeys(("m", "male", "man", "boy"), "M"),
     **dict.fromkeys(("", "o", "other", "u", "unknown", "n/a", "nan", "none"), None),
 }
-THUMBNAIL = 160  # pixels
 QUALITIES = ("good", "medium", "poor")  # of a picture, best first
 
 
@@ -320,7 +317,7 @@ class Study:
     def _repr_html_(self) -> str:
         """The first frame of each clip, small, with what is known."""
         pictures = "".join(
-            f'<figure style="margin:0"><img src="{_thumbnail(clip.frames[0])}" alt="{escape(clip.in_words)}">'
+            f'<figure style="margin:0"><img src="{thumbnail(clip.frames[0])}" alt="{escape(clip.in_words)}">'
             f"<figcaption>{escape(clip.in_words)}</figcaption></figure>"
             for clip in self.clips
         )
@@ -363,22 +360,6 @@ class Study:
     def all_notices(self) -> tuple[Notice, ...]:
         """The notices of the study and of its clips."""
         return self.notices + tuple(notice for clip in self.clips for notice in clip.notices)
-
-
-def inline_png(image: Image.Image) -> str:
-    """A picture as the address of an image that stands within a page."""
-    buffer = BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + b64encode(buffer.getvalue()).decode()
-
-
-def _thumbnail(frame: NDArray[np.uint8]) -> str:
-    """One frame of at most THUMBNAIL pixels a side."""
-    from PIL import Image
-
-    image = Image.fromarray(frame)
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    return inline_png(image)
 
 
 class Cohort(Sequence[Study]):
