@@ -12,8 +12,8 @@ HEADER = """# What is read
 Made by `python docs/make_formats.py` from the registry of readers, `mcsdr.io.formats`; edit that.
 
 A file is told by what it holds, whatever its suffix or none. Of a folder every file that is one of these is answered,
-and what is passed over is counted by kind: in the terminal, in the summary that ends `predict --json`, and in
-`OUT.csv.run.json` of a batch.
+and what is passed over is counted by kind: in the terminal, in the summary that ends `predict --json`, and in the last
+rows of a table, one for each kind ([batch](how-to/many-clips.md)).
 
 """
 BETWEEN = """
