@@ -23,6 +23,10 @@ holds nothing but numbered pictures (frame_001.png, frame_002.png, …: PNG, JPE
 MetaImage must hold its voxels itself (.mha). Pixels that are not square are made so, and a picture that a phone stored
 lying is turned.
 
+Rates: a container's is believed. Where the coded stream states another, as H.264 and MPEG-4 may, that is told
+(`frame-time-disagrees`); where the heart in the pictures contradicts it, that is (`frame-rate-doubtful`). Half or twice
+the true rate with an ordinary pace, stated alone, is told by nothing: know what your exporter writes.
+
 Counts: MP4, MOV and AVI state how many frames they hold, Matroska, WebM, Windows Media and Flash how long they last; a
 file that holds less is refused, or, where it is one frame or under 5 %, answered with the notice `frames-missing`. MPEG
 streams state neither, so that a part of one cannot be told from a shorter clip.

@@ -198,7 +198,7 @@ def test_what_is_passed_over_stands_in_the_last_rows(clips: Path, asked: Asked, 
     assert beside["passed_over"] == passed_over
 
 
-def test_what_is_passed_over_changes_no_other_row(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passed_over_files_change_no_other_row(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, out = unreadable(tmp_path, 3), tmp_path / "out.csv"
     run(inputs, out, asked)
     plain = out.read_bytes()

@@ -225,7 +225,7 @@ class _Coarse(NamedTuple):
 
     def others(self, sector: Mask, live: Mask, labels: NDArray[np.intp]) -> tuple[Mask, ...]:
         """The shapes of the loops that the screen shows beside a sector: bool [H, W] each."""
-        separate = separate_loops(labels)
+        separate = separate_loops(labels, live)
         if len(separate) < 2:
             return ()
         loops = [from_cells(loop, live.shape) & live for loop in separate]
