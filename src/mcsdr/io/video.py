@@ -140,17 +140,8 @@ class Video:
 
     def __init__(self, path: Path, demuxer: str) -> None:
         self.path, self._demuxer = path, demuxer
-        with self._opened() as (container, stream):
-            self.rate_hz = None if stream.average_rate is None else float(stream.average_rate)
-            coded = stream.codec_context.framerate
-            self.coded_hz = float(coded) if coded else None
-            self.clock_s = float(stream.time_base or 0)
-            ratio = float(stream.sample_aspect_ratio or 1)
-            self.counting = Counting(path, stream, demuxer, container.duration)
-            self.counting.look(container)
-        self.count = self.counting.shown
         self.stamps: dict[int, float | None] = {}
-        frames = self._frames()
+        frames = self._counted_frames()
         first = next(frames, None)
         if first is None:
             raise UnreadableFile("no frame of it could be decoded", path=path)
@@ -158,7 +149,23 @@ class Video:
         self._orientation = orientation_of(first)
         turned = self._orientation.transposed
         self.height, self.width = (first.width, first.height) if turned else (first.height, first.width)
-        self.aspect = 1 / ratio if turned else ratio
+        self.aspect = 1 / self._ratio if turned else self._ratio
+
+    def _counted_frames(self) -> Iterator[VideoFrame]:
+        """Every frame, once they are counted: by the index where there is one, so that the file is opened once."""
+        with self._opened() as (container, stream):
+            self.rate_hz = None if stream.average_rate is None else float(stream.average_rate)
+            coded = stream.codec_context.framerate
+            self.coded_hz = float(coded) if coded else None
+            self.clock_s = float(stream.time_base or 0)
+            self._ratio = float(stream.sample_aspect_ratio or 1)
+            self.counting = Counting(self.path, stream, self._demuxer, container.duration)
+            self.counting.look(container)
+            self.count = self.counting.shown
+            if self.counting.by_index:
+                yield from self._decoded(container, stream)
+                return
+        yield from self._frames()
 
     def decode(self, stack: FrameStack) -> None:
         """Decode every frame onto a stack; what cannot be decoded is left out, and counted as failed.
@@ -177,20 +184,23 @@ class Video:
                 converter.add(frame, stack, index)
 
     def _frames(self) -> Iterator[VideoFrame]:
-        self.counting.failed = 0
         with self._opened() as (container, stream):
-            for packet in container.demux(stream):
-                try:
-                    frames = packet.decode()
-                except av.error.InvalidDataError:
-                    self.counting.failed += 1
-                    continue
-                for frame in frames:
-                    if isinstance(frame, VideoFrame):
-                        if frame.is_corrupt:
-                            self.counting.failed += 1
-                        else:
-                            yield frame
+            yield from self._decoded(container, stream)
+
+    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        self.counting.failed = 0
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                self.counting.failed += 1
+                continue
+            for frame in frames:
+                if isinstance(frame, VideoFrame):
+                    if frame.is_corrupt:
+                        self.counting.failed += 1
+                    else:
+                        yield frame
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
