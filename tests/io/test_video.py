@@ -123,9 +123,9 @@ def given_other_times(path: Path, times: int) -> Path:
     return copy
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.mp4", "mpeg4")])
-def test_a_stream_that_was_given_half_its_rate_says_so(tmp_path: Path, name: str, codec: str) -> None:
-    path = write_video(tmp_path / name, fan_loop(66, 96, 128), codec=codec, rate=60)
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_a_stream_that_was_given_half_its_rate_says_so(tmp_path: Path, codec: str) -> None:
+    path = write_video(tmp_path / "a.mp4", fan_loop(66, 96, 128), codec=codec, rate=60)
     assert read_clip(path).notices == ()
     clip = read_clip(given_other_times(path, 2))
     assert clip.frame_rate_hz == pytest.approx(30, rel=0.02)
