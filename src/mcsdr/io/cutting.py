@@ -141,7 +141,8 @@ class SectorStack(FrameStack):
 
     def _taken(self, at: int) -> Pictures:
         """A picture that was taken whole, by its place in the file."""
-        return self._block[at] if at < len(self._block) else self._whole[at]
+        taken: Pictures = self._block[at] if at < len(self._block) else self._whole[at]
+        return taken
 
     def _takes_colour(self) -> bool:
         return len(self) % 4 == 0 and len(self._colour) <= COLOUR_FRAMES

@@ -54,7 +54,8 @@ def separate_loops(labels: NDArray[np.intp], live: Mask) -> list[Mask]:
     largest: Mask = labels == 1
     if not largest.any():
         return []
-    found, small = [largest], []
+    found: list[Mask] = [largest]
+    small: list[Mask] = []
     for label in range(2, int(labels.max()) + 1):
         patch: Mask = labels == label
         if patch.sum() < SMALL_SHARE * largest.sum():
