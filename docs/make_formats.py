@@ -12,8 +12,8 @@ HEADER = """# What is read
 Made by `python docs/make_formats.py` from the registry of readers, `mcsdr.io.formats`; edit that.
 
 A file is told by what it holds, whatever its suffix or none. Of a folder every file that is one of these is answered,
-and what is passed over is counted by kind: in the terminal, in the summary that ends `predict --json`, and in
-`OUT.csv.run.json` of a batch.
+and what is passed over is counted by kind: in the terminal, in the summary that ends `predict --json`, and in the last
+rows of a table, one for each kind ([batch](how-to/many-clips.md)).
 
 """
 BETWEEN = """
@@ -22,6 +22,10 @@ holds nothing but numbered pictures (frame_001.png, frame_002.png, …: PNG, JPE
 `batch`, its rate given likewise. `check` reads whatever its data set's table names; `serve` takes one file, so that a
 MetaImage must hold its voxels itself (.mha). Pixels that are not square are made so, and a picture that a phone stored
 lying is turned.
+
+Rates: a container's is believed. Where the coded stream states another, as H.264 and MPEG-4 may, that is told
+(`frame-time-disagrees`); where the heart in the pictures contradicts it, that is (`frame-rate-doubtful`). Half or twice
+the true rate with an ordinary pace, stated alone, is told by nothing: know what your exporter writes.
 
 Counts: MP4, MOV and AVI state how many frames they hold, Matroska, WebM, Windows Media and Flash how long they last; a
 file that holds less is refused, or, where it is one frame or under 5 %, answered with the notice `frames-missing`. MPEG

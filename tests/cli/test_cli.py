@@ -58,6 +58,13 @@ def test_what_is_passed_over_is_counted(folder: Path) -> None:
     assert "Passed over, as no clips: PDF document 1, text or table 1." in mcsdr(*arguments).stdout
     shown = mcsdr("batch", exam, folder / "out.csv", "--model", folder / "model").stdout
     assert "2 passed over, as no clips: PDF document 1, text or table 1" in shown
+    mcsdr(*arguments, "--csv", folder / "few.csv")
+    for table in ("out.csv", "few.csv"):
+        with (folder / table).open(newline="") as file:
+            answered, *last = csv.DictReader(file)
+        assert answered["median"]
+        assert [row["error"] for row in last] == ["passed-over"] * 2
+        assert last[0]["reason"] == "1 file passed over as no clip: PDF document"
 
 
 def test_the_suffix_says_what_kind_of_report(folder: Path) -> None:

@@ -337,7 +337,7 @@ def test_the_copy_of_a_miscounted_clip_holds_all_its_frames(tmp_path: Path) -> N
 
 def test_the_copy_keeps_the_time_that_is_read_and_the_shape_of_pixels(tmp_path: Path) -> None:
     tags = {"FrameTime": "40", "FrameTimeVector": [0.0, *[30.0] * 19], "FrameIncrementPointer": 0x00181065}
-    for more in (tags, {"FrameTime": None, "EffectiveDuration": "0.5"}, {"PixelAspectRatio": [3, 4]}):
+    for more in (tags, {"FrameTime": None, "AcquisitionDuration": 0.5}, {"PixelAspectRatio": [3, 4]}):
         copied(planted(fan_loop(20), **more), tmp_path)
         before, after = (read_study(tmp_path / name).clips[0] for name in ("clip.dcm", "copy.dcm"))
         assert after.frame_times_s == pytest.approx(before.frame_times_s)

@@ -248,6 +248,8 @@ def test_less_than_a_beat_is_noted_by_the_heart_rate_of_the_file(save: Save, fan
     clip = read_clip(save(ultrasound(fan[:30], HeartRate=50)))
     assert codes(*clip.notices) == ["may-hold-less-than-one-beat"]
     assert read_clip(save(ultrasound(fan[:30], HeartRate=70))).notices == ()
+    assert read_clip(save(ultrasound(fan[:30], NominalInterval=800))).heart_rate_bpm == 75
+    assert read_clip(save(ultrasound(fan[:30], NominalInterval=800, HeartRate=70))).heart_rate_bpm == 70
 
 
 def test_a_codec_that_is_not_there_is_named_with_a_next_step(

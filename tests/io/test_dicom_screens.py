@@ -45,6 +45,12 @@ DISAGREES = "frame-time-disagrees"
         ({"FrameTime": None, "ActualFrameDuration": "33.333"}, []),
         ({"FrameTime": None, "EffectiveDuration": "1.0"}, []),
         ({"FrameTime": "0", "CineRate": "30"}, []),
+        ({"FrameTime": None, "AcquisitionDuration": 1.0}, []),
+        ({"FrameTime": "33.333", "CineRate": "60"}, [DISAGREES]),
+        ({"FrameTime": "33.333", "RecommendedDisplayFrameRate": "15"}, [DISAGREES]),
+        ({"FrameTime": "33.333", "EffectiveDuration": "2.0"}, [DISAGREES]),
+        ({"FrameTime": "33.333", "ActualFrameDuration": "17"}, [DISAGREES]),
+        ({"FrameTime": "33.333", "AcquisitionDuration": 0.5}, [DISAGREES]),
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -30,6 +30,52 @@ def test_a_smaller_second_loop_counts(fan: Pictures) -> None:
     assert len(find_sector(beside(fan, small)).others) == 1
 
 
+@pytest.mark.parametrize(("times", "at"), [(1, "beside"), (2, "beside"), (4, "beside"), (4, "corner"), (4, "below")])
+def test_a_loop_of_a_half_or_a_quarter_of_the_sides_counts(fan: Pictures, times: int, at: str) -> None:
+    small = fan_loop(40, 240 // times, 320 // times, seed=5)
+    frames = beside(fan, np.zeros_like(fan))
+    height, width = small.shape[1:]
+    top, left = {"beside": (20 if times > 1 else 0, 320), "corner": (2, 4), "below": (178, 0)}[at]
+    part = frames[:, top : top + height, left : left + width]
+    np.maximum(part, small, out=part)
+    sector = find_sector(frames)
+    assert len(sector.others) == 1
+    assert (sector.mask[:, :320] & fan_mask()).sum() > 0.95 * fan_mask().sum()
+    shown = fan_mask(height, width)
+    assert (sector.others[0][top : top + height, left : left + width] & shown).sum() > 0.9 * shown.sum()
+
+
+@pytest.mark.parametrize("at", [45, 60, 80])
+def test_a_near_field_that_a_dark_band_cuts_off_is_no_loop(fan: Pictures, at: int) -> None:
+    """It is a small fan, but its tip is the sector's."""
+    frames = fan.copy()
+    frames[:, at : at + 14] = 0
+    assert find_sector(frames).others == ()
+
+
+def test_valves_in_a_dark_chamber_are_no_loop(fan: Pictures) -> None:
+    """They move in a small fan of their own, but within the sector."""
+    y, x = np.mgrid[:240, :320]
+    frames = fan.copy()
+    frames[:, np.hypot(x - 160, 0.8 * (y - 140)) < 55] = 0
+    valves = np.zeros_like(frames)
+    valves[:, 100:160, 120:200] = fan_loop(40, 60, 80, seed=6)
+    assert find_sector(np.maximum(frames, valves)).others == ()
+
+
+@pytest.mark.parametrize(
+    "box", [(200, 238, 10, 310), (20, 180, 2, 16), (10, 60, 4, 60), (180, 236, 4, 60), (170, 236, 210, 318)]
+)
+def test_what_flickers_in_a_small_box_is_no_loop(fan: Pictures, box: tuple[int, int, int, int]) -> None:
+    """An ECG strip, a colour bar and blocks of text, all that a poor codec makes of them."""
+    top, bottom, left, right = box
+    frames = fan.copy()
+    rng = np.random.default_rng(2)
+    part = frames[:, top:bottom, left:right]
+    part[...] = np.where(fan_mask()[top:bottom, left:right], part, rng.integers(0, 200, part.shape))
+    assert find_sector(frames).others == ()
+
+
 def test_four_loops_are_four(fan: Pictures) -> None:
     pair = beside(fan, fan_loop(seed=3))
     assert len(find_sector(np.concatenate([pair, pair[:, :, ::-1]], axis=1)).others) == 3

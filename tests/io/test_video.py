@@ -110,6 +110,30 @@ def test_absurd_frame_rates_are_refused_until_one_is_given(avi: Path, tmp_path: 
     assert read_clip(path, frame_rate_hz=25).duration_s == pytest.approx(60 / 25)
 
 
+def given_other_times(path: Path, times: int) -> Path:
+    """The same coded frames in a container that shows each so many times as long."""
+    copy = path.with_name(f"slow{path.suffix}")
+    with av.open(str(path)) as container, av.open(str(copy), "w") as slow:
+        stream = container.streams.video[0]
+        shown = slow.add_stream_from_template(stream)
+        for packet in container.demux(stream):
+            if packet.dts is not None and packet.pts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts * times, packet.dts * times, shown
+                slow.mux(packet)
+    return copy
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_a_stream_that_was_given_half_its_rate_says_so(tmp_path: Path, codec: str) -> None:
+    path = write_video(tmp_path / "a.mp4", fan_loop(66, 96, 128), codec=codec, rate=60)
+    assert read_clip(path).notices == ()
+    clip = read_clip(given_other_times(path, 2))
+    assert clip.frame_rate_hz == pytest.approx(30, rel=0.02)
+    (notice,) = clip.notices
+    assert notice.code == "frame-time-disagrees"
+    assert "its coded stream 60 Hz" in notice.text
+
+
 def test_times_come_from_stamps_then_from_the_average_rate() -> None:
     path = Path("clip.mp4")
     stamps: list[float | None] = [0.0, 0.03, 0.07, 0.10]

@@ -176,20 +176,56 @@ def test_a_list_from_a_spreadsheet(tmp_path: Path, shape: str) -> None:
         inputs_of(tmp_path / "list.csv")
 
 
-def test_what_is_passed_over_stands_beside_the_table(clips: Path, asked: Asked, tmp_path: Path) -> None:
+def test_what_is_passed_over_stands_in_the_last_rows(clips: Path, asked: Asked, tmp_path: Path) -> None:
     (clips / "notes.txt").write_text("apical")
-    inputs, passed_over = batch.listed(clips)
-    assert passed_over == {"text or table": 1}
-    out = tmp_path / "out.csv"
-    run(inputs, out, asked, passed_over=passed_over)
-    beside = json.loads(out.with_name("out.csv.run.json").read_text())
-    assert beside["passed_over"] == {"text or table": 1}
-    run(inputs, out, asked)  # what is no clip changes no row
+    (clips / "list.csv").write_text("file")
     (clips / "Doe.pdf").write_bytes(b"%PDF")
-    (tmp_path / "none").mkdir()
-    (tmp_path / "none" / "x.pdf").write_bytes(b"%PDF")
+    inputs, passed_over = batch.listed(clips)
+    assert passed_over == {"text or table": 2, "PDF document": 1}
+    out = tmp_path / "out.csv"
+    tally = run(inputs, out, asked, passed_over=passed_over)
+    assert tally.rows == 5
+    assert tally.failed == {"unreadable-file": 2}
+    *answers, texts, papers = rows(out)
+    assert [row["row"] for row in answers] == ["1", "2", "3", "4", "5"]
+    assert [texts["row"], texts["file"], texts["error"]] == ["", "", "passed-over"]
+    assert texts["reason"] == "2 files passed over as no clip: text or table"
+    assert papers["reason"] == "1 file passed over as no clip: PDF document"
+    assert papers["next_step"]
+    assert DISCLAIMER in papers["disclaimer"]
+    assert "Doe" not in out.read_text()
+    beside = json.loads(out.with_name("out.csv.run.json").read_text())
+    assert beside["passed_over"] == passed_over
+
+
+def test_passed_over_files_change_no_other_row(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, out = unreadable(tmp_path, 3), tmp_path / "out.csv"
+    run(inputs, out, asked)
+    plain = out.read_bytes()
+    run(inputs, out, asked, passed_over={"PDF document": 1}, workers=2)
+    whole = out.read_bytes()
+    assert whole[: len(plain)] == plain
+    assert len(rows(out)) == 4
+    for end in (len(whole) - 9, len(plain) + 9, len(plain), len(plain) - 9):
+        out.write_bytes(whole[:end])
+        run(inputs, out, asked, passed_over={"PDF document": 1})
+        assert out.read_bytes() == whole
+    monkeypatch.setattr(batch, "answer_file", None)  # nothing is answered again
+    run(inputs, out, asked, passed_over={"PDF document": 2})
+    assert rows(out)[-1]["reason"].startswith("2 files")
+    assert json.loads(out.with_name("out.csv.run.json").read_text())["passed_over"] == {"PDF document": 2}
+    out.write_bytes(whole + whole[len(plain) :].replace(b"passed-over", b"mine"))
+    with pytest.raises(ChangedRun, match="edited"):
+        run(inputs, out, asked)
+    out.write_bytes(whole)
+    run(inputs, out, asked)
+    assert out.read_bytes() == plain
+
+
+def test_a_folder_without_clips_names_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "x.pdf").write_bytes(b"%PDF")
     with pytest.raises(MissingFile, match="holds no clip: PDF document 1"):
-        batch.listed(tmp_path / "none")
+        batch.listed(tmp_path)
 
 
 # --- killed and gone on with -----------------------------------------------------------------------------------------

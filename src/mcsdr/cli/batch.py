@@ -43,7 +43,8 @@ def batch(
     q0.975, the probabilities P(EF<=30) to P(EF<54), beats, beat_spread, abstained and error (codes), reason,
     next_step, notices, prior, input_sha256, model, model_sha256, version, seed, disclaimer. What a row lacks is empty.
 
-    OUT.run.json beside the table says what it depends on, and what of the folder was passed over as no clip. With
+    The last rows count the files of the folder that were passed over as no clips, one row a kind: error is passed-over,
+    reason says how many and what, row and file are empty. OUT.run.json beside the table says what it depends on. With
     another model, other settings or another list of inputs the command refuses to go on.
 
     Parameters
@@ -95,7 +96,7 @@ def _print(tally: Tally, out: Path, passed_over: Counter[str]) -> None:
     for line in others(tally):
         print(line)
     if passed_over:
-        print(f"{passed_over.total():>6} passed over, as no clips: {in_words(passed_over)}")
+        print(f"{passed_over.total():>6} passed over, as no clips: {in_words(passed_over)} (the last rows)")
     print(DISCLAIMER)
 
 

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -127,7 +128,7 @@ def predict(
     if write is not None:  # files first: whoever reads the words, `head` say, may have had enough of them
         write(kept)
     if csv_ is not None:
-        _write_table(csv_, lines)
+        _write_table(csv_, lines, passed_over)
     if json_:
         records = [line.record for line in lines]
         if passed_over:
@@ -208,12 +209,13 @@ def _writer(report: Path) -> Callable[[Sequence[Answer | Failure]], None]:
             )
 
 
-def _write_table(file: Path, lines: Sequence[Line]) -> None:
-    """The records as rows."""
+def _write_table(file: Path, lines: Sequence[Line], passed_over: Counter[str]) -> None:
+    """The records as rows, and behind them what was passed over."""
     from mcsdr.files import write_table
-    from mcsdr.prediction.rows import COLUMNS, cells_of
+    from mcsdr.prediction.rows import COLUMNS, cells_of, cells_passed_over
 
-    write_table(file, COLUMNS, (cells_of(line.record).values() for line in lines))
+    rows = chain((cells_of(line.record) for line in lines), cells_passed_over(passed_over))
+    write_table(file, COLUMNS, (row.values() for row in rows))
 
 
 def _print(kept: Sequence[Answer | Failure], lines: Sequence[Line], **told: Any) -> None:

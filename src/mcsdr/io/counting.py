@@ -46,6 +46,7 @@ class Counting:
     Attributes:
         shown: packets that are there and are to be shown, once `look` has seen them.
         failed: how many of them could not be decoded, as the decoder counts.
+        by_index: whether they were counted without going over the packets.
     """
 
     def __init__(self, path: Path, stream: VideoStream, demuxer: str, duration: int | None) -> None:
@@ -56,11 +57,13 @@ class Counting:
         stated_bytes = _stated_bytes(path, demuxer)
         self._held_share = min(1.0, path.stat().st_size / stated_bytes) if stated_bytes else 1.0
         self.shown = self.failed = 0
+        self.by_index = False
         self._end_s = 0.0
 
     def look(self, container: InputContainer) -> None:
         """Count what is to be shown, by the container's index where it is whole, else packet by packet."""
-        if self._demuxer not in INDEXED or not self._indexed():
+        self.by_index = self._demuxer in INDEXED and self._indexed()
+        if not self.by_index:
             self._packets(container)
         if self._demuxer == "avi" and self._stated > self.shown:
             self._stated = max(0, self._stated - max(self._held, _empty_chunks(self._path)))

@@ -65,10 +65,10 @@ class SectorStack(FrameStack):
         self.aspect = aspect
         self._size = squared_size(height, width, aspect)
         self._regions = [_scaled(box, self._size[0] / height, self._size[1] / width) for box in regions]
-        sample = sample_indices(count).tolist() if count else []
+        sample = sample_indices(count) if count else ()
         self._sample = dict.fromkeys(sample)
         self._coloured = set(sample[:: max(1, len(sample) // COLOUR_FRAMES)][: COLOUR_FRAMES + 1])
-        self._stride = colour_stride(*self._size)
+        self._stride, self._is_square = colour_stride(*self._size), self._size == (height, width)
         self._block = self._room(count)
         self._whole: dict[int, Pictures] = {}
         self._kept: Pictures | None = None
@@ -110,11 +110,10 @@ class SectorStack(FrameStack):
         self._blank.look(picture, at)
         if at < len(self._block):
             self._block[at] = picture
-            self._whole[at] = self._block[at]
         else:
             self._check_bytes(len(self.indices) * picture.size)
             self._whole[at] = np.array(picture)
-        if len(self.indices) == len(self._sample) and self._sample.keys() == self._whole.keys():
+        if len(self.indices) == len(self._sample) and self._sample.keys() == set(self.indices):
             self._find()
 
     def cut(self) -> tuple[Pictures, Look]:
@@ -142,15 +141,20 @@ class SectorStack(FrameStack):
 
     def _square(self, picture: Pictures) -> Pictures:
         """A picture [H, W] or [H, W, 3] in square pixels; itself where they are."""
-        return picture if picture.shape[:2] == self._size else squared(picture[None], self.aspect)[0]
+        return picture if self._is_square else squared(picture[None], self.aspect)[0]
+
+    def _taken(self, at: int) -> Pictures:
+        """A picture that was taken whole, by its place in the file."""
+        taken: Pictures = self._block[at] if at < len(self._block) else self._whole[at]
+        return taken
 
     def _takes_colour(self) -> bool:
         return len(self) % 4 == 0 and len(self._colour) <= COLOUR_FRAMES
 
     def _find(self) -> None:
         """Look at what is there, and cut it."""
-        places = sorted(self._whole)
-        sample = [self._whole[places[i]] for i in sample_indices(len(places))]
+        places = sorted(set(self.indices))
+        sample = [self._taken(places[i]) for i in sample_indices(len(places))]
         self._look = look(sample, self.colour(), self._regions)
         crop = self._look.sector.crop
         rows, columns = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
@@ -161,9 +165,13 @@ class SectorStack(FrameStack):
         else:
             self._kept = np.empty((max(self.declared, places[-1] + 1), crop.height, crop.width), dtype=np.uint8)
             self._check_bytes(self._kept.size)
+            if len(places) == places[-1] + 1 <= len(self._block):
+                np.bitwise_and(self._block[: len(places), rows, columns], self._mask, out=self._kept[: len(places)])
+                places = []
             for place in places:
-                self._keep(self._whole.pop(place), place)
-        self._block = self._block[:0]
+                self._keep(self._taken(place), place)
+                self._whole.pop(place, None)
+        self._block = self._room(0)
 
     def _keep(self, picture: Pictures, at: int) -> None:
         assert self._kept is not None

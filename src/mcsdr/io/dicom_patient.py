@@ -52,9 +52,13 @@ def _age_years(age: str) -> float | None:
 
 
 def heart_rate(dataset: Dataset) -> tuple[float | None, tuple[Notice, ...]]:
-    """Heart rate per minute; machines without an ECG write 0, which is silently unknown."""
-    rate = number(dataset, "HeartRate")
-    if rate is None or rate == 0.0:
+    """Heart rate per minute, or that of the Nominal Interval, ms from R wave to R wave.
+
+    Machines without an ECG write 0, which is silently unknown.
+    """
+    interval = number(dataset, "NominalInterval")
+    rate = number(dataset, "HeartRate") or (60_000.0 / interval if interval else None)
+    if rate is None:
         return None, ()
     if HEART_RATES[0] <= rate <= HEART_RATES[1]:
         return rate, ()

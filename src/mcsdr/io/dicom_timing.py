@@ -9,9 +9,11 @@ first of these that is:
     Frame Time Vector (0018,1065) Δ_0 … Δ_{T-1}     t_k = (Δ_1 + … + Δ_k) / 1000
     Actual Frame Duration (0018,1242) Δ ms          t_k = k Δ / 1000
     Effective Duration (0018,0072) D s              t_k = k D / T
+    Acquisition Duration (0018,9073) D s            t_k = k D / T
 
 except that the vector, which knows every frame, goes before a rate that agrees with it. A vector that lacks a few steps
-is completed, and a few steps that are zero are given the median; both are told.
+is completed, and a few steps that are zero are given the median; both are told. So is every plausible rate that any of
+these tags gives and that differs from the one used: no pace of the heart would show half or double a rate.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from mcsdr.study import Notice
 
 VECTOR = "Frame Time Vector"
 POINTED = {"00181063": "Frame Time", "00181065": VECTOR}
+AFTER_VECTOR = ("Actual Frame Duration", "Effective Duration", "Acquisition Duration")
 MENDABLE = 0.1  # of a vector's steps that may be missing, and that may be no time at all
 AGREE = 0.1  # share by which two rates may differ
 
@@ -45,7 +48,7 @@ def frame_times(dataset: Dataset, count: int, given_hz: float | None, path: Path
     vector, mended = _frame_time_vector(dataset, count)
     if vector is not None:
         rates[VECTOR] = 1.0 / float(np.median(np.diff(vector)))
-    for last in ("Actual Frame Duration", "Effective Duration"):  # they come after the vector
+    for last in AFTER_VECTOR:
         if last in rates:
             rates[last] = rates.pop(last)
     if given_hz is not None:
@@ -70,6 +73,7 @@ def _rates(dataset: Dataset, count: int) -> dict[str, float]:
         "Recommended Display Frame Rate": number(dataset, "RecommendedDisplayFrameRate"),
         "Actual Frame Duration": _per_second(number(dataset, "ActualFrameDuration"), 1000.0),
         "Effective Duration": _per_second(number(dataset, "EffectiveDuration"), float(count)),
+        "Acquisition Duration": _per_second(number(dataset, "AcquisitionDuration"), float(count)),
     }
     return {name: rate for name, rate in said.items() if rate is not None and plausible_rate(rate)}
 

@@ -15,6 +15,7 @@ re-recorded clip. Dark cavities and shadowed sides lie inside the shape, so they
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -225,7 +226,7 @@ class _Coarse(NamedTuple):
 
     def others(self, sector: Mask, live: Mask, labels: NDArray[np.intp]) -> tuple[Mask, ...]:
         """The shapes of the loops that the screen shows beside a sector: bool [H, W] each."""
-        separate = separate_loops(labels)
+        separate = separate_loops(labels, live)
         if len(separate) < 2:
             return ()
         loops = [from_cells(loop, live.shape) & live for loop in separate]
@@ -271,6 +272,7 @@ def _look(frames: Pictures, overlay: Mask | None) -> _Coarse:
     return _Coarse(sample, flicker(sample), coarse_overlay, step, (height, width))
 
 
-def sample_indices(count: int) -> NDArray[np.intp]:
+@lru_cache(64)
+def sample_indices(count: int) -> tuple[int, ...]:
     """The frames of a clip of `count` that its sector is sought on, evenly spread, ascending."""
-    return np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).round().astype(np.intp))
+    return tuple(np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).round().astype(np.intp)).tolist())

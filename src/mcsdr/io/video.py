@@ -8,7 +8,8 @@ turned as the container says that they are shown (orientation.py), made square, 
 
 How many frames there should be is counted in counting.py, and held against those decoded: a cut file still states its
 count, and decoders then stop early without an error. Times come from the presentation time stamps where these ascend
-evenly, else from the average rate.
+evenly, else from the average rate. H.264 and MPEG-4 streams state a rate of their own, which is left as it was where a
+program gave the same pictures other times: half or double a rate is told so where the heart's pace cannot tell it.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def read_video(path: Path, demuxer: str, *, frame_rate_hz: float | None = None) 
         notices = stack.missing(video.counting.declared(len(stack), video.rate_hz))
         frames, look = stack.cut()
     stamps = [video.stamps[index] for index in stack.indices]
-    times, time_notices = frame_times(stamps, video.rate_hz, frame_rate_hz, path)
+    times, time_notices = frame_times(stamps, video.rate_hz, frame_rate_hz, path, coded_hz=video.coded_hz)
     if frame_rate_hz is None and CLOCK_S < video.clock_s <= COARSE_CLOCK_S:
         times = even_times(times, video.clock_s)
     return Recording(path, frames, times, stack.colour(), notices=notices + time_notices, look=look)
@@ -127,6 +128,7 @@ class Video:
         count: how many frames are to be shown.
         height, width: of its pictures as they are shown, in pixels, which are `aspect` times as wide as high.
         rate_hz: the stream's average rate.
+        coded_hz: the rate that the coded stream states by itself, where it does.
         clock_s: the step of its time stamps.
         counting: what its container says of its frames.
         stamps: the presentation time of each frame by its place, in seconds, once it is decoded.
@@ -138,15 +140,8 @@ class Video:
 
     def __init__(self, path: Path, demuxer: str) -> None:
         self.path, self._demuxer = path, demuxer
-        with self._opened() as (container, stream):
-            self.rate_hz = None if stream.average_rate is None else float(stream.average_rate)
-            self.clock_s = float(stream.time_base or 0)
-            ratio = float(stream.sample_aspect_ratio or 1)
-            self.counting = Counting(path, stream, demuxer, container.duration)
-            self.counting.look(container)
-        self.count = self.counting.shown
         self.stamps: dict[int, float | None] = {}
-        frames = self._frames()
+        frames = self._counted_frames()
         first = next(frames, None)
         if first is None:
             raise UnreadableFile("no frame of it could be decoded", path=path)
@@ -154,7 +149,23 @@ class Video:
         self._orientation = orientation_of(first)
         turned = self._orientation.transposed
         self.height, self.width = (first.width, first.height) if turned else (first.height, first.width)
-        self.aspect = 1 / ratio if turned else ratio
+        self.aspect = 1 / self._ratio if turned else self._ratio
+
+    def _counted_frames(self) -> Iterator[VideoFrame]:
+        """Every frame, once they are counted: by the index where there is one, so that the file is opened once."""
+        with self._opened() as (container, stream):
+            self.rate_hz = None if stream.average_rate is None else float(stream.average_rate)
+            coded = stream.codec_context.framerate
+            self.coded_hz = float(coded) if coded else None
+            self.clock_s = float(stream.time_base or 0)
+            self._ratio = float(stream.sample_aspect_ratio or 1)
+            self.counting = Counting(self.path, stream, self._demuxer, container.duration)
+            self.counting.look(container)
+            self.count = self.counting.shown
+            if self.counting.by_index:
+                yield from self._decoded(container, stream)
+                return
+        yield from self._frames()
 
     def decode(self, stack: FrameStack) -> None:
         """Decode every frame onto a stack; what cannot be decoded is left out, and counted as failed.
@@ -173,20 +184,23 @@ class Video:
                 converter.add(frame, stack, index)
 
     def _frames(self) -> Iterator[VideoFrame]:
-        self.counting.failed = 0
         with self._opened() as (container, stream):
-            for packet in container.demux(stream):
-                try:
-                    frames = packet.decode()
-                except av.error.InvalidDataError:
-                    self.counting.failed += 1
-                    continue
-                for frame in frames:
-                    if isinstance(frame, VideoFrame):
-                        if frame.is_corrupt:
-                            self.counting.failed += 1
-                        else:
-                            yield frame
+            yield from self._decoded(container, stream)
+
+    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        self.counting.failed = 0
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                self.counting.failed += 1
+                continue
+            for frame in frames:
+                if isinstance(frame, VideoFrame):
+                    if frame.is_corrupt:
+                        self.counting.failed += 1
+                    else:
+                        yield frame
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
@@ -201,7 +215,12 @@ class Video:
 
 
 def frame_times(
-    stamps: list[float | None], average_hz: float | None, given_hz: float | None, path: Path
+    stamps: list[float | None],
+    average_hz: float | None,
+    given_hz: float | None,
+    path: Path,
+    *,
+    coded_hz: float | None = None,
 ) -> tuple[Times, tuple[Notice, ...]]:
     """Times in seconds of the decoded frames, and what must be said of them.
 
@@ -209,6 +228,7 @@ def frame_times(
         stamps: the presentation time of each frame in seconds, None where it has none.
         average_hz: the stream's average rate.
         given_hz: the caller's, which goes before all.
+        coded_hz: what the coded stream states by itself; it is held against the rate used, and never used.
 
     Raises:
         NoFrameTime: none of the three is usable.
@@ -219,19 +239,21 @@ def frame_times(
     even = bool(np.all(steps > 0)) and float(np.max(steps, initial=0.0)) <= LONGEST_GAP * median
     stamped_hz = 1.0 / median if even and median > 0 else None
     found = stamped_hz if plausible_rate(stamped_hz) else average_hz
+    said = {"its own time stamps": found, "its coded stream": coded_hz}
+    others = {name: rate for name, rate in said.items() if rate is not None and plausible_rate(rate)}
     if given_hz is not None:
         rate = checked_rate(given_hz, path)
-        others = {"its own time stamps": found} if found is not None and plausible_rate(found) else {}
         return uniform_times(len(times), rate), rate_notices(rate, others)
     if len(times) == 1:
         return np.zeros(1), ()
     if found is None or not plausible_rate(found):
-        said = "says nothing of its frame rate" if found is None else f"claims {found:.4g} frames a second"
-        raise NoFrameTime(f"the file {said}", path=path)
+        claim = "says nothing of its frame rate" if found is None else f"claims {found:.4g} frames a second"
+        raise NoFrameTime(f"the file {claim}", path=path)
+    notices = rate_notices(found, others)
     if found == stamped_hz:
-        return times - times[0], ()
+        return times - times[0], notices
     text = f"The frames' time stamps are not usable; the average rate of {found:.4g} Hz was used."
-    return uniform_times(len(times), found), (Notice("frame-times-uneven", text),)
+    return uniform_times(len(times), found), (Notice("frame-times-uneven", text), *notices)
 
 
 @contextmanager

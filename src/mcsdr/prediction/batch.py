@@ -7,6 +7,9 @@ run goes on only where all of it is unchanged. A last line without its line feed
 of the others each says the input's place, which is checked. Nothing of an answer is kept but its row, so that ten
 thousand inputs take the memory of one.
 
+Behind the last input's row stands one for each kind of file that was passed over as no clip (rows.py). It depends on
+no input: these rows are taken away and written anew whenever the command is repeated.
+
 Folders may name people: a row names its file without them unless they are asked for, and says the input's place, its
 id where the source gives one, and the SHA-256 of its bytes.
 """
@@ -25,6 +28,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from io import RawIOBase
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -51,11 +55,11 @@ from mcsdr.model.record import provenance
 from mcsdr.posterior import Population
 from mcsdr.prediction.answers import Failure, answer_file
 from mcsdr.prediction.priors import prior_for
-from mcsdr.prediction.rows import COLUMNS, cells_of, safe
+from mcsdr.prediction.rows import COLUMNS, PASSED_OVER, cells_of, cells_passed_over, safe
 
 HEADER = ("row", "id", *COLUMNS)
 KNOWN = {"age": "age", "sex": "sex", "weight": "weight", "height": "height", "frame_rate": "frame_rate_hz"}
-PASSED_OVER = "passed_over"  # in OUT.csv.run.json; what is no clip changes no row
+NO_CLIPS = "passed_over"  # in OUT.csv.run.json; what is no clip changes no input's row
 TABLES = (".csv", ".tsv", ".txt")
 AHEAD = 2  # inputs that wait for each worker
 
@@ -132,7 +136,7 @@ def run(
         workers: processes that answer; the rows are the same and in the same order.
         restart: begin anew, over what an earlier run wrote.
         said: told how many rows there are, once at the start and after each.
-        passed_over: what else lay in the folder, by kind; it is kept in OUT.csv.run.json.
+        passed_over: what else lay in the folder, by kind: the table's last rows, and in OUT.csv.run.json.
 
     Raises:
         ChangedRun: the table is of other inputs, another model or other settings, or of no batch.
@@ -157,25 +161,29 @@ def _run(
 ) -> Tally:
     model = load(asked.model)
     prior_for(model, asked.prior)
-    settings = _settings(model, inputs, asked) | {PASSED_OVER: passed_over}
+    settings = _settings(model, inputs, asked) | {NO_CLIPS: passed_over}
     tally = _begun(out, inputs, asked, settings, restart)
     told = said or (lambda rows: None)
     told(tally.rows)
-    if tally.rows == len(inputs):
-        return tally
     places = range(tally.rows, len(inputs))
     one = (_row(place, inputs[place], asked, model) for place in places)
     with _typed(out):
         table = out.open("ab", buffering=0)  # whole rows reach the file, and nothing is left to fail at the close
     with table:
         for row in one if workers == 1 else _pooled(places, inputs, asked, workers):
-            line = csv_bytes([[row[name] for name in HEADER]])
-            with _typed(out):
-                if table.write(line) < len(line):
-                    raise OSError(errno.ENOSPC, "no room for another row")
+            _append(table, out, [row])
             tally.add(row)
             told(tally.rows)
+        _append(table, out, list(cells_passed_over(passed_over)))
     return tally
+
+
+def _append(table: RawIOBase, out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows to the end of a table, all of them or, where there is no room, with an error."""
+    lines = csv_bytes([[row.get(name) for name in HEADER] for row in rows])
+    with _typed(out):
+        if (table.write(lines) or 0) < len(lines):
+            raise OSError(errno.ENOSPC, "no room for another row")
 
 
 @contextmanager
@@ -345,6 +353,7 @@ def _begun(out: Path, inputs: Sequence[Input], asked: Asked, settings: dict[str,
     changed = _changes(beside, settings)
     if changed:
         raise ChangedRun(f"it was begun with other settings: {changed}.", path=out)
+    write_atomically(beside, json.dumps(settings, indent=2).encode())  # what is passed over may be other files by now
     with _typed(out):
         return _repaired(out, inputs, asked)
 
@@ -357,13 +366,13 @@ def _changes(beside: Path, settings: dict[str, Any]) -> str:
         before = None
     if not isinstance(before, dict):
         return f"{beside.name} cannot be read"
-    compared = [name for name in {**before, **settings} if name != PASSED_OVER]
+    compared = [name for name in {**before, **settings} if name != NO_CLIPS]
     names = [name for name in compared if before.get(name) != settings.get(name)]
     return ", ".join("the list of inputs" if name == "inputs_sha256" else name for name in names)
 
 
 def _repaired(out: Path, inputs: Sequence[Input], asked: Asked) -> Tally:
-    """Cut the table after its last whole line and count what stands before it."""
+    """Cut the table after the last whole row of an input, and count what stands before the cut."""
     tally, end = Tally(), 0
     with out.open("r+b") as table:
         for place, line in enumerate(table, -1):
@@ -371,6 +380,8 @@ def _repaired(out: Path, inputs: Sequence[Input], asked: Asked) -> Tally:
                 break
             cells = next(csv.reader([line.decode(errors="replace")]), [])
             row = dict(zip(HEADER, cells, strict=False))
+            if place >= len(inputs) and len(cells) == len(HEADER) and row["error"] == PASSED_OVER and not row["row"]:
+                continue  # it is written anew
             if place >= 0:
                 expected = None if place >= len(inputs) else (str(place + 1), safe(_called(inputs[place], asked)))
                 if len(cells) != len(HEADER) or (row["row"], row["file"]) != expected:
