@@ -223,7 +223,7 @@ def to_clip(recording: Recording, view: View = View.UNKNOWN) -> Clip:
     frames = recording.frames
     if recording.look is None:
         blank = Blank(recording.path)
-        for index in sample_indices(len(frames)).tolist():
+        for index in sample_indices(len(frames)):
             blank.look(frames[index], index)
     notices = recording.notices + _duration_notices(recording)
     seen = recording.look or look(frames, recording.colour, recording.regions)
