@@ -33,7 +33,7 @@ from mcsdr.files import locked_folder, writing
 from mcsdr.model import load
 from mcsdr.nn.network import PosteriorNetwork
 from mcsdr.study import Clip, Study
-from mcsdr.training import Silence, loop, train
+from mcsdr.training import Silence, loop, sources, train
 from mcsdr.training.checkpoint import LAST, PREVIOUS, newest_checkpoint
 from mcsdr.training.settings import TrainSettings, read_settings
 
@@ -71,8 +71,8 @@ class Tiny(Sequence[Study]):
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "open_cohort", lambda spec: Tiny(24 if spec.seed == 1 else 8))
-    monkeypatch.setattr(loop, "fingerprint", lambda spec, cohort: f"{len(cohort)} studies")
+    monkeypatch.setattr(sources, "open_cohort", lambda spec: Tiny(24 if spec.seed == 1 else 8))
+    monkeypatch.setattr(sources, "fingerprint", lambda spec, cohort: f"{len(cohort)} studies")
 
 
 @pytest.fixture(scope="module")
@@ -179,12 +179,12 @@ def test_too_many_in_a_row_stop_the_run(cache: Path, tmp_path: Path) -> None:
 def test_what_is_no_number_is_never_saved(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not where the gradients were finite either, and not as a best model."""
 
-    def spoilt(self: loop.Run, step: int, steps: int) -> tuple[float, float]:
+    def spoilt(self: loop.Run, step: int, steps: int) -> dict[str, float]:
         with torch.no_grad():
             if step == 2:
                 next(self.network.parameters()).fill_(float("inf"))
                 self.average.update(self.network, 1)
-        return 1.0, 1.0
+        return {"denoising": 1.0, "nll": 1.0}
 
     monkeypatch.setattr(loop.Run, "advance", spoilt)
     with pytest.raises(TrainingDiverged, match="no finite number"):
@@ -313,7 +313,7 @@ class Dying(Tiny):
 
 
 def test_a_dead_worker_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "open_cohort", lambda spec: Dying(24))
+    monkeypatch.setattr(sources, "open_cohort", lambda spec: Dying(24))
     with pytest.raises(LostWorker, match="renders or decodes"):
         train(settings_of(tmp_path / "cache", data__workers="1"), tmp_path / "run")
     assert not list((tmp_path / "cache").iterdir())

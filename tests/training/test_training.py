@@ -20,7 +20,7 @@ from tests.conftest import CONFIGS
 from mcsdr.errors import InvalidConfig, TooManyBadRows, UnreadableFile
 from mcsdr.model import load
 from mcsdr.study import Clip, Study
-from mcsdr.training import Silence, learning_rate, loop, train
+from mcsdr.training import Silence, learning_rate, loop, sources, train
 from mcsdr.training.settings import OptimSettings, read_settings
 
 SMALL = {
@@ -152,8 +152,8 @@ def of_ten_thousand(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], Non
     def give(rows: int, bad: int) -> None:
         chosen = set(np.random.default_rng(bad).choice(rows, bad, replace=False).tolist())
         cohorts = {"train": TenThousand(chosen, rows), "val": TenThousand(set(), 20)}
-        monkeypatch.setattr(loop, "open_cohort", lambda spec: cohorts["train" if spec.seed == 1 else "val"])
-        monkeypatch.setattr(loop, "fingerprint", lambda spec, cohort: f"{rows} rows, {bad} bad")
+        monkeypatch.setattr(sources, "open_cohort", lambda spec: cohorts["train" if spec.seed == 1 else "val"])
+        monkeypatch.setattr(sources, "fingerprint", lambda spec, cohort: f"{rows} rows, {bad} bad")
 
     return give
 
