@@ -141,9 +141,9 @@ def test_real_clips_have_no_dense_targets(cache: ClipCache) -> None:
 
 
 def test_a_training_with_dense_targets_resumes_to_the_bit(tmp_path: Path) -> None:
-    small = {"data.train.n": "16", "data.val.n": "8", "data.cache": str(tmp_path / "cache"), "dense.weight": "0.5"}
+    small = {"data.train.n": "8", "data.val.n": "4", "data.cache": str(tmp_path / "cache"), "dense.weight": "0.5"}
     small |= {"network.channels": "[8, 8, 8]", "network.width": "16", "network.heads": "2", "network.score_depth": "1"}
-    small |= {"optim.batch": "8", "optim.epochs": "2", "run.checkpoint_every": "2"}
+    small |= {"optim.batch": "4", "optim.epochs": "2", "run.checkpoint_every": "2"}
     settings = read_settings(CONFIGS / "phantom.toml", small)
     train(settings, tmp_path / "whole")
     (tmp_path / "again").mkdir()
