@@ -25,7 +25,7 @@ from mcsdr.training.dense import SIDE, STORED, UNKNOWN, DenseCache, DenseReading
 from mcsdr.training.feed import Feed
 from mcsdr.training.settings import DataSettings, OptimSettings, RunSettings, TrainSettings, read_settings
 
-SPEC = CohortSpec(kind="phantom", n=8, seed=3, appearance="varied", strangers=0.4)
+SPEC = CohortSpec(kind="phantom", n=8, seed=3, appearance="varied", strangers=0.4, seconds=1.0)
 COHORT = open_cohort(SPEC)
 CLIP = ClipSettings()
 
