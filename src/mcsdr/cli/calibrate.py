@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -80,8 +80,7 @@ def calibrate(
         refuse_seen(estimator.card, one)
     studies = sum(len(open_cohort(one)) for one in both)
     with bar(" and ".join(one.describe() for one in both), studies) as advance:
-        how: dict[str, Any] = {"keep_median": keep_median, "seed": seed, "max_bad": max_bad}
-        result = fit(estimator, spec, long=longer, **how, advance=advance)
+        result = fit(estimator, spec, long=longer, keep_median=keep_median, seed=seed, max_bad=max_bad, advance=advance)
     _deliver(Console(width=None if Console().is_terminal else 160), result, model, folder)
 
 

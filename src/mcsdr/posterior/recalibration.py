@@ -164,7 +164,7 @@ class Recalibration(BaseModel):
         """
         s = np.asarray(scores, dtype=np.float64)
         n = patients or len(s)
-        terms = slice(1 if keep_median else 0, None, 2 if keep_median else 1)
+        terms = slice(1, None, 2) if keep_median else slice(None)
         common = shrink(coefficients(s), n, terms)
         return cls(
             z=tuple(KNOTS.tolist()),

@@ -54,8 +54,8 @@ class DenseTargets:
     ejected: Tensor
 
     def to(self, device: torch.device, changes: Augmentation) -> DenseTargets:
-        """On the device, labels [N, T, SIDE, SIDE] where the augmented clips have them; 0 beyond the picture."""
-        labels = moved(self.labels.to(device).float(), changes.to(device), SIDE, mode="nearest").to(torch.uint8)
+        """On the device, where `changes` lie already: labels [N, T, SIDE, SIDE] of the augmented clips; 0 beyond them."""
+        labels = moved(self.labels.to(device).float(), changes, SIDE, mode="nearest").to(torch.uint8)
         ejected = self.ejected.to(device)
         return DenseTargets(labels.where(~ejected.isnan()[..., None, None], UNKNOWN), ejected)
 

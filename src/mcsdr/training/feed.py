@@ -51,12 +51,12 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The batch on the device that learns, which also augments it there."""
         video = self.videos.video.to(device, non_blocking=True)
-        if self.changes is not None:
-            video = to_grey(augment(video, self.changes.to(device)), self.clip)
-        videos = replace(self.videos, video=video, places=self.videos.places.to(device))
         targets = self.targets
-        if targets is not None and self.changes is not None:
-            targets = targets.to(device, self.changes)
+        if self.changes is not None:
+            changes = self.changes.to(device)
+            video = to_grey(augment(video, changes), self.clip)
+            targets = None if targets is None else targets.to(device, changes)
+        videos = replace(self.videos, video=video, places=self.videos.places.to(device))
         return Batch(
             videos,
             self.attributes.to(device),
