@@ -54,7 +54,7 @@ class DenseTargets:
     ejected: Tensor
 
     def to(self, device: torch.device, changes: Augmentation) -> DenseTargets:
-        """On the device, where `changes` lie already: labels [N, T, SIDE, SIDE] of the augmented clips; 0 beyond them."""
+        """On the device, where the changes lie: labels [N, T, SIDE, SIDE] of the augmented clips; 0 beyond them."""
         labels = moved(self.labels.to(device).float(), changes, SIDE, mode="nearest").to(torch.uint8)
         ejected = self.ejected.to(device)
         return DenseTargets(labels.where(~ejected.isnan()[..., None, None], UNKNOWN), ejected)
