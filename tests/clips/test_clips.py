@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -12,9 +10,7 @@ from hypothesis import strategies as st
 
 from mcsdr.clips import (
     ClipSettings,
-    augment,
     cut_windows,
-    draw_augmentation,
     frame_indices,
     interpolate,
     random_crop,
@@ -179,58 +175,6 @@ def test_gain_carries_nothing(studies: list) -> None:
     frames = torch.from_numpy(studies[0].clips[0].frames)[None].float() * 0.5
     assert torch.allclose(standardise(frames), standardise(frames * 1.7 + 5), atol=1e-3)
     assert standardise(torch.zeros(1, 4, 8, 8)).isfinite().all()
-
-
-def test_augmentation_replays(studies: list) -> None:
-    frames = torch.from_numpy(np.stack([study.clips[0].frames for study in studies[:2]]))
-    draws = [draw_augmentation(2, torch.Generator().manual_seed(3)) for _ in range(2)]
-    first, second = (augment(frames, by) for by in draws)
-    assert torch.equal(first, second)
-    assert first.min() >= 0
-    assert first.max() <= 1
-    still = replace(
-        draws[0],
-        scale=torch.ones(2),
-        rotation_rad=torch.zeros(2),
-        shift_x=torch.zeros(2),
-        shift_y=torch.zeros(2),
-        stretch=torch.ones(2),
-        gamma=torch.ones(2),
-        gain=torch.ones(2),
-        black=torch.zeros(2),
-        blur=torch.zeros(2),
-        grain=torch.zeros(2),
-        field=torch.zeros_like(draws[0].field),
-    )
-    assert torch.allclose(augment(frames, still) * 255, frames.float(), atol=0.2)
-
-
-def test_each_part_of_the_augmentation_does_what_it_says() -> None:
-    rng = np.random.default_rng(0)
-    frames = torch.from_numpy(rng.integers(60, 120, (1, 6, 32, 32), dtype=np.uint8))
-    frames[:, :, :, :4] = 0
-    one, none = torch.ones(1), torch.zeros(1)
-    drawn = draw_augmentation(1, torch.Generator().manual_seed(0))
-    field = torch.zeros_like(drawn.field)
-    still = replace(
-        drawn, scale=one, stretch=one, rotation_rad=none, shift_x=none, shift_y=none, gamma=one, gain=one, black=none,
-        blur=none, grain=none, field=field,
-    )  # fmt: skip
-    plain = augment(frames, still)
-    hazy = augment(frames, replace(still, black=0.08 * one))
-    assert hazy[..., 5:].min() > plain[..., 5:].min() + 0.04
-    assert hazy[..., :4].max() == 0
-    inside = (slice(None), slice(None), slice(None), slice(6, None))
-    assert augment(frames, replace(still, blur=one))[inside].std() < 0.6 * plain[inside].std()
-    assert augment(frames, replace(still, blur=-0.5 * one))[inside].std() > 1.1 * plain[inside].std()
-    grained = augment(frames, replace(still, grain=0.1 * one))[inside] / plain[inside] - 1
-    assert 0.08 < grained.std() < 0.12
-    assert (grained[:, 0] - grained[:, 1]).abs().mean() > 0.05  # another grain in every frame
-    shaded = augment(frames, replace(still, field=field + torch.tensor([0.3, 0.0, 0.0, 0.0, -0.3])[:, None]))
-    ratio = shaded[inside] / plain[inside]
-    assert ratio[..., 0, :].mean() > 1.3
-    assert ratio[..., -1, :].mean() < 0.77
-    assert torch.allclose(ratio[:, 0], ratio[:, 1], atol=1e-3)  # the same at all times
 
 
 def test_windows_around_beats_hold_them() -> None:

@@ -1,4 +1,4 @@
-"""From a clip to what the encoder sees: sampling in time, framing, augmentation, grey levels.
+"""From a clip to what the encoder sees: sampling in time, framing, grey levels.
 
 A clip is first *stored*: brought to `size` × `size` pixels with its sector's tip at the top, uint8. Then *windows* are
 cut from what is stored, each one input of the encoder:
@@ -9,14 +9,11 @@ cut from what is stored, each one input of the encoder:
                 which it fills a multiple of 4 frames, at most a seventh off.
     "whole"     stored is every `every`-th frame; the one window is the share `keep` of them, linearly interpolated in
                 time to `frames`. This is the MCSDR paper's way, and that of half sequences (CAMUS).
-
-Randomness is drawn in one place (`draw_augmentation`) and applied in another (`augment`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -209,113 +206,6 @@ def standardise(frames: Tensor) -> Tensor:
     return x / (x.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-3)
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """What is done to each clip of a batch; fields [B] but the field of gains and the grain."""
-
-    scale: Tensor
-    stretch: Tensor  # wider by it and flatter
-    rotation_rad: Tensor
-    shift_x: Tensor  # shares of the image side
-    shift_y: Tensor
-    gamma: Tensor
-    gain: Tensor
-    black: Tensor  # the share of full grey that black is raised to (haze), or that falls to black (reject)
-    blur: Tensor  # share of the picture blurred over 3 × 3 pixels; below 0 sharpens
-    grain: Tensor  # SD of noise in shares of a pixel's grey
-    field: Tensor  # log gain on a coarse grid over the picture, the same at all times, [B, FIELD, FIELD]
-    noise: Tensor  # from which each clip takes its grain, [GRAIN, GRAIN, GRAIN]
-    place: Tensor  # where in it, [B, 3]
-
-    def to(self, device: torch.device) -> Augmentation:
-        """The same on another device."""
-        return Augmentation(*(value.to(device) for value in vars(self).values()))
-
-
-FIELD, GRAIN = 5, 144  # cells of the field of gains along a side; pixels and frames of the noise along one
-
-
-def draw_augmentation(batch: int, generator: torch.Generator) -> Augmentation:
-    """Other scales, tones, shadows, sharpness and grain than were drawn, since real machines have others still.
-
-    Scale ±15 %, stretch e^(0.07 N), rotation ±0.2 rad, shift ±6 %, gamma e^(0.35 N), gain e^(0.2 N), black ±8 % in half
-    of the clips, blur −0.6 to 1 in half, grain to 0.3 in half, and gains that vary over the picture by e^(0.25 N).
-    """
-    u = torch.rand(7, batch, generator=generator) * 2 - 1
-    n = torch.randn(3, batch, generator=generator)
-    some = torch.rand(3, batch, generator=generator) < 0.5
-    field = 0.25 * torch.randn(batch, FIELD, FIELD, generator=generator)
-    noise = torch.randn(GRAIN, GRAIN, GRAIN, generator=generator)
-    place = torch.randint(0, GRAIN, (batch, 3), generator=generator)
-    return Augmentation(
-        scale=1 + 0.15 * u[0],
-        stretch=(0.07 * n[2]).exp(),
-        rotation_rad=0.2 * u[1],
-        shift_x=0.06 * u[2],
-        shift_y=0.06 * u[3],
-        gamma=(0.35 * n[0]).exp(),
-        gain=(0.2 * n[1]).exp(),
-        black=0.08 * u[4] * some[0],
-        blur=(0.2 + 0.8 * u[5]) * some[1],
-        grain=(0.15 + 0.15 * u[6]) * some[2],
-        field=field,
-        noise=noise,
-        place=place,
-    )
-
-
-def augment(frames: Tensor, by: Augmentation) -> Tensor:
-    """Apply to uint8 [B, T, H, W], where they lie; returns float in [0, 1]. Black stays black."""
-    x = moved(_toned(frames, by), by)
-    gains = F.interpolate(by.field[:, None], x.shape[2:], mode="bicubic", align_corners=True).exp()
-    x *= gains
-    for clip, blur, grain, place in zip(x, by.blur.tolist(), by.grain.tolist(), by.place.tolist(), strict=True):
-        if blur:
-            clip += blur * (_blurred(_blurred(clip, 1), 2) - clip)
-        if grain:
-            clip *= 1 + grain * _noise(by.noise, place, clip.shape)
-    return x.clamp_(0, 1)
-
-
-def _blurred(x: Tensor, axis: int) -> Tensor:
-    """Each pixel with a quarter of both neighbours along an axis; those at the border as they are."""
-    inner, out = x.shape[axis] - 2, x.clone()
-    out.narrow(axis, 1, inner).mul_(2).add_(x.narrow(axis, 0, inner)).add_(x.narrow(axis, 2, inner)).div_(4)
-    return out
-
-
-def _toned(frames: Tensor, by: Augmentation) -> Tensor:
-    """Other curves of grey: float of the shape of `frames`."""
-    levels = torch.arange(256, device=frames.device) / 255
-    black = by.black[:, None]
-    curves = by.gain[:, None] * levels ** by.gamma[:, None] * (1 - black.abs()) + black
-    curves = curves.clamp(0, 1)
-    curves[:, 0] = 0  # beside the sector
-    # Grey levels are 256 numbers: a table per clip is several times faster than a power per pixel.
-    if frames.device.type == "cpu":  # and NumPy reads a table several times faster than torch
-        tables = zip(curves.numpy(), frames.numpy(), strict=True)
-        return torch.from_numpy(np.stack([curve[clip] for curve, clip in tables]))
-    return curves.gather(1, frames.flatten(1).long()).view(frames.shape)
-
-
-def moved(x: Tensor, by: Augmentation, size: int | None = None, mode: str = "bilinear") -> Tensor:
-    """Pictures [B, T, H, W] turned, scaled and shifted, read at `size` × `size` places where given; 0 beyond them."""
-    cos, sin = by.rotation_rad.cos() / by.scale, by.rotation_rad.sin() / by.scale
-    wide, high = 1 / by.stretch, by.stretch
-    rows = torch.stack([cos * wide, -sin * high, 2 * by.shift_x, sin * wide, cos * high, 2 * by.shift_y], dim=-1).view(
-        -1, 2, 3
-    )
-    grid = F.affine_grid(rows, [len(x), 1, *(x.shape[2:] if size is None else (size, size))], align_corners=False)
-    return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=False)
-
-
-def _noise(noise: Tensor, place: list[int], shape: torch.Size) -> Tensor:
-    """A piece of the noise that begins at a place and goes round at its ends, [T, H, W] at most GRAIN each."""
-    for axis, (start, length) in enumerate(zip(place, shape, strict=True)):
-        noise = noise.index_select(axis, (torch.arange(length, device=noise.device) + start) % GRAIN)
-    return noise
-
-
 def seen_as(window: Frames, look: int) -> Frames:
     """The same beat seen otherwise, a view of uint8 [T, H, W]: 0 as it is, 1 mirrored, 2 last frame first, 3 both."""
     if look & 1:
@@ -323,15 +213,3 @@ def seen_as(window: Frames, look: int) -> Frames:
     if look & 2:
         window = window[::-1]
     return window
-
-
-def random_crop(frames: Tensor, generator: torch.Generator, margin: int = 6) -> Tensor:
-    """The paper's augmentation: pad by `margin` black pixels on each side, and cut the old size out anywhere.
-
-    uint8 [B, T, H, W] to float in [0, 1].
-    """
-    height, width = frames.shape[-2:]
-    padded = F.pad(frames, (margin,) * 4)
-    corners = torch.randint(0, 2 * margin + 1, (len(frames), 2), generator=generator).tolist()
-    cut = [clip[:, top : top + height, left : left + width] for clip, (top, left) in zip(padded, corners, strict=True)]
-    return torch.stack(cut).float() / 255
