@@ -29,7 +29,7 @@ from fractions import Fraction
 from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -44,6 +44,7 @@ from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.study import KnownPosterior, Study, View
 
 FRAMES, INDEX, SUMS, BAD_ROWS = "frames.u8", "index.json", "sums.json", "bad_rows.csv"
+T = TypeVar("T")
 AHEAD = 8  # studies that each process reads ahead
 
 
@@ -214,7 +215,7 @@ def check_limit(bad: Sequence[tuple[str, str]], total: int, max_bad: float) -> N
         raise TooManyBadRows(f"{len(bad)} of {total} studies cannot be used, {allowed}. The first: {first}")
 
 
-def readers(cohort: Sequence[Study], workers: int = 0) -> Iterator[Callable[[], Study]]:
+def readers(cohort: Sequence[T], workers: int = 0) -> Iterator[Callable[[], T]]:
     """What reads each study of a cohort, in its order; phantoms come ready, rendered several at once.
 
     Arguments:
@@ -223,19 +224,19 @@ def readers(cohort: Sequence[Study], workers: int = 0) -> Iterator[Callable[[], 
     if workers:
         yield from _read_ahead(cohort, workers)
     elif isinstance(cohort, PhantomCohort):
-        yield from (partial(_itself, study) for study in cohort)
+        yield from (partial(_itself, cast(T, study)) for study in cohort)
     else:
         yield from (partial(cohort.__getitem__, index) for index in range(len(cohort)))
 
 
-def _itself(study: Study) -> Study:
+def _itself(study: T) -> T:
     return study
 
 
-def _read_ahead(cohort: Sequence[Study], workers: int) -> Iterator[Callable[[], Study]]:
+def _read_ahead(cohort: Sequence[T], workers: int) -> Iterator[Callable[[], T]]:
     """Studies read by other processes, a bounded number of them ahead."""
     with worker_pool(workers, _serve, (cohort,)) as pool:
-        waiting: deque[Future[Study]] = deque()
+        waiting: deque[Future[T]] = deque()
         for index in range(len(cohort)):
             waiting.append(pool.submit(_served, index))
             if len(waiting) > AHEAD * workers:
@@ -244,15 +245,15 @@ def _read_ahead(cohort: Sequence[Study], workers: int) -> Iterator[Callable[[], 
             yield waiting.popleft().result
 
 
-_cohort: Sequence[Study] = ()  # of a process that reads for another
+_cohort: Sequence[Any] = ()  # of a process that reads for another
 
 
-def _serve(cohort: Sequence[Study]) -> None:
+def _serve(cohort: Sequence[Any]) -> None:
     global _cohort
     _cohort = cohort
 
 
-def _served(index: int) -> Study:
+def _served(index: int) -> Any:
     return _cohort[index]
 
 

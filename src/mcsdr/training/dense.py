@@ -35,8 +35,8 @@ from mcsdr.nn.video_encoder import FRAMES_PER_TOKEN, PLACES, CompactEncoder
 from mcsdr.phantom import truth
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.strangers import WithStrangers
-from mcsdr.study import Study
-from mcsdr.training.cache import ClipCache, StoredClip, built_once, name_of
+from mcsdr.study import Study, View
+from mcsdr.training.cache import ClipCache, StoredClip, built_once, name_of, readers
 
 STORED, SIDE = 56, 28  # places along a side, of what is stored and of what is asked for
 MAP_SIDE = 7  # of the encoder's last map
@@ -67,6 +67,7 @@ class DenseCache:
         cache: of phantoms.
         cohort: the phantoms, as `open_cohort` opens them.
         advance: told how many studies are done.
+        workers: processes that work the truth out; 0 for this one alone.
 
     Raises:
         InvalidConfig: the cohort's truth is not known.
@@ -79,11 +80,12 @@ class DenseCache:
         cohort: Sequence[Study],
         settings: ClipSettings,
         advance: Callable[[int], None] = lambda done: None,
+        workers: int = 0,
     ) -> None:
         if not isinstance(cohort, PhantomCohort | WithStrangers):
             raise InvalidConfig("dense targets are known of phantoms alone: set dense.weight to 0.")
         folder = cache.folder.with_name(f"{cache.folder.name}-dense{STORED}")
-        built_once(folder, lambda partial: _build(partial, cache, cohort, settings, advance))
+        built_once(folder, lambda partial: _build(partial, cache, _Truths(cohort, settings), advance, workers))
         for name in (LABELS, EJECTED):
             check_seal(folder / name)
         self._labels: NDArray[np.uint8] = np.load(folder / LABELS, mmap_mode="r")
@@ -95,30 +97,50 @@ class DenseCache:
         return np.array(self._labels[rows]), self._ejected[rows]
 
 
-def _build(
-    folder: Path,
-    cache: ClipCache,
-    cohort: PhantomCohort | WithStrangers,
-    settings: ClipSettings,
-    advance: Callable[[int], None],
-) -> None:
+OfView = tuple[NDArray[np.uint8], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class _Truths(Sequence[dict[View, OfView]]):
+    """Labels [T, STORED, STORED] and ejected shares [T] of each phantom's clips by view; of a stranger's none."""
+
+    cohort: PhantomCohort | WithStrangers
+    settings: ClipSettings
+
+    def __len__(self) -> int:
+        return len(self.cohort)
+
+    def __getitem__(self, index: int) -> dict[View, OfView]:  # type: ignore[override]
+        phantoms = self.cohort
+        if isinstance(phantoms, WithStrangers):
+            if phantoms.is_stranger(index):
+                return {}
+            phantoms = phantoms.cohort
+        person = phantoms.person(index)
+        stated = phantoms.frame_times(float(person.parameters["frame_rate_hz"]))
+        stated = stated[frame_indices(stated, self.settings)]
+
+        def of(view: View) -> OfView:
+            times = stated * person.recording(view).clock
+            labels = truth.archived_labels(person, view, times, (STORED, STORED))
+            return labels, truth.ejected(person, view, times).astype(np.float32)
+
+        return {view: of(view) for view in phantoms.views}
+
+
+def _build(folder: Path, cache: ClipCache, truths: _Truths, advance: Callable[[int], None], workers: int) -> None:
     frames = sum(clip.length for clips in cache.clips for clip in clips)
-    phantoms = cohort if isinstance(cohort, PhantomCohort) else cohort.cohort
-    index_of = {name_of(cohort, index): index for index in range(len(cohort))}
+    clips_of = dict(zip(cache.names, cache.clips, strict=True))
     ejected = np.full(frames, np.nan, dtype=np.float32)
     with unwritable(folder / LABELS):
         labels = np.lib.format.open_memmap(folder / LABELS, "w+", np.uint8, (frames, STORED, STORED))
-        for done, (name, clips) in enumerate(zip(cache.names, cache.clips, strict=True), 1):
-            index = index_of[name]
-            if not (isinstance(cohort, WithStrangers) and cohort.is_stranger(index)):
-                person = phantoms.person(index)
-                stated = phantoms.frame_times(float(person.parameters["frame_rate_hz"]))
-                for clip in clips:
-                    rows = slice(clip.offset, clip.offset + clip.length)
-                    times = stated[frame_indices(stated, settings)] * person.recording(clip.view).clock
-                    labels[rows] = truth.archived_labels(person, clip.view, times, (STORED, STORED))
-                    ejected[rows] = truth.ejected(person, clip.view, times)
-            advance(done)
+        for index, read in enumerate(readers(truths, workers)):
+            of_views = read()
+            for clip in clips_of.get(name_of(truths.cohort, index), ()):
+                rows = slice(clip.offset, clip.offset + clip.length)
+                if of_views:
+                    labels[rows], ejected[rows] = of_views[clip.view]
+            advance(index + 1)
         labels.flush()
         np.save(folder / EJECTED, ejected)
     for name in (LABELS, EJECTED):

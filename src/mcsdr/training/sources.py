@@ -50,7 +50,7 @@ def dense_targets(settings: TrainSettings, cache: ClipCache, watcher: Watcher, a
     """The dense targets of the training clips, drawn once by the first process."""
     advance: Callable[[int], None] = lambda done: watcher.cache("train densely", done, len(cache))  # noqa: E731
     with accelerator.main_process_first():
-        return DenseCache(cache, open_cohort(settings.data.train), settings.clip, advance)
+        return DenseCache(cache, open_cohort(settings.data.train), settings.clip, advance, settings.data.workers)
 
 
 def start_from(network: Network, settings: TrainSettings) -> None:
