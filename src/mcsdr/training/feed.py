@@ -85,8 +85,9 @@ class Feed:
         self.dense = dense
         self.tokens = tokens  # of every study, where the encoder stands still
         self.attributes = torch.from_numpy(statistics.standardise(cache.attributes))
-        self.share = settings.optim.batch // world
-        self.steps_per_epoch = len(cache) // settings.optim.batch
+        self.studies = settings.optim.batch // settings.looks  # of a batch, each seen so often
+        self.share = self.studies // world
+        self.steps_per_epoch = len(cache) // self.studies if self.studies else 0
         if self.steps_per_epoch == 0 or self.share == 0:
             raise InvalidConfig(
                 f"a batch of {settings.optim.batch} does not fit {len(cache)} studies on {world} processes."
@@ -99,8 +100,8 @@ class Feed:
         seed, settings = self.settings.run.seed, self.settings
         epoch, within = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng([seed, 1, epoch]).permutation(len(self.cache))
-        first = within * settings.optim.batch + self.rank * self.share
-        rows = order[first : first + self.share]
+        first = within * self.studies + self.rank * self.share
+        rows = np.tile(order[first : first + self.share], settings.looks)
         generator = torch.Generator().manual_seed(_mix(seed, 2, step, self.rank))
         videos, changes, targets = self._videos(
             rows, np.random.default_rng([seed, 4, step, self.rank]), generator, _mix(seed, 3, step)

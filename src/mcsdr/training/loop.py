@@ -118,7 +118,7 @@ class Run:
         rank, world = accelerator.process_index, accelerator.num_processes
         targets = dense_targets(settings, train_cache, watcher, accelerator) if settings.dense.weight else None
         feed = Feed(train_cache, statistics, settings, rank, world, tokens, targets)
-        loss = Objective(network, dense=targets is not None)
+        loss = Objective(network, dense=targets is not None, agree=settings.agreement.weight > 0)
         optimiser = make_optimiser(network, settings.optim, loss.dense)
         average = Average(network, settings.optim.ema)
         clips = {"train": train_cache.folder.name, "val": val_cache.folder.name}
@@ -150,8 +150,8 @@ class Run:
         batch = self.ahead.batch(step).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             known = (batch.videos, batch.attributes, batch.ef_percent, batch.hidden, batch.pairs, batch.targets)
-            denoising, nll, dense = self.objective(*known)
-        loss = denoising + nll + self.settings.dense.weight * dense
+            denoising, nll, dense, apart = self.objective(*known)
+        loss = denoising + nll + self.settings.dense.weight * dense + self.settings.agreement.weight * apart
         # Times 1, or NaN where the loss is no number: what is none on one process makes no step on any.
         self.accelerator.backward(loss * (1 + 0 * loss.detach()))
         limit = self.settings.optim.clip_norm or math.inf
@@ -163,8 +163,10 @@ class Run:
         else:
             self._leave_out(step + 1, loss.item())
         self.optimiser.zero_grad()
-        losses = {"denoising": denoising.item(), "nll": nll.item()}
-        return losses if self.dense is None else {**losses, "dense": dense.item()}
+        losses = {"denoising": denoising, "nll": nll}
+        losses |= {} if self.dense is None else {"dense": dense}
+        losses |= {"apart": apart} if self.settings.agreement.weight else {}
+        return {name: value.item() for name, value in losses.items()}
 
     def _leave_out(self, step: int, loss: float) -> None:
         """Count a step that is not made; stop where there are too many in a row."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mcsdr.diffusion.denoiser import Pairs, draw_pairs
 from mcsdr.errors import InvalidConfig
-from mcsdr.nn.network import Network, TokenNetwork
+from mcsdr.nn.network import Network, PosteriorNetwork, TokenNetwork
 from mcsdr.nn.video_encoder import CompactEncoder
 from mcsdr.training.dense import DenseReading, DenseTargets
 
@@ -100,11 +100,13 @@ class Objective(nn.Module):
 
     Arguments:
         dense: whether the encoder, a compact one, learns from dense targets too, see `dense`.
+        agree: whether the second half of every batch is the first half in other looks, of windows and augmentation,
+            whose readings should be the same.
     """
 
-    def __init__(self, network: Network, dense: bool = False) -> None:
+    def __init__(self, network: Network, dense: bool = False, agree: bool = False) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.agree = network, agree
         self.dense = DenseReading(network.video_encoder) if dense else None  # type: ignore[arg-type]
 
     def forward(
@@ -115,8 +117,8 @@ class Objective(nn.Module):
         hidden: Hidden,
         pairs: Pairs,
         targets: DenseTargets | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Denoising loss, NLL of the location-scale head and loss of the dense targets (0 without), scalars.
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Denoising loss, NLL of the location-scale head, loss of dense targets and disagreement (0 without), scalars.
 
         Arguments:
             videos: the clips of B studies.
@@ -130,18 +132,35 @@ class Objective(nn.Module):
         encoded, dense = self._encoded(videos, targets)
         length, width = encoded.shape[1:]
         tokens = encoded.new_zeros(studies * together, length, width).index_copy(0, videos.places, encoded)
+        tokens = tokens.view(studies, together * length, width)
         shown = torch.zeros(studies * together, dtype=torch.bool, device=tokens.device)
         shown[videos.places] = True
         video_mask = (shown.view(studies, 1, together) & ~hidden.clips).repeat_interleave(length, dim=-1)
         seen = attributes[:, None].expand(-1, masks, -1).masked_fill(hidden.attributes, float("nan"))
         denoising, nll = self.network.loss(
-            tokens.view(studies, together * length, width).repeat_interleave(masks, dim=0),
+            tokens.repeat_interleave(masks, dim=0),
             video_mask.flatten(0, 1),
             seen.flatten(0, 1),
             ef_percent.repeat_interleave(masks, dim=0),
             pairs,
         )
-        return denoising, nll, dense
+        apart = self._apart(tokens, shown.view(studies, -1)) if self.agree else nll.new_zeros(())
+        return denoising, nll, dense, apart
+
+    def _apart(self, tokens: Tensor, shown: Tensor) -> Tensor:
+        """How far two looks are apart from each other in what the location-scale head reads from them alone.
+
+        (a₁ − a₂)²/(b₁² + b₂²) + (log b₁ − log b₂)²/2, the mean over studies. Widths are held fixed in the first term,
+        or wider answers would seem to agree.
+        """
+        network = cast(PosteriorNetwork, self.network)
+        mask = shown.repeat_interleave(tokens.shape[1] // shown.shape[1], dim=1)
+        unknown = tokens.new_full((len(tokens), len(network.settings.attributes)), float("nan"))
+        a, b = network.location_scale(network.condition(tokens, mask, unknown))
+        (a1, a2), (b1, b2) = a.float().chunk(2), b.float().chunk(2)
+        variance = (b1.square() + b2.square()).detach()
+        apart: Tensor = (a1 - a2).square() / variance + 0.5 * (b1.log() - b2.log()).square()
+        return apart.mean()
 
     def _encoded(self, videos: Videos, targets: DenseTargets | None) -> tuple[Tensor, Tensor]:
         """The clips' tokens, and the loss of their dense targets."""

@@ -71,6 +71,12 @@ class DenseSettings(Settings):
     weight: float = Field(0.0, ge=0, le=100)  # of their loss beside the posterior's; 0: none
 
 
+class AgreementSettings(Settings):
+    """Two looks at each clip of a batch whose readings should agree, see `training.objective`."""
+
+    weight: float = Field(0.0, ge=0, le=100)  # of their disagreement beside the posterior's loss; 0: one look
+
+
 class StartSettings(Settings):
     """What the weights start from."""
 
@@ -102,6 +108,7 @@ class TrainSettings(Settings):
     network: NetworkSettings = NetworkSettings()
     dropout: DropoutSettings = DropoutSettings()
     dense: DenseSettings = DenseSettings()
+    agreement: AgreementSettings = AgreementSettings()
     sampler: SamplerSettings = EXACT
     protocol: ProtocolSettings = ProtocolSettings()
     start: StartSettings = StartSettings()
@@ -135,6 +142,21 @@ class TrainSettings(Settings):
                 "compact encoder, which learns"
             )
         return self
+
+    @model_validator(mode="after")
+    def _looks_agree(self) -> TrainSettings:
+        if self.agreement.weight and (
+            self.network.kind != "posterior" or self.start.frozen or self.run.augmentation == "none"
+        ):
+            raise ValueError(
+                'agreement.weight above 0 needs network.kind = "posterior", an encoder that learns, and augmentation'
+            )
+        return self
+
+    @property
+    def looks(self) -> int:
+        """How often each study of a batch is seen in it."""
+        return 2 if self.agreement.weight else 1
 
     @model_validator(mode="after")
     def _readers_share_pairs(self) -> TrainSettings:
