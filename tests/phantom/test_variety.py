@@ -21,7 +21,7 @@ from mcsdr.phantom.ranges import VIEWS, Value
 from mcsdr.phantom.table import CLIP, EXAM, PERSON, Appearance
 from mcsdr.study import Attributes, View
 
-TABLE = PERSON | EXAM | CLIP
+TABLE = PERSON | EXAM | CLIP | looks.ADDED
 SOMEBODY = Attributes(60, "M", 80.0, 175.0)
 TIMES = torch.linspace(0, 1.4, 57)[None, :, None]
 

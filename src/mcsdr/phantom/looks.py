@@ -18,6 +18,12 @@ OPENED = 2.5  # by how much the logarithm of `shoulder` grows with exposure
 WITH_GAIN = frozenset({"black_level", "shoulder"})  # a machine's, but set anew where a clip's gain is
 MOST_SPECKLE = 0.97  # a share: of speckle that is new in every frame, and of what is seen of it
 USUAL: frozenset[Appearance] = frozenset({"varied", "varied-framed"})
+ABSENT = Row(0.0, 0.0, 0.0)
+# Rows that no table has, as phantoms without these looks have them; drawn after all others, which they leave as they are.
+ADDED: Table = {
+    **dict.fromkeys(("clarity_z", "reject", "blood_calm", "flicker", "lateral_soft"), ABSENT),
+    "weak": Row(0.0, 0.0, 0.0, 0.36),  # of the wall's echo: where half of `calm` holds
+}
 LOOKS: Mapping[str, Table] = {
     "": {
         "clarity_z": Z,

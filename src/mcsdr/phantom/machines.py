@@ -174,4 +174,5 @@ def rows(appearance: Appearance, machine: str, level: str, view: View = View.A4C
         found |= {name: row for name, row in instead.items() if name in found}
     if level == "clip":
         found |= {name: Row(*ends) for name, ends in MIDDLE[view].items()}
+        found |= {name: seen.get(name, usual.get(name, absent)) for name, absent in looks.ADDED.items()}
     return found

@@ -259,7 +259,4 @@ CLIP: Table = {
         ),
         Row(0.0, 0.0, 0.0),
     ),
-    # --- what `looks` alone draws
-    **dict.fromkeys(("blood_calm", "lateral_soft", "flicker", "reject", "clarity_z"), Row(0.0, 0.0, 0.0)),
-    "weak": Row(0.0, 0.0, 0.0, 0.36),  # of the wall's echo: where half of `calm` holds
 }
