@@ -19,7 +19,7 @@ WITH_GAIN = frozenset({"black_level", "shoulder"})  # a machine's, but set anew 
 MOST_SPECKLE = 0.97  # a share: of speckle that is new in every frame, and of what is seen of it
 USUAL: frozenset[Appearance] = frozenset({"varied", "varied-framed"})
 ABSENT = Row(0.0, 0.0, 0.0)
-# Rows that no table has, as phantoms without these looks have them; drawn after all others, which they leave as they are.
+# Rows that no table has, as phantoms without these looks have them; drawn after all others, which they do not shift.
 ADDED: Table = {
     **dict.fromkeys(("clarity_z", "reject", "blood_calm", "flicker", "lateral_soft"), ABSENT),
     "weak": Row(0.0, 0.0, 0.0, 0.36),  # of the wall's echo: where half of `calm` holds
