@@ -11,16 +11,17 @@ import pytest
 import torch
 
 from mcsdr.errors import InvalidConfig
-from mcsdr.phantom import archive, faults, heart, life, planes, ranges, sonogram, variety
+from mcsdr.phantom import archive, faults, heart, life, looks, machines, planes, ranges, sonogram, variety
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.contraction import moment, weight
+from mcsdr.phantom.looks import LOOKS
 from mcsdr.phantom.machines import SHIFTED
 from mcsdr.phantom.outline import profile
 from mcsdr.phantom.ranges import VIEWS, Value
 from mcsdr.phantom.table import CLIP, EXAM, PERSON, Appearance
 from mcsdr.study import Attributes, View
 
-TABLE = PERSON | EXAM | CLIP
+TABLE = PERSON | EXAM | CLIP | looks.ADDED
 SOMEBODY = Attributes(60, "M", 80.0, 175.0)
 TIMES = torch.linspace(0, 1.4, 57)[None, :, None]
 
@@ -110,7 +111,7 @@ def test_the_machine_remembers_the_pictures_before() -> None:
 def test_rows_are_there_as_often_as_the_table_says() -> None:
     among = [drawn(1, index) for index in range(600)]
     for name in ("septal_bulge", "calcium", "lead", "tgc", "shadow1_on"):
-        row = TABLE[name]
+        row = (TABLE | LOOKS[""])[name]
         there = np.mean([p[name] != row.absent for p in among])
         assert abs(there - row.chance) < 4 * math.sqrt(row.chance * (1 - row.chance) / len(among)), name
         values = [p[name] for p in among if p[name] != row.absent]
@@ -127,14 +128,40 @@ def test_families_are_held_out() -> None:
         assert np.mean([p[name] != 0 for p in kinds["shifted-test"]]) > 0.4
 
 
+def test_looks_leave_held_out_families_as_they_were() -> None:
+    held_out: tuple[Appearance, ...] = ("shifted-val", "shifted-test")
+    for name in held_out:
+        for machine, (_, own) in machines.MACHINES.items():
+            parts = [machines.rows(name, machine, level) for level in ("person", "exam", "clip")]
+            assert {row: part[row] for part in parts for row in part} == {**TABLE, **own, **SHIFTED[name]}
+    assert all(drawn(1, 3, "shifted-val")[name] == 0 for name in ("clarity_z", "flicker", "reject", "lateral_soft"))
+
+
+def test_a_clear_clip_is_sharp_and_keeps_its_speckle_and_an_opened_gain_goes_with_a_higher_reject() -> None:
+    p = drawn(4, 7) | {"reject": 0.5, "black_level": 0.1}
+    hazy, clear = (looks.together(p | {"clarity_z": z}) for z in (-1.0, 1.0))
+    assert all(clear[name] < hazy[name] for name in ("edge_mm", "speckle_free", "haze", "far_echo"))
+    low, usual, high = (looks.together(p | {"exposure": e}) for e in (0.48, looks.USUAL_EXPOSURE, 0.68))
+    assert [one["black_level"] for one in (low, usual, high)] == pytest.approx([0.05, 0.10, 0.15])
+    assert low["shoulder"] < usual["shoulder"] < high["shoulder"]
+
+
+def test_flicker_is_new_in_every_frame_and_keeps_the_mean() -> None:
+    texture = torch.from_numpy(ranges.draw_texture(np.random.default_rng(1), 5.0))[None]
+    offsets = torch.arange(0, 120, 3)[None, :, None].expand(1, 40, 2)
+    field = faults.flickering({"flicker": torch.full((1, 1, 1), 0.2)}, torch.ones(1, 40, 600), texture, offsets, 30, 20)
+    assert field.mean().item() == pytest.approx(1, abs=0.03)
+    assert (field[:, 1:] - field[:, :-1]).std().item() > 0.1
+
+
 def test_the_heart_is_the_same_in_every_view_and_the_exam_in_every_clip() -> None:
     a4c, psax = (drawn(4, 7, "varied", view) for view in (View.A4C, View.PSAX))
     own = VIEWS[View.PSAX]  # a short axis meets no leaflets
-    assert all(a4c[name] == psax[name] for name in (PERSON | EXAM).keys() - own.keys())
+    assert all(a4c[name] == psax[name] for name in (PERSON | EXAM).keys() - own.keys() - looks.WITH_GAIN)
     assert a4c["tilt"] != psax["tilt"]
 
 
-ROWS = TABLE | SHIFTED["shifted-test"] | SHIFTED["shifted-val"]
+ROWS = TABLE | LOOKS[""] | SHIFTED["shifted-test"] | SHIFTED["shifted-val"]
 UNSEEN_ALONE = {
     "k_alpha", "frame_rate_hz",  # of the texture and of the times
     "rr_spread", "beat_spread", "ectopic", "systole_s",  # of the rhythm that is drawn with them
@@ -158,6 +185,7 @@ def with_everything(given: Mapping[str, float]) -> dict[str, Value]:
     }
     p |= given
     p |= life.heart(p, 0.5, 0.5 if p["follows"] else p["other_ef"], SOMEBODY)
+    p |= looks.together(p)
     p |= {"beat_starts": np.arange(16.0), "beat_efs": np.ones(16), "systolic_share": 0.4}
     return p | {"lv_share": p["length_mm"] / p["depth_mm"]}
 

@@ -62,7 +62,7 @@ def tissue(
     blood = torch.maximum(right, atria)
     amplitude = torch.lerp(amplitude, p["blood"], blood)
 
-    in_cavity = inside(here.endo_mm, rim) * above
+    in_cavity = inside(here.endo_mm, rim * (1 + p["lateral_soft"] * lateral)) * above
     ending = inside(here.beyond_base_mm, p["basal_fade_mm"])
     in_wall = inside(here.epi_mm, rim + p["lateral_fade_mm"] * lateral) * ending
     in_wall = torch.where(here.beyond_base_mm > 0, in_wall * (1 - blood), in_wall)

@@ -15,7 +15,7 @@ from torch import Tensor
 from mcsdr.phantom.outline import Parameters
 
 PATCHES = 32  # a side, before a field of patches repeats
-WEAK = 0.36  # of the wall's echo: where half of `calm` holds
+FLICKER = (14, 11)  # independent places along and across the sector in the field of a frame
 ARC_MM = 7.0  # between one near-field arc and the next
 
 
@@ -76,6 +76,22 @@ def streaks(p: Parameters, texture: Tensor, depth_mm: Tensor, angle: Tensor) -> 
     return _log_normal(read, p["streaks"])
 
 
+def flickering(p: Parameters, amplitude: Tensor, texture: Tensor, offsets: Tensor, rows: int, beams: int) -> Tensor:
+    """Echo [B, T, P] brighter here and darker there in every frame anew: scatterers enter and leave the plane.
+
+    Arguments:
+        offsets: where in the texture a frame's field lies, int [B, T, 2].
+    """
+    if not bool((p["flicker"] != 0).any()):
+        return amplitude
+    down, across = (torch.arange(n, device=texture.device) for n in FLICKER)
+    row, column = (offsets[..., k, None, None].to(texture.device) for k in (0, 1))
+    which = torch.arange(len(texture), device=texture.device)[:, None, None, None]
+    coarse = texture[which, 0, row + down[:, None], column + across] * math.sqrt(2)
+    field = F.interpolate(coarse, (rows, beams), mode="bicubic", align_corners=False).flatten(2)
+    return amplitude * _log_normal(field, p["flicker"])
+
+
 def _log_normal(field: Tensor, sd: Tensor) -> Tensor:
     """A normal field of SD 1 as factors of mean 1, whose logarithms have SD `sd`."""
     return torch.exp(sd * field.clamp(-2.5, 2.5) - 0.5 * sd**2)
@@ -122,8 +138,9 @@ def speckled(p: Parameters, even: Tensor, blood: Tensor) -> Tensor:
 
     Machines average more where there is little to see, and what is seen there is the sum of many beams' flanks.
     """
-    weak = (WEAK * p["wall"][..., None]) ** 2
-    return p["speckle_depth"][..., None] * (1 - p["calm"][..., None] * (1 - blood) * weak / (weak + even * even))
+    weak = (p["weak"] * p["wall"])[..., None] ** 2
+    calm = p["calm"][..., None] * (1 - blood) + p["blood_calm"][..., None] * blood
+    return p["speckle_depth"][..., None] * (1 - calm * weak / (weak + even * even))
 
 
 def clutter(p: Parameters, r_mm: Tensor) -> Tensor:

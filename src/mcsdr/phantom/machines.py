@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+from mcsdr.phantom import looks
 from mcsdr.phantom.ranges import VIEWS
 from mcsdr.phantom.table import CLIP, EXAM, PERSON, Appearance, Row, Table
 from mcsdr.study import View
@@ -168,8 +169,10 @@ def rows(appearance: Appearance, machine: str, level: str, view: View = View.A4C
     own = MACHINES[machine][1]
     if view != View.A4C:  # where an apical heart lies tells nothing of other planes
         own = {name: row for name, row in own.items() if name not in ("tilt", "apex_x", "apex_y")}
-    for instead in (own, SHIFTED[appearance]):
+    usual, seen = (looks.LOOKS[""], looks.LOOKS.get(machine, {})) if appearance in looks.USUAL else ({}, {})
+    for instead in (usual, own, seen, SHIFTED[appearance]):
         found |= {name: row for name, row in instead.items() if name in found}
     if level == "clip":
         found |= {name: Row(*ends) for name, ends in MIDDLE[view].items()}
+        found |= {name: seen.get(name, usual.get(name, absent)) for name, absent in looks.ADDED.items()}
     return found

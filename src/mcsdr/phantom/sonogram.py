@@ -114,7 +114,7 @@ def _read(texture: Tensor, place: Tensor) -> Tensor:
     return read.view(batch, 2, frames, height, width)
 
 
-def _matter(p: Parameters, view: View, texture: Tensor, still: Still, times_s: Tensor) -> Tensor:
+def _matter(p: Parameters, view: View, texture: Tensor, still: Still, offsets: Tensor, times_s: Tensor) -> Tensor:
     """Amplitude, blood, and where the matter lay in the sector (beam, range) on the coarse grid, [B, 4, T, R, Q]."""
     r, theta = ultrasound.polar_grid(p, RANGES, BEAMS)
     right, down = ((r * side(theta)).flatten(1)[:, None, :] for side in (torch.sin, torch.cos))
@@ -136,13 +136,14 @@ def _matter(p: Parameters, view: View, texture: Tensor, still: Still, times_s: T
     patches = faults.patches(p, texture, where, contraction_at(p, times_s))
     amplitude = amplitude * torch.lerp(torch.ones_like(tissue), patches, tissue)
     amplitude = styles.facing(p, amplitude, matter.blood, RANGES, BEAMS)
+    amplitude = faults.flickering(p, amplitude, texture, offsets, RANGES, BEAMS)
     fields = torch.stack([amplitude, matter.blood, beam, depth / depth_mm(p) * 2 - 1], 1)
     return fields.view(*fields.shape[:3], RANGES, BEAMS)
 
 
 def _envelope(p: Parameters, view: View, texture: Tensor, still: Still, offsets: Tensor, times_s: Tensor) -> Tensor:
     """Detected echo amplitude on the picture, [B, T, H, W], before gain over depth."""
-    fields = _matter(p, view, texture, still, times_s)
+    fields = _matter(p, view, texture, still, offsets, times_s)
     batch, _, frames = fields.shape[:3]
     blurred = _blurred_by_beam(p, fields[:, :1])
     fields = torch.cat([blurred, fields[:, 1:]], 1).flatten(1, 2)

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mcsdr.phantom import life, machines, people
+from mcsdr.phantom import life, looks, machines, people
 from mcsdr.phantom.ranges import Value
 from mcsdr.phantom.table import CORE_SHARE, MIDDLE_SHARE, Appearance, Row
 from mcsdr.study import Attributes, View
@@ -59,7 +59,8 @@ def clip(seed: int, index: int, appearance: Appearance, view: View, shared: Mapp
     rows = machines.rows(appearance, machine(seed, index, appearance), "clip", view)
     p = drawn(rows, seed, index, appearance, "clip", list(View).index(view))
     share = math.sqrt(shared["length_mm"] * USUAL_MM) / p["depth_mm"]  # a large heart is given more depth, half of it
-    return p | {"lv_share": min(max(share, LV_SHARE[0]), LV_SHARE[1])}
+    p |= {"lv_share": min(max(share, LV_SHARE[0]), LV_SHARE[1])}
+    return p | looks.together(shared | p) if appearance in looks.USUAL else p
 
 
 def draw(
