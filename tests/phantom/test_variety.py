@@ -210,6 +210,19 @@ def test_every_row_of_the_table_changes_the_picture(name: str) -> None:
     assert any((picture((name, end)) != picture()).any() for end in moved), name
 
 
+def test_equal_films_become_equal_files() -> None:
+    """Whatever memory held before: x264 reads some that it has not written unless told not to."""
+    texture = torch.rand(24, 1, 50, 58, generator=torch.Generator().manual_seed(0))
+    film = (255 * torch.nn.functional.interpolate(texture, (200, 230), mode="bicubic")[:, 0].clamp(0, 1)).byte().numpy()
+    compressed = []
+    for value in range(5):
+        before = [np.full(50_000 + 3_001 * value, 30 * value, np.uint8) for _ in range(20)]
+        del before
+        compressed.append(archive.h264(film, 26))
+    assert all((one == compressed[0]).all() for one in compressed)
+    assert 2 < np.abs(compressed[0].astype(int) - film).mean() < 30
+
+
 def test_an_archive_that_does_nothing() -> None:
     frames = np.random.default_rng(0).integers(0, 255, (3, 112, 112), dtype=np.uint8)
     p = dict.fromkeys(EXAM | CLIP, 0.0) | {"resample": 1.0, "drawn": 1.0}

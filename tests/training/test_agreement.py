@@ -50,9 +50,7 @@ def test_disagreement_of_two_looks() -> None:
     assert alike[3] == pytest.approx(0, abs=1e-10)
     assert apart[3] > 0
     a, b = network.location_scale(
-        network.condition(
-            network.encode(video), torch.ones(4, 36, dtype=torch.bool), torch.full((4, 2), np.nan)
-        )
+        network.condition(network.encode(video), torch.ones(4, 36, dtype=torch.bool), torch.full((4, 2), np.nan))
     )
     of_pairs = (a[:2] - a[2:]) ** 2 / (b[:2] ** 2 + b[2:] ** 2) + (b[:2] / b[2:]).log() ** 2 / 2
     assert apart[3] == pytest.approx(of_pairs.mean().item(), rel=1e-5)
