@@ -49,10 +49,21 @@ class Card(BaseModel):
         return people.READER_SD if self.reader_sd is None and self.synthetic else self.reader_sd
 
     def seen(self) -> list[dict[str, Any]]:
-        """What it was trained, selected, adapted and recalibrated on: "name", "role", "data" as a `CohortSpec`'s."""
+        """What it was trained, selected, adapted and recalibrated on: "name", "role", "data" as a `CohortSpec`'s.
+
+        Where a training went on with other data, those before too.
+        """
         data = self.config.get("data") or {}
-        roles = (("train", "trained"), ("val", "selected"), ("adapted", "adapted"), ("calibrated", "calibrated"))
-        return [{"name": self.name, "role": role, "data": data[key]} for key, role in roles if data.get(key)]
+        roles = {"train": "trained", "val": "selected", "adapted": "adapted", "calibrated": "calibrated"}
+        found = [{"name": self.name, "role": role, "data": data[key]} for key, role in roles.items() if data.get(key)]
+        for change in reversed(self.changes):
+            for key in ("train", "val"):
+                prefix, settings = f"data.{key}.", change["settings"]
+                before = {name.removeprefix(prefix): settings[name][0] for name in settings if name.startswith(prefix)}
+                if before:
+                    data = {**data, key: {**data.get(key, {}), **before}}
+                    found.append({"name": self.name, "role": roles[key], "data": data[key]})
+        return found
 
 
 def population_of(card: Card) -> Population:
