@@ -11,7 +11,12 @@ of radius R about it. Shadows and low gain hide parts of a fan, above all its lo
     arc          the R on which most of the columns' lowest pixels agree, their median
 
 What lies just beneath the probe hardly flickers, and not at all once a codec has frozen it, while the black above may
-flicker with the codec's noise: the fan begins where the black above it ends.
+flicker with the codec's noise: the fan begins where the black above it ends. Its flanks and its arc are fitted to what
+flickers, which codecs let fade before the edge, or carry over it: with g the mean grey level and
+
+    t = g / (g + c)        from black, 0, to anything seen, near 1
+
+both edges, of one slope, and then the arc are moved to where t falls most from inside to outside, summed along them.
 
 Where the fan so drawn does not hold nearly all that was seen, or is mostly unseen, the shape is the convex hull: for
 every row y the interval [left(y), right(y)], with `left` the convex minorant of the first pixels of the rows and
@@ -39,6 +44,10 @@ NEAR = 0.06  # of the radius: so far above or below the first row that was seen 
 LIT = 0.06  # share of a fan's row that is not black, at least
 GAP = 3  # black rows that part a fan from what is drawn above it
 SEEN = 0.5  # share of the fan that the hull of the seen pixels must fill
+BLACK = 8.0  # mean grey level up to which a pixel is black
+DIM = 4.0  # c, grey levels
+RIM = 0.04  # of the picture's shorter side: so far the edges and the arc may be moved
+FALL = 0.15  # sum of two t inside less two outside, the mean along the rim: less says nothing
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -63,7 +72,7 @@ class Fan(NamedTuple):
         return held
 
 
-Lit = Callable[[slice], Mask]  # the pixels of some rows of a picture that are not black
+Grey = NDArray[np.float32]  # the mean grey level of a picture's pixels, [H, W]
 
 
 def sector_shape(patch: Mask) -> Mask:
@@ -73,19 +82,19 @@ def sector_shape(patch: Mask) -> Mask:
     return hull if fan is None else fan
 
 
-def fan_shape(patch: Mask, hull: Mask, lit: Lit | None = None) -> Mask | None:
+def fan_shape(patch: Mask, hull: Mask, grey: Grey | None = None) -> Mask | None:
     """The shape of the fan whose visible pixels are given, bool [H, W]; None where they are no fan's.
 
     Arguments:
         patch: the visible pixels, bool [H, W].
         hull: their convex hull.
-        lit: tells what of the picture is not black, where that is known.
+        grey: the mean grey level of the picture, float [H, W], where that is known.
     """
     fitted = fit_fan(patch)
     if fitted is None:
         return None
-    if lit is not None:
-        fitted = _from_black(fitted, lit, patch.shape)
+    if grey is not None:
+        fitted = _from_black(_with_arc(_with_edges(fitted, grey), grey), grey)
     fan = fitted.mask(patch.shape)
     if (patch & fan).sum() < HELD * patch.sum() or (hull & fan).sum() < SEEN * fan.sum():
         return None
@@ -96,13 +105,74 @@ def fan_shape(patch: Mask, hull: Mask, lit: Lit | None = None) -> Mask | None:
     return fan
 
 
-def _from_black(fan: Fan, lit: Lit, shape: tuple[int, ...]) -> Fan:
+def _with_edges(fan: Fan, grey: Grey) -> Fan:
+    """The fan with both edges where the picture falls to black."""
+    slope, apex_x, apex_y, radius, top = fan
+    y = np.arange(max(top, math.ceil(apex_y)), min(len(grey), int(apex_y + radius * math.cos(math.atan(slope)))))
+    reach = _rim(grey)
+    if len(y) <= 2 * reach:
+        return fan
+    half = slope * (y - apex_y)
+    falls = [_fall(lambda k, way=way: (y[:, None], apex_x + way * (half[:, None] + k)), grey) for way in (-1, 1)]
+    moves = np.arange(-reach, reach + 1)  # outwards: of the edge's upper end, and of its lower end beyond that
+    along = np.rint(moves[:, None] * np.linspace(0, 1, len(y))).astype(np.intp)
+    at = (moves[:, None] + along[:, None, :] + reach).clip(0, 2 * reach)
+    left, right = (fall[np.arange(len(y)), at].mean(axis=2) for fall in falls)
+    best = int((left.max(axis=1) + right.max(axis=1)).argmax())
+    if left[best].max() + right[best].max() < 2 * FALL:
+        return fan
+    out_left, out_right = (_peak(side[best]) - reach for side in (left, right))
+    steeper = slope + (_peak(left.max(axis=1) + right.max(axis=1)) - reach) / (len(y) - 1)
+    wide = float(half[0]) + 0.5 * (out_left + out_right)
+    return Fan(steeper, apex_x + 0.5 * (out_right - out_left), float(y[0]) - wide / steeper, radius, top)
+
+
+def _with_arc(fan: Fan, grey: Grey) -> Fan:
+    """The fan with its arc where the picture falls to black."""
+    flank = 0.9 * math.atan(fan.slope)
+    angle = np.linspace(-flank, flank, max(2, int(fan.radius * flank)))[:, None]
+
+    def outwards(k: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        return fan.apex_y + (fan.radius + k) * np.cos(angle), fan.apex_x + (fan.radius + k) * np.sin(angle)
+
+    fall = _fall(outwards, grey).mean(axis=0)
+    return fan if fall.max() < FALL else fan._replace(radius=fan.radius + _peak(fall) - _rim(grey))
+
+
+def _fall(outwards: Callable[[NDArray[np.intp]], tuple[Floats, Floats]], grey: Grey) -> Floats:
+    """How far t falls across each place along a rim, and in steps of a pixel inside and outside of it: [P, 2 reach + 1].
+
+    `outwards` gives the rows and columns [P, K] that lie K steps out.
+    """
+    reach = _rim(grey)
+    rows, columns = outwards(np.arange(-reach - 1, reach + 3))
+    y, x = (np.rint(at).astype(np.intp).clip(0, side - 1) for at, side in ((rows, len(grey)), (columns, grey.shape[1])))
+    g = grey[y, x]
+    t = g / (g + DIM)
+    return t[:, :-3] + t[:, 1:-2] - t[:, 2:-1] - t[:, 3:]
+
+
+def _peak(values: Floats) -> float:
+    """Where values at 0, 1, … are highest: the top of the parabola through the highest and its neighbours."""
+    k = int(values.argmax())
+    if k in (0, len(values) - 1):
+        return float(k)
+    a, b, c = values[k - 1 : k + 2].tolist()
+    return k + (0.5 * (a - c) / (a - 2 * b + c) if a - 2 * b + c < 0 else 0.0)
+
+
+def _rim(grey: Grey) -> int:
+    """How many pixels an edge may be moved."""
+    return max(2, round(RIM * min(grey.shape)))
+
+
+def _from_black(fan: Fan, grey: Grey) -> Fan:
     """The fan from where the black above it ends."""
     reach = int(NEAR * fan.radius)
     highest = max(0, math.ceil(fan.apex_y), fan.top - reach)
-    rows = slice(highest, min(fan.top + reach + 1, shape[0]))
-    inside = fan._replace(top=highest).mask(shape)[rows]
-    is_lit = (lit(rows) & inside).sum(axis=1) >= LIT * inside.sum(axis=1)
+    rows = slice(highest, min(fan.top + reach + 1, len(grey)))
+    inside = fan._replace(top=highest).mask(grey.shape)[rows]
+    is_lit = ((grey[rows] > BLACK) & inside).sum(axis=1) >= LIT * inside.sum(axis=1)
     at = fan.top - highest
     if at < 0 or not is_lit[at:].any():
         return fan
