@@ -16,7 +16,7 @@ flickers, which codecs let fade before the edge, or carry over it: with g the me
 
     t = g / (g + c)        from black, 0, to anything seen, near 1
 
-both edges, of one slope, and then the arc are moved to where t falls most from inside to outside, summed along them.
+the edges of a fan that holds, of one slope, and then its arc are moved to where t falls most outwards, summed along them.
 
 Where the fan so drawn does not hold nearly all that was seen, or is mostly unseen, the shape is the convex hull: for
 every row y the interval [left(y), right(y)], with `left` the convex minorant of the first pixels of the rows and
@@ -34,10 +34,11 @@ from numpy.typing import NDArray
 
 from mcsdr.io.patches import Mask, bounding_box
 
-HALF_ANGLES = np.radians(np.arange(20.0, 60.5, 0.5))  # of each edge against the vertical
+HALF_ANGLES = np.radians(np.arange(20.0, 61.0, 1.0))  # of each edge against the vertical; they are placed finer
 AGREEMENT = 0.025  # of the picture's shorter side: points so close together agree
 AGREEING = 0.25  # share of the rows, or columns, that must agree on the edges, or the arc
 HELD = 0.95  # share of the seen pixels that a fan must hold
+ROWS = 64  # so many, evenly spread, tell where the edges are
 ROUNDS = 6  # of least squares; by then the points that agree are the same
 EDGE = 0.5  # pixels allowed beyond the edges and the arc
 NEAR = 0.06  # of the radius: so far above or below the first row that was seen a fan may begin
@@ -63,9 +64,9 @@ class Fan(NamedTuple):
     radius: float
     top: int
 
-    def mask(self, shape: tuple[int, ...]) -> Mask:
-        """What the fan holds of a picture [H, W]."""
-        y, x = np.ogrid[: shape[0], : shape[1]]
+    def mask(self, shape: tuple[int, ...], rows: slice = slice(None)) -> Mask:
+        """What the fan holds of some rows of a picture [H, W]."""
+        y, x = np.ogrid[slice(*rows.indices(shape[0])), : shape[1]]
         right, down = x - self.apex_x, y - self.apex_y
         held: Mask = (np.abs(right) <= self.slope * down + EDGE) & (y >= self.top)
         held &= right**2 + down**2 <= (self.radius + EDGE) ** 2
@@ -94,10 +95,12 @@ def fan_shape(patch: Mask, hull: Mask, grey: Grey | None = None) -> Mask | None:
     if fitted is None:
         return None
     if grey is not None:
-        fitted = _from_black(_with_arc(_with_edges(fitted, grey), grey), grey)
+        fitted = _from_black(fitted, grey)
     fan = fitted.mask(patch.shape)
     if (patch & fan).sum() < HELD * patch.sum() or (hull & fan).sum() < SEEN * fan.sum():
         return None
+    if grey is not None:
+        fan = _with_arc(_with_edges(fitted, grey), grey).mask(patch.shape)
     box = bounding_box(hull)
     short = np.abs(np.subtract(box[1:], bounding_box(fan)[1:])).max()
     if short <= 1.5 * _span(patch):
@@ -106,12 +109,13 @@ def fan_shape(patch: Mask, hull: Mask, grey: Grey | None = None) -> Mask | None:
 
 
 def _with_edges(fan: Fan, grey: Grey) -> Fan:
-    """The fan with both edges where the picture falls to black."""
+    """The fan with both edges where the picture falls to black, its lowest point where it was."""
     slope, apex_x, apex_y, radius, top = fan
     y = np.arange(max(top, math.ceil(apex_y)), min(len(grey), int(apex_y + radius * math.cos(math.atan(slope)))))
     reach = _rim(grey)
     if len(y) <= 2 * reach:
         return fan
+    y = y[:: -(-len(y) // ROWS)]
     half = slope * (y - apex_y)
     falls = [_fall(lambda k, way=way: (y[:, None], apex_x + way * (half[:, None] + k)), grey) for way in (-1, 1)]
     moves = np.arange(-reach, reach + 1)  # outwards: of the edge's upper end, and of its lower end beyond that
@@ -122,9 +126,10 @@ def _with_edges(fan: Fan, grey: Grey) -> Fan:
     if left[best].max() + right[best].max() < 2 * FALL:
         return fan
     out_left, out_right = (_peak(side[best]) - reach for side in (left, right))
-    steeper = slope + (_peak(left.max(axis=1) + right.max(axis=1)) - reach) / (len(y) - 1)
+    steeper = slope + (_peak(left.max(axis=1) + right.max(axis=1)) - reach) / float(y[-1] - y[0])
     wide = float(half[0]) + 0.5 * (out_left + out_right)
-    return Fan(steeper, apex_x + 0.5 * (out_right - out_left), float(y[0]) - wide / steeper, radius, top)
+    tip = float(y[0]) - wide / steeper
+    return Fan(steeper, apex_x + 0.5 * (out_right - out_left), tip, apex_y + radius - tip, top)
 
 
 def _with_arc(fan: Fan, grey: Grey) -> Fan:
@@ -171,7 +176,7 @@ def _from_black(fan: Fan, grey: Grey) -> Fan:
     reach = int(NEAR * fan.radius)
     highest = max(0, math.ceil(fan.apex_y), fan.top - reach)
     rows = slice(highest, min(fan.top + reach + 1, len(grey)))
-    inside = fan._replace(top=highest).mask(grey.shape)[rows]
+    inside = fan._replace(top=highest).mask(grey.shape, rows)
     is_lit = ((grey[rows] > BLACK) & inside).sum(axis=1) >= LIT * inside.sum(axis=1)
     at = fan.top - highest
     if at < 0 or not is_lit[at:].any():
@@ -207,14 +212,14 @@ def fit_fan(patch: Mask) -> Fan | None:
     return Fan(slope, apex_x, apex_y, float(np.median(agreeing)), int(rows[0]))
 
 
-def _edges(y: Indices, first: Indices, last: Indices, span: float) -> tuple[int, Edges]:
+def _edges(y: Indices, first: Indices, last: Indices, span: float) -> tuple[float, Edges]:
     """Slope s and offsets b_l, b_r that most rows' first and last pixels agree on, and how many of these do."""
-    slopes = np.tan(HALF_ANGLES)
-    slant = slopes[:, None] * y
-    offsets, counts = _densest(np.concatenate([first + slant, last - slant]), span)
-    both = counts[: len(slopes)] + counts[len(slopes) :]
+    slopes, some = np.tan(HALF_ANGLES), slice(None, None, -(-len(y) // ROWS))
+    slant = slopes[:, None] * y[some]
+    offsets, counts = _densest(np.concatenate([first[some] + slant, last[some] - slant]), span)
+    both = (counts[: len(slopes)] + counts[len(slopes) :]) * (len(y) / len(y[some]))
     most = int(both.argmax())
-    return int(both[most]), (float(slopes[most]), float(offsets[most]), float(offsets[len(slopes) + most]))
+    return float(both[most]), (float(slopes[most]), float(offsets[most]), float(offsets[len(slopes) + most]))
 
 
 def _placed(y: Indices, first: Indices, last: Indices, edges: Edges, reach: float) -> Edges:

@@ -29,12 +29,12 @@ from mcsdr.study import Crop
 FLICKER = (0.7, 2.5)  # bounds of τ, grey levels
 BRIGHT = 16.0  # mean grey level that counts as tissue where nothing flickers
 WITHIN = 0.9  # of what flickers lies in the fan of what is not black, which a codec's blocks reach beyond
-FEW = 8  # every so many of the sample tell
+FEW = 4  # every so many of the sample give the mean grey level
 SMALLEST = 0.05  # a sector fills at least this share of the picture
 WHOLE = 0.85  # a sector that reaches over this share of both sides needs no cutting
 ALREADY_CUT = 0.6  # screens are not square, so a square picture without drawings was cut before: the same for it
 DRAWN = (48, 0.002)  # grey level of drawings, and the share of a picture that they cover at least
-SAMPLE = 32  # frames looked at
+SAMPLE = 24  # frames looked at
 BAND = 128  # rows that are looked at together, so that they stay in the processor's cache
 SIDE = 480  # pixels; a longer picture is looked at more coarsely
 
@@ -219,8 +219,9 @@ class _Coarse(NamedTuple):
     def live(self, box: Box) -> Mask:
         """What flickers in a box of the picture."""
         deviation = self.deviation[self._part(box)]
-        tenth = (deviation.size - 1) // 10
-        quiet = float(np.partition(deviation, tenth, axis=None)[tenth])
+        few = deviation[::2, ::2]
+        tenth = (few.size - 1) // 10
+        quiet = float(np.partition(few, tenth, axis=None)[tenth])
         return self._not_drawn(deviation > min(max(2.0 * quiet, FLICKER[0]), FLICKER[1]), box)
 
     def others(self, sector: Mask, live: Mask, labels: NDArray[np.intp]) -> tuple[Mask, ...]:
