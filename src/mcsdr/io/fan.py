@@ -16,7 +16,7 @@ flickers, which codecs let fade before the edge, or carry over it: with g the me
 
     t = g / (g + c)        from black, 0, to anything seen, near 1
 
-the edges of a fan that holds, of one slope, and then its arc are moved to where t falls most outwards, summed along them.
+the edges of a fan that holds, of one slope, and then its arc are moved to where t falls most outwards, all along them.
 
 Where the fan so drawn does not hold nearly all that was seen, or is mostly unseen, the shape is the convex hull: for
 every row y the interval [left(y), right(y)], with `left` the convex minorant of the first pixels of the rows and
@@ -26,8 +26,7 @@ every row y the interval [left(y), right(y)], with `left` the convex minorant of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,17 +115,17 @@ def _with_edges(fan: Fan, grey: Grey) -> Fan:
     if len(y) <= 2 * reach:
         return fan
     y = y[:: -(-len(y) // ROWS)]
-    half = slope * (y - apex_y)
-    falls = [_fall(lambda k, way=way: (y[:, None], apex_x + way * (half[:, None] + k)), grey) for way in (-1, 1)]
+    half, steps = slope * (y - apex_y), _steps(grey)
+    falls = [_fall(y[:, None], apex_x + way * (half[:, None] + steps), grey) for way in (-1, 1)]
     moves = np.arange(-reach, reach + 1)  # outwards: of the edge's upper end, and of its lower end beyond that
     along = np.rint(moves[:, None] * np.linspace(0, 1, len(y))).astype(np.intp)
     at = (moves[:, None] + along[:, None, :] + reach).clip(0, 2 * reach)
     left, right = (fall[np.arange(len(y)), at].mean(axis=2) for fall in falls)
     best = int((left.max(axis=1) + right.max(axis=1)).argmax())
-    if left[best].max() + right[best].max() < 2 * FALL:
+    steeper = slope + (_peak(left.max(axis=1) + right.max(axis=1)) - reach) / float(y[-1] - y[0])
+    if left[best].max() + right[best].max() < 2 * FALL or steeper <= 0:
         return fan
     out_left, out_right = (_peak(side[best]) - reach for side in (left, right))
-    steeper = slope + (_peak(left.max(axis=1) + right.max(axis=1)) - reach) / float(y[-1] - y[0])
     wide = float(half[0]) + 0.5 * (out_left + out_right)
     tip = float(y[0]) - wide / steeper
     return Fan(steeper, apex_x + 0.5 * (out_right - out_left), tip, apex_y + radius - tip, top)
@@ -136,28 +135,30 @@ def _with_arc(fan: Fan, grey: Grey) -> Fan:
     """The fan with its arc where the picture falls to black."""
     flank = 0.9 * math.atan(fan.slope)
     angle = np.linspace(-flank, flank, max(2, int(fan.radius * flank)))[:, None]
-
-    def outwards(k: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        return fan.apex_y + (fan.radius + k) * np.cos(angle), fan.apex_x + (fan.radius + k) * np.sin(angle)
-
-    fall = _fall(outwards, grey).mean(axis=0)
+    away = fan.radius + _steps(grey)
+    fall = _fall(fan.apex_y + away * np.cos(angle), fan.apex_x + away * np.sin(angle), grey).mean(axis=0)
     return fan if fall.max() < FALL else fan._replace(radius=fan.radius + _peak(fall) - _rim(grey))
 
 
-def _fall(outwards: Callable[[NDArray[np.intp]], tuple[Floats, Floats]], grey: Grey) -> Floats:
-    """How far t falls across each place along a rim, and in steps of a pixel inside and outside of it: [P, 2 reach + 1].
-
-    `outwards` gives the rows and columns [P, K] that lie K steps out.
-    """
+def _steps(grey: Grey) -> Indices:
+    """How far out the pixels lie that are looked at beside a rim; two inside and two outside tell of each place."""
     reach = _rim(grey)
-    rows, columns = outwards(np.arange(-reach - 1, reach + 3))
+    return np.arange(-reach - 1, reach + 3)
+
+
+def _fall(rows: NDArray[Any], columns: NDArray[Any], grey: Grey) -> NDArray[np.float32]:
+    """How far t falls at each place along a rim and each step in or out of it: [P, 2 reach + 1].
+
+    `rows` and `columns` say where the pixels lie, [P, K] for the K steps of `_steps`, or what spreads to it.
+    """
     y, x = (np.rint(at).astype(np.intp).clip(0, side - 1) for at, side in ((rows, len(grey)), (columns, grey.shape[1])))
     g = grey[y, x]
-    t = g / (g + DIM)
-    return t[:, :-3] + t[:, 1:-2] - t[:, 2:-1] - t[:, 3:]
+    t: NDArray[np.float32] = g / (g + np.float32(DIM))
+    fall: NDArray[np.float32] = t[:, :-3] + t[:, 1:-2] - t[:, 2:-1] - t[:, 3:]
+    return fall
 
 
-def _peak(values: Floats) -> float:
+def _peak(values: NDArray[Any]) -> float:
     """Where values at 0, 1, … are highest: the top of the parabola through the highest and its neighbours."""
     k = int(values.argmax())
     if k in (0, len(values) - 1):
@@ -168,7 +169,7 @@ def _peak(values: Floats) -> float:
 
 def _rim(grey: Grey) -> int:
     """How many pixels an edge may be moved."""
-    return max(2, round(RIM * min(grey.shape)))
+    return max(2, round(RIM * float(min(grey.shape))))
 
 
 def _from_black(fan: Fan, grey: Grey) -> Fan:

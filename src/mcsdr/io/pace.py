@@ -8,12 +8,13 @@ from the wrong share of a beat. With f beats a minute, found in the pictures at 
     neither is known          f is few resting adults'                the rate is off, if this is one
 
 Of people at rest, about one in a hundred is outside 45 to 120. A rate that programs write where they are told none is
-more often wrong, so that less is enough to doubt it. Within that range half and twice a rate are told by systole, whose
-length hardly depends on f (0.39 s at 45 a minute, 0.26 s at 120), so that its share of a beat rises with f; no stated rate
-changes this share. With e the share from the middle of the heart's emptying to end-systole, an adult's f is doubted where
+more often wrong, so that less is enough to doubt it. Within that range systole tells some rates that are half or twice
+the true one: its length hardly depends on f (0.39 s at 45 a minute, 0.26 s at 120), so that its share of a beat rises
+with f, and no stated rate changes this share. With e the share from the middle of the heart's emptying to end-systole,
+0.19 at 45 a minute, 0.22 at 75 and 0.25 at 120 with an SD of 0.02 at one pace, an adult's f is doubted where
 
-    f < 60  and  e > 0.24    a beat at half its pace          e is 0.19 at 45 a minute, 0.22 at 75 and 0.25 at 120 in
-    f > 90  and  e < 0.20    a beat at twice its pace         phantoms, with an SD of 0.02 at one pace
+    f < 60  and  0.26 < e < 0.32    a beat of half its pace; above 0.32 the curve of volume is upside down
+    f > 90  and  e < 0.20           a beat of twice its pace
 
 None of it proves anything, so it is a notice and not a refusal.
 
@@ -46,7 +47,7 @@ BY_DEFAULT = (24.0, 25.0, 30.0)  # frames a second, also over 1.001
 CLEAR = 0.5  # confidence from which a pace counts as seen
 SEEN = 0.5  # of that confidence: from here on the known pace is seen beside a slower one
 SLOW, FAST = 60.0, 90.0  # beats per minute, below and above which systole's share is asked
-LONG, SHORT = 0.24, 0.20  # emptying's share e of a beat that is a faster heart's, and that is a slower one's
+LONG, SHORT = (0.26, 0.32), 0.20  # share e of a beat that is a faster heart's, and that is a slower one's
 MORE_SO = 1.1  # times that confidence: so much clearer the known pace is where a faster one is but half a beat
 APART = 1.4  # factor between two rates from which they contradict each other
 BEYOND = 0.1  # of the clip's duration: so far after its end an R wave may lie
@@ -95,12 +96,11 @@ class Pace:
         why = f"the heart in the pictures beats {self.bpm:.0f} times a minute, as few resting adults' do"
         return f"{why}; and it is a rate that programs write where they are told none" if by_default else why
 
-
     def _by_systole(self) -> str:
         """Why the share of a beat in which the heart empties is not that of a heart at this pace; empty where it is."""
         assert self.bpm is not None
         assert self.emptying is not None
-        if self.bpm < SLOW and self.emptying > LONG:
+        if self.bpm < SLOW and LONG[0] < self.emptying < LONG[1]:
             other = "twice"
         elif self.bpm > FAST and self.emptying < SHORT:
             other = "half"

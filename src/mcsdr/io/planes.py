@@ -24,7 +24,7 @@ def plane(frame: VideoFrame, index: int = 0) -> NDArray[np.uint8]:
 
 def _rows(stored: VideoPlane) -> NDArray[np.uint8]:
     length = stored.line_size  # in bytes, and as many as an alignment asks for
-    rows = np.frombuffer(stored, dtype=np.uint8, count=stored.height * length)
+    rows: NDArray[np.uint8] = np.frombuffer(memoryview(stored), dtype=np.uint8, count=stored.height * length)
     return rows.reshape(stored.height, length)[:, : stored.width]
 
 
