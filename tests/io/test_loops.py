@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from generated_clips import Pictures, fan_loop, fan_mask
 
+from mcsdr.errors import SeveralLoops
+from mcsdr.io.recording import Recording, to_clip
+from mcsdr.io.patches import bounding_box
 from mcsdr.io.sector import find_sector, flicker
 
 
@@ -73,7 +78,20 @@ def test_what_flickers_in_a_small_box_is_no_loop(fan: Pictures, box: tuple[int, 
     rng = np.random.default_rng(2)
     part = frames[:, top:bottom, left:right]
     part[...] = np.where(fan_mask()[top:bottom, left:right], part, rng.integers(0, 200, part.shape))
-    assert find_sector(frames).others == ()
+    sector = find_sector(frames)
+    assert sector.others == ()
+    box, clean = (bounding_box(mask) for mask in (sector.mask, fan_mask()))
+    assert np.abs(np.subtract(box, clean)).max() <= 2
+
+
+@pytest.mark.parametrize(("times", "said"), [(1, "side by side"), (4, "zoom's overview")])
+def test_two_loops_are_refused_by_their_cause(fan: Pictures, times: int, said: str) -> None:
+    """A zoom's overview shows the same heart at the same moment, and so does the other plane of a bi-plane screen."""
+    small = np.zeros_like(fan)
+    small[:, : 240 // times, : 320 // times] = fan_loop(40, 240 // times, 320 // times, seed=5)
+    recording = Recording(Path("x"), beside(fan, small), np.arange(40) / 30.0, np.zeros((0, 1, 1, 3), dtype=np.uint8))
+    with pytest.raises(SeveralLoops, match=said):
+        to_clip(recording)
 
 
 def test_four_loops_are_four(fan: Pictures) -> None:
