@@ -9,8 +9,8 @@ import pytest
 from generated_clips import Pictures, fan_loop, fan_mask
 
 from mcsdr.errors import SeveralLoops
-from mcsdr.io.recording import Recording, to_clip
 from mcsdr.io.patches import bounding_box
+from mcsdr.io.recording import Recording, to_clip
 from mcsdr.io.sector import find_sector, flicker
 
 
@@ -78,10 +78,21 @@ def test_what_flickers_in_a_small_box_is_no_loop(fan: Pictures, box: tuple[int, 
     rng = np.random.default_rng(2)
     part = frames[:, top:bottom, left:right]
     part[...] = np.where(fan_mask()[top:bottom, left:right], part, rng.integers(0, 200, part.shape))
+    assert find_sector(frames).others == ()
+
+
+@pytest.mark.parametrize("box", [(206, 238, 10, 310), (10, 60, 4, 60), (180, 236, 4, 60)])
+def test_a_small_moving_panel_apart_from_the_sector_leaves_it_as_it_is(
+    fan: Pictures, box: tuple[int, int, int, int]
+) -> None:
+    """A strip or thumbnail without the shape of a fan is no loop, and no part of the sector."""
+    top, bottom, left, right = box
+    frames = fan.copy()
+    frames[:, top:bottom, left:right] = fan[:, 60 : 60 + bottom - top, 160 - (right - left) // 2 :][..., : right - left]
     sector = find_sector(frames)
     assert sector.others == ()
-    box, clean = (bounding_box(mask) for mask in (sector.mask, fan_mask()))
-    assert np.abs(np.subtract(box, clean)).max() <= 2
+    found, clean = (bounding_box(mask) for mask in (sector.mask, fan_mask()))
+    assert np.abs(np.subtract(found, clean)).max() <= 2
 
 
 @pytest.mark.parametrize(("times", "said"), [(1, "side by side"), (4, "zoom's overview")])
