@@ -24,8 +24,10 @@ MetaImage must hold its voxels itself (.mha). Pixels that are not square are mad
 lying is turned.
 
 Rates: a container's is believed. Where the coded stream states another, as H.264 and MPEG-4 may, that is told
-(`frame-time-disagrees`); where the heart in the pictures contradicts it, that is (`frame-rate-doubtful`). Half or twice
-the true rate with an ordinary pace, stated alone, is told by nothing: know what your exporter writes.
+(`frame-time-disagrees`); where the heart in the pictures contradicts it, that is (`frame-rate-doubtful`). Half or
+twice the true rate, stated alone, is told where the pace that it leaves is few resting adults', which is most often.
+Where it leaves an ordinary one, half of the doubled rates and a fifth of the halved ones are told by systole's share of
+a beat, of adults alone, the rest by nothing (`python benchmarks/pace.py`): know what your exporter writes.
 
 Counts: MP4, MOV and AVI state how many frames they hold, Matroska, WebM, Windows Media and Flash how long they last; a
 file that holds less is refused, or, where it is one frame or under 5 %, answered with the notice `frames-missing`. MPEG

@@ -59,7 +59,7 @@ def written(path: Path, loop: Pictures, codec: str, *, aspect: tuple[int, int] |
     return path
 
 
-def same_place(clip: Clip, clean: Clip, within: int = 4) -> bool:
+def same_place(clip: Clip, clean: Clip, within: int) -> bool:
     """Whether two crops lie within some pixels of each other."""
     assert clip.crop is not None
     assert clean.crop is not None
@@ -78,7 +78,7 @@ def test_every_container_gives_the_same_clip(tmp_path: Path, loop: Pictures, cle
     assert clip.frame_rate_hz == pytest.approx(30, rel=1e-3)
     assert not clip.notices
     assert np.abs(decoded_video(path).astype(int) - loop).mean() < 8
-    assert same_place(clip, clean, within=10)  # blocks blur the rim more in some codecs than in others
+    assert same_place(clip, clean, within=10 if name == "clip.flv" else 2)  # Sorenson's blocks reach over the rim
 
 
 @pytest.mark.parametrize("name", ["clip.avi", "clip.mkv", "clip.webm", "clip.wmv", "clip.flv", "clip.mp4"])

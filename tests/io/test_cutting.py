@@ -18,6 +18,7 @@ from mcsdr.errors import UnreadableFile
 from mcsdr.io import cutting, read_clip, recording
 from mcsdr.io.cutting import SectorStack
 from mcsdr.io.recording import Recording, to_clip
+from mcsdr.io.sector import SAMPLE
 
 Save = Callable[[Dataset], Path]
 
@@ -52,9 +53,9 @@ def test_the_sample_comes_first_and_everything_once() -> None:
     stack = SectorStack(Path("x"), 200, 240, 320)
     order = stack.order()
     assert sorted(order) == list(range(200))
-    assert order[:32] == sorted(order[:32])
-    assert all(stack.samples(index) for index in order[:32])
-    assert not any(stack.samples(index) for index in order[32:])
+    assert order[:SAMPLE] == sorted(order[:SAMPLE])
+    assert all(stack.samples(index) for index in order[:SAMPLE])
+    assert not any(stack.samples(index) for index in order[SAMPLE:])
 
 
 def test_missing_frames_leave_no_hole() -> None:

@@ -199,7 +199,7 @@ def test_video_streams(save: Save, clean: Clip, samples: Pictures, codec: str) -
     clip = read_clip(save(dataset))
     assert len(clip.frames) == 3 * COUNT
     assert clip.frame_rate_hz == pytest.approx(30.0, rel=1e-3)
-    alike(clip, clean, 6.0, slack=8)  # blocks of the codec blur the rim
+    alike(clip, clean, 6.0)
 
 
 @pytest.mark.parametrize("label", ["", ".1", ".2", ".1.99", ".4.70", ".4.90", ".4.102", "9.9", None])

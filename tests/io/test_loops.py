@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from generated_clips import Pictures, fan_loop, fan_mask
 
+from mcsdr.errors import SeveralLoops
+from mcsdr.io.patches import bounding_box
+from mcsdr.io.recording import Recording, to_clip
 from mcsdr.io.sector import find_sector, flicker
 
 
@@ -74,6 +79,30 @@ def test_what_flickers_in_a_small_box_is_no_loop(fan: Pictures, box: tuple[int, 
     part = frames[:, top:bottom, left:right]
     part[...] = np.where(fan_mask()[top:bottom, left:right], part, rng.integers(0, 200, part.shape))
     assert find_sector(frames).others == ()
+
+
+@pytest.mark.parametrize("box", [(206, 238, 10, 310), (10, 60, 4, 60), (180, 236, 4, 60)])
+def test_a_small_moving_panel_apart_from_the_sector_leaves_it_as_it_is(
+    fan: Pictures, box: tuple[int, int, int, int]
+) -> None:
+    """A strip or thumbnail without the shape of a fan is no loop, and no part of the sector."""
+    top, bottom, left, right = box
+    frames = fan.copy()
+    frames[:, top:bottom, left:right] = fan[:, 60 : 60 + bottom - top, 160 - (right - left) // 2 :][..., : right - left]
+    sector = find_sector(frames)
+    assert sector.others == ()
+    found, clean = (bounding_box(mask) for mask in (sector.mask, fan_mask()))
+    assert np.abs(np.subtract(found, clean)).max() <= 2
+
+
+@pytest.mark.parametrize(("times", "said"), [(1, "side by side"), (4, "zoom's overview")])
+def test_two_loops_are_refused_by_their_cause(fan: Pictures, times: int, said: str) -> None:
+    """A zoom's overview shows the same heart at the same moment, and so does the other plane of a bi-plane screen."""
+    small = np.zeros_like(fan)
+    small[:, : 240 // times, : 320 // times] = fan_loop(40, 240 // times, 320 // times, seed=5)
+    recording = Recording(Path("x"), beside(fan, small), np.arange(40) / 30.0, np.zeros((0, 1, 1, 3), dtype=np.uint8))
+    with pytest.raises(SeveralLoops, match=said):
+        to_clip(recording)
 
 
 def test_four_loops_are_four(fan: Pictures) -> None:

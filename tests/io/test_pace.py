@@ -17,8 +17,8 @@ from mcsdr.prediction import predict
 from mcsdr.study import Clip
 
 
-def heart(rate_hz: float = 30.0, seconds: float = 4.0, bpm: float = 70.0) -> np.ndarray:
-    """uint8 [T, 112, 112]: a speckled fan with a chamber that beats, short in systole."""
+def heart(rate_hz: float = 30.0, seconds: float = 4.0, bpm: float = 70.0, systole_s: float = 0.0) -> np.ndarray:
+    """uint8 [T, 112, 112]: a speckled fan with a chamber that beats, short in systole; of a given length where told."""
     rng = np.random.default_rng(1)
     y, x = np.mgrid[:112, :112]
     inside = fan_mask(112, 112)
@@ -26,6 +26,9 @@ def heart(rate_hz: float = 30.0, seconds: float = 4.0, bpm: float = 70.0) -> np.
     frames = np.zeros((len(phases), 112, 112), dtype=np.uint8)
     for frame, phase in zip(frames, phases, strict=True):
         shrunk = np.exp(-(((phase - 0.35) / 0.12) ** 2))
+        if systole_s:
+            share = systole_s * bpm / 60
+            shrunk = np.sin(0.5 * np.pi * np.interp(phase, (0, share, share + 0.6 * (1 - share), 1), (0, 1, 0, 0))) ** 2
         chamber = np.hypot((x - 56) / (16 - 6 * shrunk), (y - 55) / (26 - 6 * shrunk)) < 1
         grey = np.where(chamber, 10.0, 90.0) * rng.rayleigh(0.8, (112, 112))
         frame[inside] = grey.clip(0, 255)[inside]
@@ -59,6 +62,21 @@ def test_a_rate_that_programs_write_by_default_is_doubted_sooner() -> None:
     frames = heart(50.0, seconds=3.0, bpm=77.0)
     (notice,) = pace_of(Clip(frames, np.arange(len(frames)) / 29.97)).notices()
     assert "beats 46 times" in notice.text
+
+
+@pytest.mark.parametrize(("bpm", "systole_s", "factor", "told"), [(110, 0.32, 0.5, "twice"), (51, 0.38, 2.0, "half")])
+def test_systole_tells_half_and_twice_a_rate_at_an_ordinary_pace(
+    bpm: float, systole_s: float, factor: float, told: str
+) -> None:
+    frames = heart(30.0, 4.0, bpm, systole_s)
+    times_s = np.arange(len(frames)) / 30.0
+    assert pace_of(Clip(frames, times_s)).notices() == ()
+    wrong = pace_of(Clip(frames, times_s / factor * 1.01))  # 30 is a rate that programs write by default
+    (notice,) = wrong.notices()
+    assert f"hearts do that beat {told} as often" in notice.text
+    assert "--frame-rate" in notice.text
+    assert wrong.notices(adult=False) == ()  # measured on adults alone
+    assert pace_of(Clip(frames, times_s / factor, heart_rate_bpm=bpm * factor)).notices() == ()
 
 
 def test_a_childs_heart_may_beat_fast_but_not_slowly() -> None:

@@ -13,7 +13,7 @@ from pydicom.data import get_testdata_file
 from mcsdr.io import read_clip
 from mcsdr.io.colour import flow_share, luma
 from mcsdr.io.fan import Fan, convex_hull, fit_fan
-from mcsdr.io.patches import Box, bounding_box, components
+from mcsdr.io.patches import Box, bounding_box, components, dilate
 from mcsdr.io.sector import cut_sector, find_sector, fitting_region
 from mcsdr.study import Crop
 
@@ -76,6 +76,17 @@ def test_tissue_that_a_codec_has_frozen_is_kept() -> None:
     noise = np.random.default_rng(0).integers(0, 6, frames.shape, dtype=np.uint8)
     frames = np.where(still, frames[0], np.maximum(frames, noise)).astype(np.uint8)
     assert overlap(find_sector(frames).crop, fan_mask()) > 0.95
+
+
+def test_what_a_codec_smears_over_the_rim_does_not_widen_the_fan() -> None:
+    frames, wide = fan_loop(24), fan_mask()
+    for _ in range(5):
+        wide = dilate(wide)
+    noise = np.random.default_rng(0).integers(0, 4, frames.shape, dtype=np.uint8)
+    frames = np.where(wide & ~fan_mask(), noise, frames)
+    crop, box = find_sector(frames).crop, bounding_box(fan_mask())
+    sides = crop.top, crop.left, crop.top + crop.height, crop.left + crop.width
+    assert max(abs(side - true) for side, true in zip(sides, box, strict=True)) <= 2
 
 
 def test_shadowed_sides_do_not_narrow_the_fan() -> None:

@@ -167,6 +167,29 @@ def rate_confidence(frames: Frames, rate_hz: float, heart_rate_bpm: float) -> fl
     return _period(_coarse(frames, rate_hz)[0], rate_hz, near(heart_rate_bpm))[1]
 
 
+def emptying_share(frames: Frames, rate_hz: float, bpm: float) -> float:
+    """How much of a beat passes from the middle of the heart's emptying to end-systole; NaN where no beat is found.
+
+    With v the volume's curve and t_s its trough, it is the median over beats of
+
+        (t_s - Σ t (-dv/dt)₊ / Σ (-dv/dt)₊) · bpm / 60        the sums over the half beat before t_s
+
+    Arguments:
+        frames: uint8 [T, H, W], at a constant rate.
+        rate_hz: frames per second, as stated; the share is the same at any.
+        bpm: beats per minute that they show at this rate.
+    """
+    period = 60.0 * rate_hz / bpm
+    volume = _volume(*_coarse(frames, period))  # smoothed as if the heart beat once a second
+    emptying = np.clip(-np.gradient(volume), 0.0, None)
+    shares = []
+    for trough in (beat.end_systole for beat in _beats(volume, period, None)):
+        before = np.arange(max(0, int(trough - 0.5 * period)), trough + 1)
+        middle = float(np.average(before, weights=emptying[before]))
+        shares.append((_vertex(volume, trough) - middle) / period)
+    return float(np.median(shares)) if shares else math.nan
+
+
 def _plausible_r_waves(r_waves_s: Sequence[float]) -> Array:
     """The times, ascending; none where they do not come at a heart's rate."""
     times = np.asarray(r_waves_s, dtype=np.float64)
@@ -231,8 +254,13 @@ def _period(x: Array, rate_hz: float, rates: tuple[float, float]) -> tuple[float
     if not peaks:
         return math.nan, 0.0
     k = next(k for k in peaks if r[k] >= FIRST * max(r[peaks]))
-    a, b, c = r[k - 1 : k + 2]
-    return float(k + 0.5 * (a - c) / (a - 2 * b + c)), float(np.clip(b, 0, 1))
+    return _vertex(r, k), float(np.clip(r[k], 0, 1))
+
+
+def _vertex(y: Array, k: int) -> float:
+    """Where the parabola through a peak or a trough at k and its neighbours has its own."""
+    a, b, c = y[k - 1 : k + 2].tolist()
+    return float(k + 0.5 * (a - c) / (a - 2 * b + c))
 
 
 def _volume(x: Array, brightness: Array) -> Array:

@@ -2,7 +2,7 @@
 
     sample frames --whole--> sector --> the other frames, each cut as it comes
 
-The sector is sought on a sample of at most 32 frames, evenly spread over the clip. A reader that can reach any frame
+The sector is sought on a sample of at most 24 frames, evenly spread over the clip. A reader that can reach any frame
 decodes them in the `order` given, the sample first, and then holds at most the sample's whole pictures beside what is
 kept. One that meets the frames in their order of time either keeps them all whole until the last, or goes over the file
 twice: a first time for the frames that the stack `samples`, a second time for the others.

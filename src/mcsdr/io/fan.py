@@ -11,7 +11,12 @@ of radius R about it. Shadows and low gain hide parts of a fan, above all its lo
     arc          the R on which most of the columns' lowest pixels agree, their median
 
 What lies just beneath the probe hardly flickers, and not at all once a codec has frozen it, while the black above may
-flicker with the codec's noise: the fan begins where the black above it ends.
+flicker with the codec's noise: the fan begins where the black above it ends. Its flanks and its arc are fitted to what
+flickers, which codecs let fade before the edge, or carry over it: with g the mean grey level and
+
+    t = g / (g + c)        from black, 0, to anything seen, near 1
+
+the edges of a fan that holds, of one slope, and then its arc are moved to where t falls most outwards, all along them.
 
 Where the fan so drawn does not hold nearly all that was seen, or is mostly unseen, the shape is the convex hull: for
 every row y the interval [left(y), right(y)], with `left` the convex minorant of the first pixels of the rows and
@@ -21,24 +26,28 @@ every row y the interval [left(y), right(y)], with `left` the convex minorant of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcsdr.io.patches import Mask, bounding_box
 
-HALF_ANGLES = np.radians(np.arange(20.0, 60.5, 0.5))  # of each edge against the vertical
+HALF_ANGLES = np.radians(np.arange(20.0, 61.0, 1.0))  # of each edge against the vertical; they are placed finer
 AGREEMENT = 0.025  # of the picture's shorter side: points so close together agree
 AGREEING = 0.25  # share of the rows, or columns, that must agree on the edges, or the arc
 HELD = 0.95  # share of the seen pixels that a fan must hold
+ROWS = 64  # so many, evenly spread, tell where the edges are
 ROUNDS = 6  # of least squares; by then the points that agree are the same
 EDGE = 0.5  # pixels allowed beyond the edges and the arc
 NEAR = 0.06  # of the radius: so far above or below the first row that was seen a fan may begin
 LIT = 0.06  # share of a fan's row that is not black, at least
 GAP = 3  # black rows that part a fan from what is drawn above it
 SEEN = 0.5  # share of the fan that the hull of the seen pixels must fill
+BLACK = 8.0  # mean grey level up to which a pixel is black
+DIM = 4.0  # c, grey levels
+RIM = 0.04  # of the picture's shorter side: so far the edges and the arc may be moved
+FALL = 0.15  # sum of two t inside less two outside, the mean along the rim: less says nothing
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -54,16 +63,16 @@ class Fan(NamedTuple):
     radius: float
     top: int
 
-    def mask(self, shape: tuple[int, ...]) -> Mask:
-        """What the fan holds of a picture [H, W]."""
-        y, x = np.ogrid[: shape[0], : shape[1]]
+    def mask(self, shape: tuple[int, ...], rows: slice = slice(None)) -> Mask:
+        """What the fan holds of some rows of a picture [H, W]."""
+        y, x = np.ogrid[slice(*rows.indices(shape[0])), : shape[1]]
         right, down = x - self.apex_x, y - self.apex_y
         held: Mask = (np.abs(right) <= self.slope * down + EDGE) & (y >= self.top)
         held &= right**2 + down**2 <= (self.radius + EDGE) ** 2
         return held
 
 
-Lit = Callable[[slice], Mask]  # the pixels of some rows of a picture that are not black
+Grey = NDArray[np.float32]  # the mean grey level of a picture's pixels, [H, W]
 
 
 def sector_shape(patch: Mask) -> Mask:
@@ -73,22 +82,24 @@ def sector_shape(patch: Mask) -> Mask:
     return hull if fan is None else fan
 
 
-def fan_shape(patch: Mask, hull: Mask, lit: Lit | None = None) -> Mask | None:
+def fan_shape(patch: Mask, hull: Mask, grey: Grey | None = None) -> Mask | None:
     """The shape of the fan whose visible pixels are given, bool [H, W]; None where they are no fan's.
 
     Arguments:
         patch: the visible pixels, bool [H, W].
         hull: their convex hull.
-        lit: tells what of the picture is not black, where that is known.
+        grey: the mean grey level of the picture, float [H, W], where that is known.
     """
     fitted = fit_fan(patch)
     if fitted is None:
         return None
-    if lit is not None:
-        fitted = _from_black(fitted, lit, patch.shape)
+    if grey is not None:
+        fitted = _from_black(fitted, grey)
     fan = fitted.mask(patch.shape)
     if (patch & fan).sum() < HELD * patch.sum() or (hull & fan).sum() < SEEN * fan.sum():
         return None
+    if grey is not None:
+        fan = _with_arc(_with_edges(fitted, grey), grey).mask(patch.shape)
     box = bounding_box(hull)
     short = np.abs(np.subtract(box[1:], bounding_box(fan)[1:])).max()
     if short <= 1.5 * _span(patch):
@@ -96,13 +107,78 @@ def fan_shape(patch: Mask, hull: Mask, lit: Lit | None = None) -> Mask | None:
     return fan
 
 
-def _from_black(fan: Fan, lit: Lit, shape: tuple[int, ...]) -> Fan:
+def _with_edges(fan: Fan, grey: Grey) -> Fan:
+    """The fan with both edges where the picture falls to black, its lowest point where it was."""
+    slope, apex_x, apex_y, radius, top = fan
+    y = np.arange(max(top, math.ceil(apex_y)), min(len(grey), int(apex_y + radius * math.cos(math.atan(slope)))))
+    reach = _rim(grey)
+    if len(y) <= 2 * reach:
+        return fan
+    y = y[:: -(-len(y) // ROWS)]
+    half, steps = slope * (y - apex_y), _steps(grey)
+    falls = [_fall(y[:, None], apex_x + way * (half[:, None] + steps), grey) for way in (-1, 1)]
+    moves = np.arange(-reach, reach + 1)  # outwards: of the edge's upper end, and of its lower end beyond that
+    along = np.rint(moves[:, None] * np.linspace(0, 1, len(y))).astype(np.intp)
+    at = (moves[:, None] + along[:, None, :] + reach).clip(0, 2 * reach)
+    left, right = (fall[np.arange(len(y)), at].mean(axis=2) for fall in falls)
+    best = int((left.max(axis=1) + right.max(axis=1)).argmax())
+    steeper = slope + (_peak(left.max(axis=1) + right.max(axis=1)) - reach) / float(y[-1] - y[0])
+    if left[best].max() + right[best].max() < 2 * FALL or steeper <= 0:
+        return fan
+    out_left, out_right = (_peak(side[best]) - reach for side in (left, right))
+    wide = float(half[0]) + 0.5 * (out_left + out_right)
+    tip = float(y[0]) - wide / steeper
+    return Fan(steeper, apex_x + 0.5 * (out_right - out_left), tip, apex_y + radius - tip, top)
+
+
+def _with_arc(fan: Fan, grey: Grey) -> Fan:
+    """The fan with its arc where the picture falls to black."""
+    flank = 0.9 * math.atan(fan.slope)
+    angle = np.linspace(-flank, flank, max(2, int(fan.radius * flank)))[:, None]
+    away = fan.radius + _steps(grey)
+    fall = _fall(fan.apex_y + away * np.cos(angle), fan.apex_x + away * np.sin(angle), grey).mean(axis=0)
+    return fan if fall.max() < FALL else fan._replace(radius=fan.radius + _peak(fall) - _rim(grey))
+
+
+def _steps(grey: Grey) -> Indices:
+    """How far out the pixels lie that are looked at beside a rim; two inside and two outside tell of each place."""
+    reach = _rim(grey)
+    return np.arange(-reach - 1, reach + 3)
+
+
+def _fall(rows: NDArray[Any], columns: NDArray[Any], grey: Grey) -> NDArray[np.float32]:
+    """How far t falls at each place along a rim and each step in or out of it: [P, 2 reach + 1].
+
+    `rows` and `columns` say where the pixels lie, [P, K] for the K steps of `_steps`, or what spreads to it.
+    """
+    y, x = (np.rint(at).astype(np.intp).clip(0, side - 1) for at, side in ((rows, len(grey)), (columns, grey.shape[1])))
+    g = grey[y, x]
+    t: NDArray[np.float32] = g / (g + np.float32(DIM))
+    fall: NDArray[np.float32] = t[:, :-3] + t[:, 1:-2] - t[:, 2:-1] - t[:, 3:]
+    return fall
+
+
+def _peak(values: NDArray[Any]) -> float:
+    """Where values at 0, 1, … are highest: the top of the parabola through the highest and its neighbours."""
+    k = int(values.argmax())
+    if k in (0, len(values) - 1):
+        return float(k)
+    a, b, c = values[k - 1 : k + 2].tolist()
+    return k + (0.5 * (a - c) / (a - 2 * b + c) if a - 2 * b + c < 0 else 0.0)
+
+
+def _rim(grey: Grey) -> int:
+    """How many pixels an edge may be moved."""
+    return max(2, round(RIM * float(min(grey.shape))))
+
+
+def _from_black(fan: Fan, grey: Grey) -> Fan:
     """The fan from where the black above it ends."""
     reach = int(NEAR * fan.radius)
     highest = max(0, math.ceil(fan.apex_y), fan.top - reach)
-    rows = slice(highest, min(fan.top + reach + 1, shape[0]))
-    inside = fan._replace(top=highest).mask(shape)[rows]
-    is_lit = (lit(rows) & inside).sum(axis=1) >= LIT * inside.sum(axis=1)
+    rows = slice(highest, min(fan.top + reach + 1, len(grey)))
+    inside = fan._replace(top=highest).mask(grey.shape, rows)
+    is_lit = ((grey[rows] > BLACK) & inside).sum(axis=1) >= LIT * inside.sum(axis=1)
     at = fan.top - highest
     if at < 0 or not is_lit[at:].any():
         return fan
@@ -137,14 +213,14 @@ def fit_fan(patch: Mask) -> Fan | None:
     return Fan(slope, apex_x, apex_y, float(np.median(agreeing)), int(rows[0]))
 
 
-def _edges(y: Indices, first: Indices, last: Indices, span: float) -> tuple[int, Edges]:
+def _edges(y: Indices, first: Indices, last: Indices, span: float) -> tuple[float, Edges]:
     """Slope s and offsets b_l, b_r that most rows' first and last pixels agree on, and how many of these do."""
-    slopes = np.tan(HALF_ANGLES)
-    slant = slopes[:, None] * y
-    offsets, counts = _densest(np.concatenate([first + slant, last - slant]), span)
-    both = counts[: len(slopes)] + counts[len(slopes) :]
+    slopes, some = np.tan(HALF_ANGLES), slice(None, None, -(-len(y) // ROWS))
+    slant = slopes[:, None] * y[some]
+    offsets, counts = _densest(np.concatenate([first[some] + slant, last[some] - slant]), span)
+    both = (counts[: len(slopes)] + counts[len(slopes) :]) * (len(y) / len(y[some]))
     most = int(both.argmax())
-    return int(both[most]), (float(slopes[most]), float(offsets[most]), float(offsets[len(slopes) + most]))
+    return float(both[most]), (float(slopes[most]), float(offsets[most]), float(offsets[len(slopes) + most]))
 
 
 def _placed(y: Indices, first: Indices, last: Indices, edges: Edges, reach: float) -> Edges:

@@ -13,6 +13,7 @@ from mcsdr.io.colour import SATURATED
 FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 # Differences of colour up to which no pixel is saturated, be they both so large and of the limited range.
 GREY = int(SATURATED / (2**0.5 * 255 / 224))
+LEAST = np.uint8(128 - GREY)
 SEPARATE = ("yuv420p", "yuv422p", "yuv444p")  # whose Y is a plane of its own, of 8 bits
 
 
@@ -22,8 +23,9 @@ def plane(frame: VideoFrame, index: int = 0) -> NDArray[np.uint8]:
 
 
 def _rows(stored: VideoPlane) -> NDArray[np.uint8]:
-    shape, steps = (stored.height, stored.width), (stored.line_size, 1)
-    return np.ndarray(shape, dtype=np.uint8, buffer=memoryview(stored), strides=steps)
+    length = stored.line_size  # in bytes, and as many as an alignment asks for
+    rows: NDArray[np.uint8] = np.frombuffer(memoryview(stored), dtype=np.uint8, count=stored.height * length)
+    return rows.reshape(stored.height, length)[:, : stored.width]
 
 
 def full_range_luma(frame: VideoFrame, name: str) -> NDArray[np.uint8] | None:
@@ -44,8 +46,8 @@ def is_grey(frame: VideoFrame, name: str) -> bool:
     """
     if not (name.startswith("yuvj") or name in SEPARATE):
         return False
-    planes = (np.ascontiguousarray(plane(frame, index)) for index in (1, 2))  # looked over in a third of the time
-    return all(part.min() >= 128 - GREY and part.max() <= 128 + GREY for part in planes)
+    # What lies below 128 - GREY comes out above 2 GREY too, so that one look at the highest is enough.
+    return all(int((plane(frame, index) - LEAST).max()) <= 2 * GREY for index in (1, 2))
 
 
 def converted(converter: VideoReformatter, frame: VideoFrame, layout: str) -> NDArray[np.uint8]:

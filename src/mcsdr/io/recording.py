@@ -20,7 +20,7 @@ from mcsdr.io.blank import Blank
 from mcsdr.io.colour import COLOUR_FRAMES, DECLARED_SHARE, DOPPLER_SHARE, colour_stride
 from mcsdr.io.looking import Look, look
 from mcsdr.io.patches import Box
-from mcsdr.io.sector import cut_sector, sample_indices
+from mcsdr.io.sector import Sector, cut_sector, sample_indices
 from mcsdr.io.square import MAX_BYTES as MAX_BYTES
 from mcsdr.io.square import MAX_SIDE as MAX_SIDE
 from mcsdr.study import Clip, Notice, View
@@ -30,6 +30,7 @@ SHORTEST_S, LONGEST_S = 0.5, 300.0
 BEAT_S = 1.0  # one beat at 60 per minute, where the heart rate is unknown
 MISSING_SHARE = 0.05  # of the declared frames; from here on a file counts as damaged
 MAX_FRAMES = 20_000
+OVERVIEW_SHARE = 0.35  # of the sector's area: a smaller loop beside it may be the overview of a zoom
 
 
 @dataclass(frozen=True)
@@ -231,8 +232,7 @@ def to_clip(recording: Recording, view: View = View.UNKNOWN) -> Clip:
     if seen.flow > (DECLARED_SHARE if recording.colour_declared else DOPPLER_SHARE):
         raise NotBMode("the picture shows colour flow (colour Doppler)", path=recording.path)
     if sector.others:
-        count = 1 + len(sector.others)
-        raise SeveralLoops(f"its screen shows {count} moving pictures side by side", path=recording.path)
+        raise _several_loops(sector, recording.path)
     if not sector.found:
         text = "No ultrasound sector was found in the picture; all of it was used."
         notices += (Notice("sector-not-found", text),)
@@ -247,6 +247,18 @@ def to_clip(recording: Recording, view: View = View.UNKNOWN) -> Clip:
         overview=None if uncut else seen.overview,
         notices=notices,
         r_wave_times_s=recording.r_wave_times_s,
+    )
+
+
+def _several_loops(sector: Sector, path: Path) -> SeveralLoops:
+    """Why a screen of several moving pictures is not read; two views of one heart move alike, as a zoom's two do."""
+    count = 1 + len(sector.others)
+    if max(other.sum() for other in sector.others) >= OVERVIEW_SHARE * sector.mask.sum():
+        return SeveralLoops(f"its screen shows {count} moving pictures side by side", path=path)
+    return SeveralLoops(
+        f"its screen shows {count} moving pictures, a large one and a small one that may be a zoom's overview",
+        path=path,
+        next_step="Export the loop without zoom, or cut the video to the picture that shows all of the heart.",
     )
 
 

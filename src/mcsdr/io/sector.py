@@ -21,21 +21,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcsdr.io.fan import convex_hull, fan_shape, sector_shape
+from mcsdr.io.fan import BLACK, Grey, convex_hull, fan_shape, sector_shape
 from mcsdr.io.loops import LOOP_FLICKER, separate_loops
 from mcsdr.io.patches import Box, Mask, bounding_box, from_cells, live_cells, main_patch
 from mcsdr.study import Crop
 
 FLICKER = (0.7, 2.5)  # bounds of τ, grey levels
 BRIGHT = 16.0  # mean grey level that counts as tissue where nothing flickers
-BLACK = 8.0  # mean grey level up to which a pixel is black
 WITHIN = 0.9  # of what flickers lies in the fan of what is not black, which a codec's blocks reach beyond
-FEW = 8  # every so many of the sample tell
+FEW = 4  # every so many of the sample give the mean grey level
 SMALLEST = 0.05  # a sector fills at least this share of the picture
 WHOLE = 0.85  # a sector that reaches over this share of both sides needs no cutting
 ALREADY_CUT = 0.6  # screens are not square, so a square picture without drawings was cut before: the same for it
 DRAWN = (48, 0.002)  # grey level of drawings, and the share of a picture that they cover at least
-SAMPLE = 32  # frames looked at
+SAMPLE = 24  # frames looked at
 BAND = 128  # rows that are looked at together, so that they stay in the processor's cache
 SIDE = 480  # pixels; a longer picture is looked at more coarsely
 
@@ -188,13 +187,14 @@ class _Coarse(NamedTuple):
         if seen.sum() < SMALLEST * seen.size:
             return None
         hull = convex_hull(seen)
-        shape = fan_shape(seen, hull, lambda rows: self._lit(rows, box))
+        grey = self._grey(box)
+        shape = fan_shape(seen, hull, grey)
         if shape is None:
-            shape = self._of_bright(seen, hull, box)
+            shape = self._of_bright(seen, hull, grey, box)
         top, left = box.top % self.step, box.left % self.step  # the first coarse pixel may begin before the box
         return self.full(shape)[top:, left:][: box.bottom - box.top, : box.right - box.left]
 
-    def _of_bright(self, seen: Mask, hull: Mask, box: Box) -> Mask:
+    def _of_bright(self, seen: Mask, hull: Mask, grey: Grey, box: Box) -> Mask:
         """The fan of what is not black where it holds what flickers, since codecs freeze tissue; else the hull."""
         top, left, bottom, right = bounding_box(hull)
         if min((bottom - top) / len(hull), (right - left) / hull.shape[1]) >= WHOLE:
@@ -202,7 +202,7 @@ class _Coarse(NamedTuple):
         bright = self._bright(box, BLACK)
         if not bright.any():
             return hull
-        fan = fan_shape(bright, convex_hull(bright), lambda rows: self._lit(rows, box))
+        fan = fan_shape(bright, convex_hull(bright), grey)
         return hull if fan is None or (fan & seen).sum() < WITHIN * seen.sum() else fan
 
     def _bright(self, box: Box, level: float) -> Mask:
@@ -211,17 +211,17 @@ class _Coarse(NamedTuple):
         mean: NDArray[np.float32] = np.mean(inside, axis=0, dtype=np.float32)
         return main_patch(self._not_drawn(mean > level, box))
 
-    def _lit(self, rows: slice, box: Box) -> Mask:
-        """What is not black in some rows of a box of the picture, counted from its top."""
-        few = [picture[self._part(box)][rows] for picture in self.sample[::FEW]]
-        mean: NDArray[np.float32] = np.mean(few, axis=0, dtype=np.float32)
-        return mean > BLACK
+    def _grey(self, box: Box) -> Grey:
+        """The mean grey level in a box of the picture, of a few of its frames."""
+        grey: Grey = np.mean([picture[self._part(box)] for picture in self.sample[::FEW]], axis=0, dtype=np.float32)
+        return grey
 
     def live(self, box: Box) -> Mask:
         """What flickers in a box of the picture."""
         deviation = self.deviation[self._part(box)]
-        tenth = (deviation.size - 1) // 10
-        quiet = float(np.partition(deviation, tenth, axis=None)[tenth])
+        few = deviation[::2, ::2]
+        tenth = (few.size - 1) // 10
+        quiet = float(np.partition(few, tenth, axis=None)[tenth])
         return self._not_drawn(deviation > min(max(2.0 * quiet, FLICKER[0]), FLICKER[1]), box)
 
     def others(self, sector: Mask, live: Mask, labels: NDArray[np.intp]) -> tuple[Mask, ...]:
