@@ -10,7 +10,7 @@ from torch import Tensor
 from mcsdr.diffusion.sampler import SamplerSettings, evaluation_angles
 from mcsdr.nn.network import Network
 
-AT_ONCE = {"cpu": 64}  # groups that are sampled together: 500, of a clip of minutes, take 160 MiB; elsewhere all
+AT_ONCE = {"cpu": 64}  # groups that are sampled together: a clip of minutes has hundreds; elsewhere all
 States = tuple[Tensor, Tensor, Tensor]
 
 
@@ -32,6 +32,6 @@ def in_pieces(flow: torch.nn.Module, video_tokens: Tensor, video_mask: Tensor, a
     """What a `Flow` gives of these, a bounded number at a time."""
     given = (video_tokens, video_mask, attributes, z)
     size = AT_ONCE.get(z.device.type, max(1, len(z)))
-    parts = [cast(States, flow(*some)) for some in zip(*(whole.split(size) for whole in given), strict=True)]
+    parts = [cast(States, flow(*some)) for some in zip(*(torch.split(whole, size) for whole in given), strict=True)]
     states, location, scale = zip(*parts, strict=True)
     return torch.cat(states, dim=1), torch.cat(location), torch.cat(scale)
