@@ -45,7 +45,9 @@ test-lowest:                       ## the lowest versions that pyproject.toml al
 
 audit: .venv/.ready                ## known flaws of what is installed; asks the package index for its advisories
 	@mkdir -p out
-	@$(BIN)/pip-audit --strict --skip-editable --progress-spinner off > out/audit.txt 2>&1; told=$$?; cat out/audit.txt; \
+	@$(BIN)/python -m pip freeze --exclude-editable > out/installed.txt
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement out/installed.txt --progress-spinner off \
+	  > out/audit.txt 2>&1; told=$$?; cat out/audit.txt; \
 	if grep -q '^ERROR' out/audit.txt; then \
 	  echo "NOT TOLD: the package index at hand gives no advisories, so nothing is known of any flaw. Ask where pypi.org answers."; \
 	fi; exit $$told

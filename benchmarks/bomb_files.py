@@ -7,6 +7,7 @@ import io
 import struct
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -39,6 +40,7 @@ def written(share: float) -> dict[str, Sent]:
         "a header element of 60 MiB": (CLIPS, large_header(int(small * (60 << 20))), {}),
         "15,000 frames at 5 Hz": (CLIPS, noise(int(small * 15_000), "200"), {}),
         "15,000 frames at 50 Hz": (CLIPS, noise(int(small * 14_900), "20"), {}),
+        "15,000 frames at 50 Hz of a SYNTHETIC heart": (CLIPS, heart(int(small * 14_900)), {}),
         "1 GiB of zeros, gzipped": (CLIPS, gzip.compress(b"\0" * int(small * (1 << 30)), 1), {}),
         "STOW: 380 MiB of zeros, deflated": (STOW, stow, STOW_HEADERS),
         "STOW: 2,000,000 empty parts": (STOW, b"--B\r\n\r\n\r\n" * many + b"--B--\r\n", STOW_HEADERS),
@@ -51,16 +53,22 @@ def ordinary(share: float) -> bytes:
     import tempfile
     from pathlib import Path
 
+    from mcsdr.phantom.layouts.video import write_avi
+
+    large = beat(800, 600)
+    with tempfile.TemporaryDirectory() as folder:
+        write_avi(Path(folder) / "clip.avi", np.concatenate([large] * max(1, round(share * 1000 / len(large)))), 50)
+        return (Path(folder) / "clip.avi").read_bytes()
+
+
+def beat(width: int, height: int) -> NDArray[np.uint8]:
+    """One clip of a SYNTHETIC phantom, uint8 [T, height, width]."""
     from PIL import Image
 
     from mcsdr.phantom.cohort import PhantomCohort
-    from mcsdr.phantom.layouts.video import write_avi
 
-    beat = PhantomCohort(1, 91)[0].clips[0].frames
-    large = [np.asarray(Image.fromarray(frame).resize((800, 600))) for frame in beat]
-    with tempfile.TemporaryDirectory() as folder:
-        write_avi(Path(folder) / "clip.avi", np.stack(large * max(1, round(share * 1000 / len(large)))), 50)
-        return (Path(folder) / "clip.avi").read_bytes()
+    frames = PhantomCohort(1, 91)[0].clips[0].frames
+    return np.stack([np.asarray(Image.fromarray(frame).resize((width, height))) for frame in frames])
 
 
 def dicom(frames: int, rows: int, columns: int, syntax: UID, pixels: bytes, **more: object) -> bytes:
@@ -112,6 +120,12 @@ def noise(frames: int, frame_time_ms: str) -> bytes:
     """Frames of 64 x 64 pixels of noise."""
     pixels = np.random.default_rng(0).integers(0, 256, frames * 64 * 64, dtype=np.uint8).tobytes()
     return dicom(frames, 64, 64, ExplicitVRLittleEndian, pixels, FrameTime=frame_time_ms)
+
+
+def heart(frames: int) -> bytes:
+    """Frames of 64 x 64 pixels at 50 Hz of a SYNTHETIC phantom whose beat comes again and again."""
+    pixels = np.resize(beat(64, 64), (frames, 64, 64)).tobytes()
+    return dicom(frames, 64, 64, ExplicitVRLittleEndian, pixels, FrameTime="20")
 
 
 def large_header(size: int) -> bytes:

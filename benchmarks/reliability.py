@@ -29,6 +29,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "io"), str(ROOT / "tests" / "int
 
 from behind_proxy import proxy  # noqa: E402
 from equal_answers import child, same  # noqa: E402
+from mcsdr.serve.node import SILENT_S  # noqa: E402
 from mcsdr.serve.silence import keep_silent  # noqa: E402
 from planted_names import names  # noqa: E402
 from processes import MCSDR, Peak, answers, free_port, noding, served, small_clips, stored, wait_until  # noqa: E402
@@ -52,6 +54,7 @@ from surroundings import SMALL, disk, offline  # noqa: E402
 
 HANG_S = 10.0
 GOOD_S = 20.0
+SILENT_PEERS = 40  # more than a node has places
 Found = Iterator[tuple[str, bool]]  # a line, and whether it is as it must be
 
 
@@ -164,13 +167,31 @@ def node(share: float, folder: Path) -> Found:
         wait_until(lambda: not any((folder / "node" / "inbox").iterdir()), 20 * count)
         before = set((folder / "node" / "outbox").glob("*.dcm"))
         good = good_study(folder / "good.dcm")
-        started = time.perf_counter()
-        status = stored(good, port)
+        with silent_peers(port, SILENT_PEERS):
+            started = time.perf_counter()
+            status = stored(good, port)
         answered = wait_until(lambda: set((folder / "node" / "outbox").glob("*.dcm")) - before, 120)
         took = time.perf_counter() - started
-        yield f"a good study after them: {status}, its report after {took:.1f} s", answered and took < GOOD_S
+        said = f"beside {SILENT_PEERS} silent peers: {status}, its report after {took:.1f} s"
+        yield f"a good study after them, {said}", answered and took < GOOD_S
         aside = len(list((folder / "node" / "quarantine").iterdir()))
         yield f"set aside: {aside}; reports: {len(before) + 1}", True
+
+
+@contextlib.contextmanager
+def silent_peers(port: int, count: int) -> Iterator[None]:
+    """So many connections to a node, every second with an association, of which nothing more is heard."""
+    from pynetdicom import AE
+    from pynetdicom.sop_class import Verification
+
+    entity = AE(ae_title="SILENT")
+    entity.add_requested_context(Verification)
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(count // 2):
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", port)))
+            open_ones.callback(entity.associate("127.0.0.1", port, ae_title="MCSDR").abort)
+        time.sleep(SILENT_S)
+        yield
 
 
 def of_a_study(content: bytes) -> bytes:

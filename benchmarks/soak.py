@@ -10,6 +10,10 @@ Memory is looked at when nothing waits, and its slope b taken from when the answ
 number, with the threads and libraries that come in by then: before that it grows, as it must. What a C library takes
 from the system and gives back comes in steps of megabytes, so b is the median of the slopes between any two marks
 (Theil and Sen), with an interval of 95 %; it takes some thousand uploads until that is narrower than 1 KiB.
+
+What the process has of the system is one thing, what of it is in use another: glibc is asked for the second within the
+service (mallinfo2), and Python for its objects. What something keeps grows in both; what lies scattered over more pages
+in the first alone.
 """
 
 from __future__ import annotations
@@ -18,8 +22,10 @@ import argparse
 import contextlib
 import itertools
 import json
+import os
 import queue
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -32,7 +38,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from scipy.stats import theilslopes
@@ -47,7 +53,36 @@ LOOK_S = 0.2  # between two looks at a job
 WAVE = 100  # uploads between two marks
 WARM = 2 * KEPT_JOBS  # uploads after which the slope is taken
 MOST_KIB = 1.0  # for each upload
-Mark = tuple[int, float, int]  # uploads so far, KiB and open files
+LOOKING = """
+import ctypes, signal, sys
+
+NAMES = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"  # of malloc.h
+
+
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in NAMES.split()]
+
+
+def look(*_):
+    library = ctypes.CDLL(None)
+    library.mallinfo2.restype = Info
+    info = library.mallinfo2()
+    with open({path!r}, "w") as file:
+        file.write(f"{info.uordblks + info.hblkhd} {sys.getallocatedblocks()}\\n")
+
+
+signal.signal(signal.SIGUSR2, look)
+"""
+
+
+class Mark(NamedTuple):
+    """Of a service at rest: uploads so far, KiB that it has of the system, KiB in use, Python's blocks, open files."""
+
+    done: int
+    resident_kib: float
+    used_kib: float
+    blocks: int
+    files: int
 
 
 @dataclass
@@ -205,7 +240,7 @@ def waits(base: str, clip: Path) -> None:
 
 
 def soaked(
-    base: str, process: psutil.Process, uploads: int, clients: int, malformed: float, seen: Seen
+    base: str, process: psutil.Process, told: Path, uploads: int, clients: int, malformed: float, seen: Seen
 ) -> Iterator[Mark]:
     """Send the uploads from so many clients, wave after wave; a mark when each is answered."""
     files, lock = clips(), threading.Lock()
@@ -221,22 +256,45 @@ def soaked(
         for thread in threads:
             thread.join()
         time.sleep(1)  # the last answer's memory is given back after it is told
-        mark = seen.done, process.memory_info().rss / 1024, process.num_fds()
-        print(f"after {mark[0]:5d} uploads: {mark[1] / 1024:6.1f} MiB, {mark[2]} open files", flush=True)
+        resident, open_files = process.memory_info().rss / 1024, process.num_fds()
+        mark = Mark(seen.done, resident, *looked(process, told), open_files)
+        print(
+            f"after {mark.done:5d} uploads: {resident / 1024:6.1f} MiB, in use {mark.used_kib:7.0f} KiB and "
+            f"{mark.blocks} blocks of Python's, {open_files} open files",
+            flush=True,
+        )
         yield mark
 
 
-def slope(marks: list[Mark]) -> str:
-    """What memory does once it is warm, in words."""
-    warm = [mark for mark in marks if mark[0] >= WARM]
+def looked(process: psutil.Process, told: Path) -> tuple[float, int]:
+    """KiB and Python's blocks that are in use in the service."""
+    told.unlink(missing_ok=True)
+    process.send_signal(signal.SIGUSR2)
+    if not wait_until(lambda: told.exists() and told.read_text().endswith("\n"), 60):
+        raise TimeoutError("the service does not say what is in use")
+    used, blocks = told.read_text().split()
+    return int(used) / 1024, int(blocks)
+
+
+def slope(marks: list[Mark], what: str) -> str:
+    """What a kind of memory does once it is warm, in words."""
+    warm = [mark for mark in marks if mark.done >= WARM]
     if len(warm) < 3:
         return f"slope: too few uploads to tell, {WARM + 2 * WAVE} at least"
-    found = theilslopes([kib for _, kib, _ in warm], [done for done, _, _ in warm])
+    found = theilslopes([getattr(mark, what) for mark in warm], [mark.done for mark in warm])
     told = "not told" if found.low_slope <= MOST_KIB < found.high_slope else "yes" if found.slope < MOST_KIB else "no"
-    return (
-        f"slope from {warm[0][0]} uploads on: {found.slope:+.2f} KiB for each (95 %: {found.low_slope:+.2f} to "
-        f"{found.high_slope:+.2f}); under {MOST_KIB:g}: {told}"
-    )
+    each = f"{found.slope:+.2f} KiB for each (95 %: {found.low_slope:+.2f} to {found.high_slope:+.2f})"
+    return f"{what} from {warm[0].done} uploads on: {each}; under {MOST_KIB:g}: {told}"
+
+
+@contextlib.contextmanager
+def looking() -> Iterator[tuple[Path, dict[str, str]]]:
+    """A file in which a service writes what is in use when it is sent SIGUSR2, and the environment to start it in."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "told"
+        (Path(folder) / "sitecustomize.py").write_text(LOOKING.replace("{path!r}", repr(str(told))))
+        paths = os.pathsep.join([folder, *filter(None, [os.environ.get("PYTHONPATH")])])
+        yield told, {**os.environ, "PYTHONPATH": paths}
 
 
 def main() -> None:
@@ -248,7 +306,13 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, help="a readable file; tells how long its answer takes")
     options = parser.parse_args()
     command = [sys.executable, "-m", "mcsdr", "serve", "--port", "0", "--line", "8"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with looking() as (told, environment):
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        soak(server, told, options)
+
+
+def soak(server: subprocess.Popen[str], told: Path, options: argparse.Namespace) -> None:
+    """All of it, on a service that is ended afterwards."""
     assert server.stdout is not None
     base = server.stdout.readline().split()[3].rstrip("/")
     process = psutil.Process(server.pid)
@@ -258,9 +322,10 @@ def main() -> None:
         if options.clip is not None:
             waits(base, options.clip)
         print("SYNTHETIC phantoms.", flush=True)
-        marks = list(soaked(base, process, options.uploads, options.clients, options.malformed, seen))
+        marks = list(soaked(base, process, told, options.uploads, options.clients, options.malformed, seen))
         print(", ".join(f"{state}: {count}" for state, count in seen.states.most_common()))
-        print(slope(marks))
+        print(slope(marks, "resident_kib"))
+        print(slope(marks, "used_kib"))
         print(f"answers of another upload: {len(seen.swapped)}")
         print(f"clips with more than one median for one age: {sum(len(m) > 1 for m in seen.medians.values())}")
         left = [

@@ -12,7 +12,7 @@ import torch
 
 from mcsdr.diffusion.sampler import DDPM, PAPER
 from mcsdr.errors import InvalidModel
-from mcsdr.model import Model, load
+from mcsdr.model import Model, flow, load
 from mcsdr.nn.network import has_bf16
 from mcsdr.study import Attributes, Clip, Study
 
@@ -49,6 +49,19 @@ def test_a_batch_is_its_members(model: Model, studies: list[Study]) -> None:
     together = model.posteriors(mixed).quantile([0.05, 0.5, 0.95])
     alone = np.stack([model.posteriors([study])[0].quantile([0.05, 0.5, 0.95]) for study in mixed])
     assert np.abs(together - alone).max() < 0.05
+
+
+def test_what_is_sampled_in_pieces_is_the_whole(
+    model: Model, studies: list[Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [*studies[:3], studies[3].without("video")]
+    whole = model.posteriors(asked)
+    monkeypatch.setitem(flow.AT_ONCE, "cpu", 3)
+    pieces = model.posteriors(asked)
+    assert np.abs(pieces.y_percent - whole.y_percent).max() < 1e-4
+    assert pieces.trajectories is not None
+    assert whole.trajectories is not None
+    assert pieces.trajectories.shape == whole.trajectories.shape
 
 
 def test_answers_repeat_to_the_bit(model: Model, studies: list[Study]) -> None:

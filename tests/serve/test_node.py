@@ -471,6 +471,46 @@ def test_a_message_that_stops_or_grows_too_large_is_hung_up_on(mailroom: Mailroo
     assert not list(mailroom.inbox.iterdir())
 
 
+def test_who_says_nothing_gives_way_to_a_new_sender(mailroom: Mailroom, clip: Path) -> None:
+    node = Node(mailroom, host="127.0.0.1", port=0, most_connections=2, silent_s=0.0)
+    entity = AE(ae_title="SCANNER")
+    entity.add_requested_context(UltrasoundMultiFrameImageStorage)
+    with socket.create_connection(("127.0.0.1", node.port), timeout=30) as mute:
+        wait_for(lambda: len(node._connections) == 1)
+        first = entity.associate("127.0.0.1", node.port, ae_title="MCSDR")  # nothing follows
+        second = entity.associate("127.0.0.1", node.port, ae_title="MCSDR")
+        assert first.is_established
+        assert second.is_established
+        assert mute.recv(100) == b""
+    assert store(clip, node.port) == 0
+    wait_for(lambda: not first.is_established)
+    assert second.is_established
+    node.close()
+
+
+def test_who_speaks_or_waits_for_an_answer_gives_way_to_nobody(
+    mailroom: Mailroom, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(mailroom, host="127.0.0.1", port=0, most_connections=1, silent_s=0.0)
+    take_in, came = mailroom.take_in, []
+
+    def interrupted(files: list[Path]) -> list[str | None]:
+        with socket.create_connection(("127.0.0.1", node.port), timeout=30) as late:
+            came.append(late.recv(100))
+        return take_in(files)
+
+    monkeypatch.setattr(mailroom, "take_in", interrupted)
+    assert store(clip, node.port) == 0
+    assert came == [b""]
+    node.silent_s = 60.0
+    wait_for(lambda: not node._connections)
+    with socket.create_connection(("127.0.0.1", node.port), timeout=30):
+        wait_for(lambda: node._connections)
+        with socket.create_connection(("127.0.0.1", node.port), timeout=30) as late:
+            assert late.recv(100) == b""
+    node.close()
+
+
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), KeyError("no such command")])
 def test_what_fails_while_it_is_received_is_hung_up_on(

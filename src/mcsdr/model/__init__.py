@@ -3,6 +3,7 @@
     model           Model: a network with what its training fixed
     answer          what it says of a study: the posterior, or why there is none; the only path to it
     encoding        a study's windows as the network's tokens
+    flow            from tokens and attributes to the sampler's states
     record          an answer as plain data, and as a row of a table
     video_tokens    encoded clips, kept while attributes change
     card            what a model is, in words
@@ -14,7 +15,8 @@ Whatever has to do with when not to answer lives in `mcsdr.abstention`; networks
 from mcsdr.model.answer import Answer, Answers, BeatAnswer, conclude
 from mcsdr.model.card import Card
 from mcsdr.model.encoding import Encoded, encode
-from mcsdr.model.model import Flow, Model
+from mcsdr.model.flow import Flow
+from mcsdr.model.model import Model
 from mcsdr.model.storage import find, load
 from mcsdr.model.video_tokens import VideoTokens
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from mcsdr.abstention.gates import Abstention
-from mcsdr.clips import beats_of, cut_windows, frame_indices, to_grey, window_length
+from mcsdr.clips import cut_windows, frame_indices, to_grey, window_length
 from mcsdr.clips.beats import Beats
 from mcsdr.clips.protocol import Group, ProtocolSettings, ViewedFrames, groups
 from mcsdr.model.seen import Seen, see
@@ -79,7 +79,7 @@ def _encode(study: Study, seen: Sequence[Seen], model: Model) -> tuple[VideoToke
     stored = [(one.stored, clip.view) for clip, one in zip(study.clips, seen, strict=True)]
     if not model.reads_beats(study.clips):
         return model.encode_stored([stored]), []
-    beats = [beats_of(clip, frames, model.clip) for clip, (frames, _) in zip(study.clips, stored, strict=True)]
+    beats = [one.beats for one in seen]
     protocol = model.protocol.changed(windows="beats")
     starts_s = [
         start

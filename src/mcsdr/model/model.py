@@ -29,13 +29,14 @@ from mcsdr.clips import ClipSettings, beats_of, frame_indices, store
 from mcsdr.clips.attributes import AttributeStatistics, attribute_row
 from mcsdr.clips.beats import Beats
 from mcsdr.clips.protocol import ProtocolSettings, ViewedFrames
-from mcsdr.diffusion.sampler import EXACT, SamplerSettings, evaluation_angles, starting_points
+from mcsdr.diffusion.sampler import EXACT, SamplerSettings, starting_points
 from mcsdr.diffusion.schedule import angles
 from mcsdr.errors import InvalidConfig
 from mcsdr.model.answer import Answer, Answers, conclude
 from mcsdr.model.beliefs import Beliefs, beliefs
 from mcsdr.model.card import Card, population_of
 from mcsdr.model.encoding import encode, encoded_windows
+from mcsdr.model.flow import Flow, in_pieces
 from mcsdr.model.video_tokens import VideoTokens
 from mcsdr.nn.network import Network, PosteriorNetwork, channels_last, has_bf16
 from mcsdr.nn.video_encoder import PLACES
@@ -43,22 +44,6 @@ from mcsdr.posterior import Posterior
 from mcsdr.posterior.population import Population, named_population
 from mcsdr.posterior.recalibration import Calibration
 from mcsdr.study import Clip, Study
-
-
-class Flow(torch.nn.Module):
-    """From what is known to the sampler's states: all that follows the encoder, with one sampler's fixed steps."""
-
-    def __init__(self, network: Network, settings: SamplerSettings) -> None:
-        super().__init__()
-        self.network, self.settings = network, settings
-        with torch.no_grad():  # worked out once per sampler
-            self.prepared = network.prepare(evaluation_angles(settings).float().to(network.device))
-
-    def forward(
-        self, video_tokens: Tensor, video_mask: Tensor, attributes: Tensor, z: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """States [steps + 1, B, N] of the trajectories from z [B, N], and their location and scale, [B, 1]."""
-        return self.network.states(video_tokens, video_mask, attributes, z, self.prepared, self.settings)
 
 
 class Model:
@@ -296,7 +281,7 @@ class Model:
         settings = sampler or self.sampler
         z = starting_points(settings, len(video.owner), keys=video.key)
         known = torch.from_numpy(attributes[video.owner]).to(self.device)
-        states, a, b = self._flow(settings)(video.tokens, video.mask, known, z.to(self.device))
+        states, a, b = in_pieces(self._flow(settings), video.tokens, video.mask, known, z.to(self.device))
         percent = self.network.target.to_percent(states.double(), a.double(), b.double()).cpu().numpy()
         path = {}
         if self.network.integrates:

@@ -9,12 +9,14 @@ are at hand, and pictures that come through a pipe, are seen by the same functio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcsdr.abstention.gates import Abstention, Glances, of_pictures
-from mcsdr.clips import ClipSettings, Frames, stored_indices, to_square
+from mcsdr.clips import ClipSettings, Frames, beats_of, stored_indices, to_square
+from mcsdr.clips.beats import Beats
 from mcsdr.io.pace import Pace, looked_at, pace_of, small
 from mcsdr.study import Clip
 
@@ -26,14 +28,23 @@ class Seen:
     """Of one clip:
 
     Attributes:
+        clip: of its frames only the shape is asked.
+        settings: how it is stored.
         stored: uint8 [S, size, size], what windows are cut from.
         against: what its pictures say against an answer.
         pace: what its rhythm says of its frame rate.
     """
 
+    clip: Clip
+    settings: ClipSettings
     stored: Frames
     against: tuple[Abstention, ...]
     pace: Pace
+
+    @cached_property
+    def beats(self) -> Beats:
+        """Of a clip sampled in "seconds"; sought when first asked for."""
+        return beats_of(self.clip, self.stored, self.settings)
 
 
 class Watching:
@@ -71,7 +82,7 @@ class Watching:
     def seen(self) -> Seen:
         """What was gathered, once all frames have passed."""
         against = tuple(of_pictures(self.clip, self._glances))
-        return Seen(self._stored, against, pace_of(self.clip, np.stack(self._small)))
+        return Seen(self.clip, self.settings, self._stored, against, pace_of(self.clip, np.stack(self._small)))
 
 
 def see(clip: Clip, settings: ClipSettings) -> Seen:

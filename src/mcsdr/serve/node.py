@@ -4,16 +4,21 @@ peer ──C-STORE──> incoming/ ──a child identifies it──> mailroom 
                                  ^  on disk before the peer is told "success"
 
 An object goes to disk as it comes and may have so many bytes; a message, a connection and a pause may be so long. Who
-keeps none of it is hung up on.
+keeps none of it is hung up on. Connections are so many at a time: where all are taken, the one that has been silent for
+longest gives way to a new one, so that nobody keeps others out by saying nothing.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from socket import SHUT_RDWR
 from typing import Any
 
 from pynetdicom import AE, _config, evt
@@ -31,7 +36,10 @@ PDU_BYTES = 256 << 10  # that peers are told to keep to
 MOST_PDU_BYTES = 4 << 20  # that are read of one who does not
 MOST_MESSAGE_BYTES = 1 << 20  # of what is no object
 PAUSE_S = 30.0  # for one message unit, and without any
+GREETING_S = 5.0  # from connecting to asking for an association
+SILENT_S = 1.0  # without a byte, and a connection gives way to a new one where there is no room for both
 MOST_CONNECTIONS = 32
+UNBOUNDED = 1 << 16  # for the library's own count, which knows nobody to hang up on
 MOST_WAITING = 4  # objects of one peer that have come and are not dealt with
 
 
@@ -45,6 +53,8 @@ class Node:
         callers: titles that may send; anybody where None.
         most_bytes: of an object.
         pause_s: that a peer may make.
+        most_connections: at a time.
+        silent_s: after which a connection may be hung up on to make room.
     """
 
     def __init__(
@@ -57,11 +67,15 @@ class Node:
         callers: list[str] | None = None,
         most_bytes: int = MOST_BYTES,
         pause_s: float = PAUSE_S,
+        most_connections: int = MOST_CONNECTIONS,
+        silent_s: float = SILENT_S,
     ) -> None:
         keep_silent()
         _config.STORE_RECV_CHUNKED_DATASET = True  # objects go to disk as they come, not into memory
         self.mailroom, self.most_bytes, self.pause_s = mailroom, most_bytes, pause_s
-        self._connections: set[Any] = set()
+        self.most_connections, self.silent_s = most_connections, silent_s
+        self._connections: dict[Any, _Bounded] = {}  # of each association
+        self._lock = threading.Lock()
         entity = AE(ae_title=title)
         entity.require_called_aet = True
         if callers:
@@ -70,7 +84,9 @@ class Node:
             entity.add_supported_context(kind, transfer_syntaxes())
         entity.add_supported_context(Verification)
         entity.maximum_pdu_size = PDU_BYTES
-        entity.network_timeout = entity.acse_timeout = entity.dimse_timeout = pause_s
+        entity.maximum_associations = UNBOUNDED
+        entity.network_timeout = entity.dimse_timeout = pause_s
+        entity.acse_timeout = min(GREETING_S, pause_s)
         handlers = [
             (evt.EVT_C_STORE, self._stored),
             (evt.EVT_CONN_OPEN, self._opened),
@@ -86,6 +102,10 @@ class Node:
         self._server.shutdown()
 
     def _stored(self, event: Any) -> int:
+        with event.assoc.dul.socket.recv.waits():
+            return self._taken_in(event)
+
+    def _taken_in(self, event: Any) -> int:
         try:
             with self.mailroom.incoming() as folder:
                 file = Path(shutil.move(event.dataset_path, folder / "object.dcm"))
@@ -97,12 +117,13 @@ class Node:
         return NOT_UNDERSTOOD if instance is None else SUCCESS
 
     def _opened(self, event: Any) -> None:
-        """Give a new connection a bounded way of receiving; one too many is closed."""
+        """Give a new connection a bounded way of receiving; one is closed where there are too many."""
         socket = event.assoc.dul.socket
-        if len(self._connections) >= MOST_CONNECTIONS:
-            socket.close()
-            return
-        self._connections.add(event.assoc)
+        with self._lock:
+            if len(self._connections) >= self.most_connections and not self._hung_up_on_the_most_silent():
+                socket.close()
+                return
+            bounded = self._connections[event.assoc] = _Bounded(event.assoc, socket, self.most_bytes, self.pause_s)
         receive = event.assoc.dimse.receive_primitive
 
         def received(primitive: Any) -> None:
@@ -112,11 +133,21 @@ class Node:
                 socket.close()
 
         event.assoc.dimse.receive_primitive = received
-        socket.recv = _Bounded(event.assoc, socket, self.most_bytes, self.pause_s)
+        socket.recv = bounded
+
+    def _hung_up_on_the_most_silent(self) -> bool:
+        """Whether a connection could be closed that has said nothing for a while and waits for nothing of ours."""
+        association, silent = min(self._connections.items(), key=lambda one: one[1].heard_s)
+        if time.monotonic() - silent.heard_s < self.silent_s:
+            return False
+        del self._connections[association]
+        silent.hang_up()
+        return True
 
     def _closed(self, event: Any) -> None:
         """Remove what had come of an object when its connection was closed."""
-        self._connections.discard(event.assoc)
+        with self._lock:
+            self._connections.pop(event.assoc, None)
         message = event.assoc.dimse.message
         file = None if message is None else message._data_set_file
         if file is not None:
@@ -129,12 +160,30 @@ class Node:
 class _Bounded:
     """Receives so many bytes of a connection, as pynetdicom asks for them: neither for ever nor without end.
 
+    Attributes:
+        heard_s: when something last came; infinity while the peer waits for us.
+
     Raises:
         OSError: too much was announced, or it came too slowly; the connection is closed then.
     """
 
     def __init__(self, association: Any, socket: Any, most_bytes: int, pause_s: float) -> None:
         self.association, self.socket, self.most_bytes, self.pause_s = association, socket, most_bytes, pause_s
+        self.heard_s = time.monotonic()
+
+    @contextmanager
+    def waits(self) -> Iterator[None]:
+        """While the peer waits for an answer, it is not silent."""
+        self.heard_s = math.inf
+        try:
+            yield
+        finally:
+            self.heard_s = time.monotonic()
+
+    def hang_up(self) -> None:
+        """Close from another thread: the one that receives finds the end of what came."""
+        with suppress(OSError, AttributeError):  # it has gone by itself
+            self.socket.socket.shutdown(SHUT_RDWR)
 
     def __call__(self, count: int) -> bytearray:
         self._refuse_too_much(count)
@@ -152,6 +201,7 @@ class _Bounded:
             if not piece:
                 break
             received += piece
+            self.heard_s = max(self.heard_s, time.monotonic())
         return received
 
     def _refuse_too_much(self, count: int) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mcsdr.clips import ClipSettings, beats_of, frame_indices
+from mcsdr.clips import ClipSettings, frame_indices
 from mcsdr.io.sandbox.wire import Add
 from mcsdr.model import Encoded, Model
 from mcsdr.model.encoding import encode_seen
@@ -97,8 +97,7 @@ class Passing:
         if self.settings.sampling != "seconds":
             return []
         at = frame_indices(self.clip.frame_times_s, self.settings)
-        beats = beats_of(self.clip, seen.stored, self.settings).beats
-        return [{"ed": int(at[b.end_diastole]), "es": int(at[b.end_systole])} for b in beats]
+        return [{"ed": int(at[b.end_diastole]), "es": int(at[b.end_systole])} for b in seen.beats.beats]
 
     def sheet(self, marks: list[dict[str, int]]) -> Sheet:
         """The sheet, with the beats that `marks` name."""
