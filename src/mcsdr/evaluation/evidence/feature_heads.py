@@ -30,6 +30,10 @@ from mcsdr.training.settings import TrainSettings
 
 HEADS = (OURS, HEAD_ALONE, PAPERS, PAPERS_OWN, "mse", "gaussian", "mdn", "quantiles", "logit-normal", "iqn")
 PARTS = ("train", "val", "test")
+UNLIKE = {
+    HEAD_ALONE: "the same weights, the flow replaced by its own location-scale head.",
+    PAPERS_OWN: "50 epochs of batch 8 with the paper's rates, nothing hidden.",
+}
 
 
 def run(
@@ -87,8 +91,7 @@ def run(
         "validation CRPS is best. MAE of the median, of draws and MSE of their mean. Intervals over patients. CRPS and "
         "coverage of draws by the fair estimator and by rank. Ours less it: paired by study, negative is better for "
         "ours; one training each, so that another seed may move it further than its interval.",
-        f"{rivals.RIVALS[HEAD_ALONE].label}: the same weights, the flow replaced by its own location-scale head. "
-        f"{rivals.RIVALS[PAPERS_OWN].label}: 50 epochs of batch 8 with the paper's rates, nothing hidden.",
+        *(f"{rivals.RIVALS[name].label}: {how}" for name, how in UNLIKE.items() if name in heads),
         f"{len(parts['train'])} studies to learn from, {len(parts['val'])} to choose the weights by; "
         f"{base.optim.epochs} epochs of batch {base.optim.batch} unless said otherwise.",
     ]
