@@ -25,6 +25,7 @@ from mcsdr.clips import ClipSettings
 from mcsdr.clips.attributes import AttributeStatistics, attribute_row
 from mcsdr.datasets.entries import Entry, FolderCohort
 from mcsdr.datasets.table import stem
+from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import InvalidCohort, InvalidConfig, McsdrError, MissingFile
 from mcsdr.files import write_table
 from mcsdr.metrics.scores import crps_of
@@ -197,12 +198,12 @@ def train_on(train: FeatureCohort, val: FeatureCohort, network: NetworkSettings,
 
 
 @torch.inference_mode()
-def ask(model: Model, cohort: FeatureCohort) -> Posterior:
-    """The posterior of every study, a batch [N]."""
+def ask(model: Model, cohort: FeatureCohort, sampler: SamplerSettings | None = None) -> Posterior:
+    """The posterior of every study, a batch [N]; by another sampler than the model's own where one is given."""
     tokens = model.network.encode(torch.from_numpy(cohort.features))
     each = np.arange(len(cohort))
     video = VideoTokens(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool), each, each, each)
-    return model.posterior(video, model.statistics.standardise(cohort.attributes))
+    return model.posterior(video, model.statistics.standardise(cohort.attributes), sampler)
 
 
 def _model(

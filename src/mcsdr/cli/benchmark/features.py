@@ -29,7 +29,7 @@ def features(
     head
         Only these heads; may be given several times.
     epochs
-        Of every training.
+        Of every training that has no number of its own.
     seed
         Of the trainings.
     out
