@@ -60,7 +60,7 @@ def clip(seed: int, index: int, appearance: Appearance, view: View, shared: Mapp
     p = drawn(rows, seed, index, appearance, "clip", list(View).index(view))
     share = math.sqrt(shared["length_mm"] * USUAL_MM) / p["depth_mm"]  # a large heart is given more depth, half of it
     p |= {"lv_share": min(max(share, LV_SHARE[0]), LV_SHARE[1])}
-    return p | looks.together(shared | p) if appearance in looks.USUAL else p
+    return p | looks.together({**shared, **p}) if appearance in looks.USUAL else p
 
 
 def draw(
