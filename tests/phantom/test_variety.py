@@ -246,6 +246,7 @@ def test_a_varied_cohort_is_the_same_in_every_batch_and_has_parasternal_views() 
     assert alone.study_id == "phantom-varied-9-000002"
     for here, there in zip(together[1].clips, alone.clips, strict=True):
         assert (here.frames == there.frames).all()
+    assert all((one.clips[0].frames == cohort[i].clips[0].frames).all() for i, one in enumerate(cohort))
     assert {clip.view for clip in alone.clips} == {View.A4C, View.PLAX}
     assert all(clip.frames.max() > 10 for clip in alone.clips)
 

@@ -258,12 +258,15 @@ class PhantomCohort(Cohort):
             yield from self[start : start + 4]
 
     def batch(self, indices: Sequence[int]) -> list[Study]:
-        """The studies of the given indices; rendered together where their clips are equally long."""
+        """The studies of the given indices."""
         return self.studies([self.person(index) for index in indices])
 
     def studies(self, people: list[Person]) -> list[Study]:
-        """The studies of phantoms of this cohort's appearance, its own or their twins."""
-        if self.sampling_hz is None:
+        """The studies of phantoms of this cohort's appearance, its own or their twins.
+
+        On a CPU each by itself: sums round otherwise in a batch, codecs make more of that, and it takes as long.
+        """
+        if self.sampling_hz is None or self.device.type == "cpu":
             return [study for person in people for study in self._render([person])]
         return self._render(people)
 
