@@ -43,8 +43,9 @@ CARD = """# {name}
   score network with cross-attention. Weights: `model.safetensors`; all settings, `model.json`.
 - **Trained on** {training_data}, from the weights of phantom-a4c, which has learnt from plain
   phantoms. Labels are simulated readers' reports (true EF + N(0, 4²), drawn anew at each visit) and, in training alone,
-  what lies at every pixel and how much is ejected at every instant; two looks at a clip are asked to agree. Its p(EF) is
-  flat: a clip that tells nothing is answered by a flat belief. Selected, gated and recalibrated on phantoms of a style of drawing that it never learnt
+  what lies at every pixel and how much is ejected at every instant; two looks at a clip are asked to agree. Its p(EF)
+  is flat: a clip that tells nothing is answered by a flat belief. Selected, gated and recalibrated on phantoms of a
+  style of drawing that it never learnt
   from, and measured on another. No patient's data were used. `configs/phantom-varied.toml` tells in how many rounds.
 - **Made by** the commands at the top of `benchmarks/bundle.py`.
 - **Answers** single apical four-chamber clips of adults, all beats of a longer one, and abstains with a reason where it
