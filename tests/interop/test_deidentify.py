@@ -340,8 +340,20 @@ def test_the_copy_keeps_the_time_that_is_read_and_the_shape_of_pixels(tmp_path: 
     for more in (tags, {"FrameTime": None, "AcquisitionDuration": 0.5}, {"PixelAspectRatio": [3, 4]}):
         copied(planted(fan_loop(20), **more), tmp_path)
         before, after = (read_study(tmp_path / name).clips[0] for name in ("clip.dcm", "copy.dcm"))
+        assert dcmread(tmp_path / "copy.dcm").get("PixelAspectRatio") == more.get("PixelAspectRatio")
         assert after.frame_times_s == pytest.approx(before.frame_times_s)
         assert np.abs(np.subtract(after.frames.shape, before.frames.shape)).max() <= 2
+
+
+def test_pixels_that_a_region_says_are_not_square_become_so_in_the_copy_too(tmp_path: Path) -> None:
+    clip = planted(fan_loop(20)[:, :, ::2])
+    (item,) = clip.SequenceOfUltrasoundRegions
+    item.RegionLocationMinX0, item.RegionLocationMaxX1, item.PhysicalDeltaX, item.PhysicalDeltaY = 20, 139, 0.1, 0.05
+    copied(clip, tmp_path)
+    before, after = (read_study(tmp_path / name).clips[0] for name in ("clip.dcm", "copy.dcm"))
+    wanted = read_study(saved(planted(fan_loop(20)), tmp_path, "square.dcm")).clips[0]
+    for one in (before, after):
+        assert np.abs(np.subtract(one.frames.shape, wanted.frames.shape)).max() <= 2
 
 
 def test_every_loop_of_a_screen_stays_in_the_copy(tmp_path: Path) -> None:
