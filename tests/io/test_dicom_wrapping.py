@@ -123,3 +123,11 @@ def test_what_is_missing_is_named(save: Save, samples: Pictures, keyword: str) -
     with pytest.raises(UnreadableFile) as caught:
         read_clip(save(plain(samples, "YBR_FULL", **{keyword: None})))
     assert {"Rows": "Rows", "BitsAllocated": "Bits Allocated"}[keyword] in caught.value.cause
+
+
+def test_a_missing_identifier_is_no_hindrance(save: Save, clean: Clip) -> None:
+    path = save(changed())
+    dataset = changed(SOPInstanceUID=None)
+    del dataset.file_meta.MediaStorageSOPInstanceUID
+    dataset.save_as(path, enforce_file_format=False)
+    same(read_clip(path), clean)
