@@ -50,6 +50,15 @@ def test_hundredths_of_a_second_that_stand_for_thirtieths(tmp_path: Path, loop: 
     assert recording.frame_times_s == pytest.approx(np.arange(30) / 30)
 
 
+def test_equal_neighbours_that_a_gif_keeps_once_are_counted_at_a_given_rate(tmp_path: Path, loop: Pictures) -> None:
+    film = loop.copy()
+    film[12:14] = film[11]
+    path = animated(tmp_path / "loop.gif", film, 40)
+    recording = read_gif(path, frame_rate_hz=30)
+    assert np.array_equal(recording.frames, np.delete(film, [12, 13], axis=0))
+    assert recording.frame_times_s == pytest.approx(np.delete(np.arange(30), [12, 13]) / 30)
+
+
 def test_a_gif_without_delays_has_no_time(tmp_path: Path, loop: Pictures) -> None:
     path = animated(tmp_path / "loop.gif", loop, 0)
     with pytest.raises(NoFrameTime, match="how long each picture stays"):
