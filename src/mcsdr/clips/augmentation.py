@@ -98,10 +98,10 @@ def augment(frames: Tensor, by: Augmentation) -> Tensor:
         if veil[0]:
             _veil(clip, veil[0] * (-depth / veil[1]).exp())
         if blur:
-            clip += blur * (_blurred(_blurred(clip, 1), 2) - clip)
+            clip += blur * (_blurred(clip) - clip)
         if grain:
             noise = _noise(by.noise, place, clip.shape)
-            clip *= 1 + grain * (COARSE * _blurred(_blurred(noise, 1), 2) if coarse else noise)
+            clip *= 1 + grain * (COARSE * _blurred(noise) if coarse else noise)
     return x.clamp_(0, 1)
 
 
@@ -132,11 +132,13 @@ def _veil(clip: Tensor, share: Tensor) -> None:
     clip += share * sector * (1 - clip)
 
 
-def _blurred(x: Tensor, axis: int) -> Tensor:
-    """Each pixel with a quarter of both neighbours along an axis; those at the border as they are."""
-    inner, out = x.shape[axis] - 2, x.clone()
-    out.narrow(axis, 1, inner).mul_(2).add_(x.narrow(axis, 0, inner)).add_(x.narrow(axis, 2, inner)).div_(4)
-    return out
+def _blurred(x: Tensor) -> Tensor:
+    """[T, H, W], each pixel with a quarter of both neighbours, down, then across; those at the border as they are."""
+    for axis in (1, 2):
+        inner, out = x.shape[axis] - 2, x.clone()
+        out.narrow(axis, 1, inner).mul_(2).add_(x.narrow(axis, 0, inner)).add_(x.narrow(axis, 2, inner)).div_(4)
+        x = out
+    return x
 
 
 def _toned(frames: Tensor, by: Augmentation) -> Tensor:

@@ -244,8 +244,7 @@ def _times(
             return uniform_times(len(stays), rate), ()
         # Writers keep one of equal neighbours and let it stay for as long as both.
         held = np.maximum(np.rint(stays / np.median(stays)), 1)
-        times = uniform_times(int(held.sum()), rate)[np.cumsum(held).astype(int) - held.astype(int)]
-        return times, rate_notices(rate, {"its delays": float(held.sum() / stays.sum())})
+        return (np.cumsum(held) - held) / rate, rate_notices(rate, {"its delays": float(held.sum() / stays.sum())})
     if found is None or not plausible_rate(found):
         said = "does not say how long each picture stays" if found is None else f"claims {found:.4g} frames a second"
         raise NoFrameTime(f"the file {said}", path=path)

@@ -216,7 +216,7 @@ def check_limit(bad: Sequence[tuple[str, str]], total: int, max_bad: float) -> N
 
 
 def readers(cohort: Sequence[T], workers: int = 0) -> Iterator[Callable[[], T]]:
-    """What reads each study of a cohort, in its order; phantoms come ready, rendered several at once.
+    """What reads each study of a cohort, in its order; phantoms come ready, on a GPU rendered several at once.
 
     Arguments:
         workers: processes that read ahead, so that all cores decode or render; 0 reads in this one.

@@ -111,22 +111,11 @@ def answer_of(
     """
     rival = rivals.RIVALS[head]
     if rival.folder not in trained:
-        trained[rival.folder] = _train(rivals.RIVALS[rival.folder], parts, base, seed)
+        vectors = {"encoder": "stored", "feature_width": parts["train"].features.shape[1], "views": ()}
+        settings = rivals.settings_of(rivals.RIVALS[rival.folder], base, seed, network=vectors)
+        trained[rival.folder] = train_on(parts["train"], parts["val"], settings.network, settings)
     model = trained[rival.folder]
     return ask(model.without_score() if rival.without_score else model, parts["test"], rival.sampler)
-
-
-def _train(rival: rivals.Rival, parts: Mapping[str, FeatureCohort], base: TrainSettings, seed: int) -> Model:
-    """One rival's network on the vectors, by the training that all share or by its own."""
-    tables = base.model_dump()
-    tables["network"] |= {"encoder": "stored", "feature_width": parts["train"].features.shape[1], "views": ()}
-    tables["network"] |= rival.network
-    tables["run"] |= {"seed": seed, "name": rival.name}
-    tables["sampler"] = rival.sampler or base.sampler
-    for name, own in rival.training.items():
-        tables[name] |= own
-    settings = TrainSettings.model_validate(tables)
-    return train_on(parts["train"], parts["val"], settings.network, settings)
 
 
 def _row(

@@ -14,7 +14,7 @@ A training that was interrupted goes on from its checkpoint, and a finished one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -161,14 +161,7 @@ class Plan:
 
     def settings(self, rival: Rival, seed: int) -> TrainSettings:
         """The training of one rival and seed."""
-        tables = self.base.model_dump()
-        tables["data"] |= {"train": self.spec("train"), "val": self.spec("val")}
-        tables["network"] |= rival.network
-        tables["sampler"] = rival.sampler or self.base.sampler
-        tables["run"] |= {"seed": seed, "name": rival.folder}
-        for name, own in rival.training.items():
-            tables[name] |= own
-        return TrainSettings.model_validate(tables)
+        return settings_of(rival, self.base, seed, data={"train": self.spec("train"), "val": self.spec("val")})
 
     def models(self, rival: Rival, seed: int) -> list[Model]:
         """The trained members of one rival and seed, trained now if they are not yet."""
@@ -273,6 +266,15 @@ def finalists(folder: Path, seeds: Sequence[int], count: int = FINALISTS) -> lis
         cause = "there is no finished training to choose rivals by."
         raise InvalidConfig(cause, path=folder, next_step="Run the benchmark of rivals on frozen tokens first.")
     return sorted(scores, key=lambda name: scores[name])[:count]
+
+
+def settings_of(rival: Rival, base: TrainSettings, seed: int, **tables: Mapping[str, Any]) -> TrainSettings:
+    """The training of a rival: what all share, over it what `tables` of it say, and over these what is its own."""
+    merged = base.model_dump()
+    own = (("network", rival.network), ("run", {"seed": seed, "name": rival.folder}), *rival.training.items())
+    for name, values in (*tables.items(), *own):
+        merged[name] |= values
+    return TrainSettings.model_validate(merged | {"sampler": rival.sampler or base.sampler})
 
 
 def _base(overrides: dict[str, str]) -> TrainSettings:
