@@ -14,6 +14,7 @@
     names     1,000 clips with names planted in their headers; what comes out holds none of them
     offline   every way in, where there is no network
     proxy     the service behind nginx with TLS
+    trickle   the service beside 100 connections of a byte a second
     same      one clip answered 100 times; 64 clips one by one and together, on one thread and on two
     child     what it costs to read in a child, and that the answers are equal
 
@@ -29,7 +30,6 @@ import random
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -46,15 +46,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "io"), str(ROOT / "tests" / "int
 
 from behind_proxy import proxy  # noqa: E402
 from equal_answers import child, same  # noqa: E402
-from mcsdr.serve.node import SILENT_S  # noqa: E402
 from mcsdr.serve.silence import keep_silent  # noqa: E402
+from peers import GOOD_S, silent_peers, trickle, trickling_peers  # noqa: E402
 from planted_names import names  # noqa: E402
 from processes import MCSDR, Peak, answers, free_port, noding, served, small_clips, stored, wait_until  # noqa: E402
 from surroundings import SMALL, disk, offline  # noqa: E402
 
 HANG_S = 10.0
-GOOD_S = 20.0
-SILENT_PEERS = 40  # more than a node has places
+PEERS = 40  # more than a node has places
 Found = Iterator[tuple[str, bool]]  # a line, and whether it is as it must be
 
 
@@ -165,33 +164,22 @@ def node(share: float, folder: Path) -> Found:
             codes[stored(folder / "mutant.dcm", port)] += 1
         yield f"{count} mutants: {', '.join(f'{code} {n}' for code, n in codes.most_common())}", True
         wait_until(lambda: not any((folder / "node" / "inbox").iterdir()), 20 * count)
-        before = set((folder / "node" / "outbox").glob("*.dcm"))
-        good = good_study(folder / "good.dcm")
-        with silent_peers(port, SILENT_PEERS):
-            started = time.perf_counter()
-            status = stored(good, port)
-        answered = wait_until(lambda: set((folder / "node" / "outbox").glob("*.dcm")) - before, 120)
-        took = time.perf_counter() - started
-        said = f"beside {SILENT_PEERS} silent peers: {status}, its report after {took:.1f} s"
-        yield f"a good study after them, {said}", answered and took < GOOD_S
+        outbox, peers = folder / "node" / "outbox", f"{PEERS} peers"
+        for beside, kept in (
+            (f"{peers} that say nothing", silent_peers(port, PEERS)),
+            (f"{peers} of its own address that let a byte a second trickle", trickling_peers(port, PEERS, "127.0.0.1")),
+            (f"{peers} of another address that do, and come again", trickling_peers(port, PEERS, "127.0.0.2")),
+        ):
+            before, good = set(outbox.glob("*.dcm")), good_study(folder / "good.dcm")
+            with kept:
+                started = time.perf_counter()
+                status = stored(good, port)
+            answered = wait_until(lambda before=before: set(outbox.glob("*.dcm")) - before, 120)
+            took = time.perf_counter() - started
+            said = f"beside {beside}: {status}, its report after {took:.1f} s"
+            yield f"a good study after them, {said}", answered and took < GOOD_S
         aside = len(list((folder / "node" / "quarantine").iterdir()))
-        yield f"set aside: {aside}; reports: {len(before) + 1}", True
-
-
-@contextlib.contextmanager
-def silent_peers(port: int, count: int) -> Iterator[None]:
-    """So many connections to a node, every second with an association, of which nothing more is heard."""
-    from pynetdicom import AE
-    from pynetdicom.sop_class import Verification
-
-    entity = AE(ae_title="SILENT")
-    entity.add_requested_context(Verification)
-    with contextlib.ExitStack() as open_ones:
-        for _ in range(count // 2):
-            open_ones.enter_context(socket.create_connection(("127.0.0.1", port)))
-            open_ones.callback(entity.associate("127.0.0.1", port, ae_title="MCSDR").abort)
-        time.sleep(SILENT_S)
-        yield
+        yield f"set aside: {aside}; reports: {len(list(outbox.glob('*.dcm')))}", True
 
 
 def of_a_study(content: bytes) -> bytes:
@@ -352,7 +340,7 @@ def reports(share: float, folder: Path) -> Found:
 
 PARTS = {
     part.__name__: part
-    for part in (bombs, fuzz, node, soak, killing, disk, model, reports, names, offline, proxy, same, child)
+    for part in (bombs, fuzz, node, soak, killing, disk, model, reports, names, offline, proxy, trickle, same, child)
 }
 
 

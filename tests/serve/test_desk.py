@@ -25,6 +25,7 @@ from mcsdr.posterior.population import NAMED
 from mcsdr.prediction import Failure
 from mcsdr.serve.desk import FOLDER, Desk, Job, LineIsFull
 from mcsdr.serve.downloads import BY_NAME
+from mcsdr.serve.progress import gives_way
 from mcsdr.study import Attributes
 
 
@@ -37,7 +38,7 @@ def desk() -> Iterator[Desk]:
 
 
 def submitted(desk: Desk, content: bytes, name: str = "clip") -> Job:
-    upload = desk.place()
+    upload, _ = desk.place()
     upload.write_bytes(content)
     return desk.submit(upload, name, {})
 
@@ -112,11 +113,27 @@ def test_what_a_killed_service_left_is_removed() -> None:
 
 
 def test_an_upload_has_its_place_from_its_first_byte_on(desk: Desk) -> None:
-    coming = [desk.place() for _ in range(desk.line)]
+    coming = [desk.place()[0] for _ in range(desk.line)]
     assert desk.waiting == desk.line
     with pytest.raises(LineIsFull):
         desk.place()
     for upload in coming:
+        desk.give_up(upload)
+    assert desk.waiting == 0
+
+
+def test_an_upload_that_lags_loses_its_place_to_a_new_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    coming = [desk.place() for _ in range(desk.line)]
+    monkeypatch.setattr("mcsdr.serve.desk.gives_way", lambda lags: gives_way(lags, least_s=0.2))
+    with coming[0][1].stands():  # a body that has come, and is looked through
+        time.sleep(0.3)
+        coming[1][1].moved(100)
+        coming[2][1].moved(1 << 20)
+        new, _ = desk.place()
+        with pytest.raises(LineIsFull):
+            desk.place()
+    assert [desk.has_place(upload) for upload, _ in coming] == [True, False, True]
+    for upload in (new, *(upload for upload, _ in coming)):
         desk.give_up(upload)
     assert desk.waiting == 0
 

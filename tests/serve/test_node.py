@@ -5,12 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
+import queue
 import shutil
 import socket
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,7 +39,7 @@ from mcsdr.io.sandbox import Reader
 from mcsdr.serve import create_app
 from mcsdr.serve.archive import CStore, NotTaken, Refused, Stow, archive_of, backoff_s
 from mcsdr.serve.mailroom import Mailroom
-from mcsdr.serve.node import Node
+from mcsdr.serve.node import Node, _Bounded, sender_of
 from mcsdr.serve.postman import Postman
 from mcsdr.serve.silence import keep_silent
 
@@ -472,7 +477,7 @@ def test_a_message_that_stops_or_grows_too_large_is_hung_up_on(mailroom: Mailroo
 
 
 def test_who_says_nothing_gives_way_to_a_new_sender(mailroom: Mailroom, clip: Path) -> None:
-    node = Node(mailroom, host="127.0.0.1", port=0, most_connections=2, silent_s=0.0)
+    node = Node(mailroom, host="127.0.0.1", port=0, most_connections=2, lag_s=0.0)
     entity = AE(ae_title="SCANNER")
     entity.add_requested_context(UltrasoundMultiFrameImageStorage)
     with socket.create_connection(("127.0.0.1", node.port), timeout=30) as mute:
@@ -491,7 +496,7 @@ def test_who_says_nothing_gives_way_to_a_new_sender(mailroom: Mailroom, clip: Pa
 def test_who_speaks_or_waits_for_an_answer_gives_way_to_nobody(
     mailroom: Mailroom, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node = Node(mailroom, host="127.0.0.1", port=0, most_connections=1, silent_s=0.0)
+    node = Node(mailroom, host="127.0.0.1", port=0, most_connections=1, lag_s=0.01)
     take_in, came = mailroom.take_in, []
 
     def interrupted(files: list[Path]) -> list[str | None]:
@@ -502,13 +507,74 @@ def test_who_speaks_or_waits_for_an_answer_gives_way_to_nobody(
     monkeypatch.setattr(mailroom, "take_in", interrupted)
     assert store(clip, node.port) == 0
     assert came == [b""]
-    node.silent_s = 60.0
+    node.lag_s = 60.0
     wait_for(lambda: not node._connections)
     with socket.create_connection(("127.0.0.1", node.port), timeout=30):
         wait_for(lambda: node._connections)
         with socket.create_connection(("127.0.0.1", node.port), timeout=30) as late:
             assert late.recv(100) == b""
     node.close()
+
+
+def associated(node: Node, address: str = "127.0.0.1") -> Any:
+    """An association with a node, from an address of this machine's own."""
+    entity = AE(ae_title="SCANNER")
+    entity.add_requested_context(UltrasoundMultiFrameImageStorage)
+    return entity.associate("127.0.0.1", node.port, ae_title="MCSDR", bind_address=(address, 0))
+
+
+def trickle(connection: socket.socket, stop: threading.Event) -> None:
+    """The first bytes of an association that never comes, one by one."""
+    announced = b"\x01\x00\x00\x00\x01\x00" + bytes(256)
+    with connection, suppress(OSError):
+        for place in range(len(announced)):
+            connection.sendall(announced[place : place + 1])
+            if stop.wait(0.02):
+                break
+
+
+def test_who_lets_bytes_trickle_gives_way_to_who_sends(mailroom: Mailroom, clip: Path) -> None:
+    node = Node(mailroom, host="127.0.0.1", port=0, most_connections=3, lag_s=0.3)
+    peers, stop = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(3)], threading.Event()
+    threads = [threading.Thread(target=trickle, args=(peer, stop)) for peer in peers]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: min((one.progress.lag_s for one in node._connections.values()), default=0) > 0.4)
+    assert len(node._connections) == 3
+    assert store(clip, node.port) == 0
+    stop.set()
+    for thread in threads:
+        thread.join()
+    node.close()
+
+
+def test_one_address_never_holds_all_places(mailroom: Mailroom, clip: Path) -> None:
+    node = Node(mailroom, host="127.0.0.1", port=0, most_connections=4, lag_s=60.0)  # nobody lags as much
+    held = [associated(node, "127.0.0.2") for _ in range(5)]
+    assert [one.is_established for one in held] == [True, True, True, False, False]
+    assert store(clip, node.port) == 0
+    node.close()
+
+
+def test_a_slow_line_is_not_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcsdr.serve.node.LEAST_RATE", 100)
+    ours, theirs = socket.socketpair()
+    association = SimpleNamespace(dimse=SimpleNamespace(message=None, msg_queue=queue.Queue()))
+    bounded = _Bounded(association, SimpleNamespace(socket=ours), "sender", 1 << 20, 0.2)
+    with ours, theirs, ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(bounded, 80)
+        for _ in range(8):  # four pauses' length in all
+            theirs.sendall(b"x" * 10)
+            time.sleep(0.1)
+        assert taken.result() == b"x" * 80
+        with pytest.raises(TimeoutError):
+            bounded(1)
+
+
+def test_senders_by_their_address() -> None:
+    assert sender_of("10.0.0.1") == sender_of("::ffff:10.0.0.1") != sender_of("10.0.0.2")
+    assert sender_of("2001:db8::1") == sender_of("2001:db8::2") == sender_of("2001:db8::3%eth0")
+    assert sender_of("2001:db8::1") != sender_of("2001:db8:0:1::1")
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")

@@ -6,12 +6,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import uvicorn
 
 from mcsdr.serve import protocol
+from mcsdr.serve.progress import gives_way
 
 
 async def says_ok(scope: Any, receive: Any, send: Any) -> None:
@@ -56,6 +58,34 @@ def test_half_a_head_is_not_waited_for(port: int) -> None:
     assert second.recv(1000).startswith(b"HTTP/1.1 200")
     second.sendall(b"GET / HT")
     assert b"HTTP/1.1 408" in all_of(second)
+
+
+def test_the_rest_of_a_body_that_nobody_reads_is_not_waited_for(port: int) -> None:
+    started, said = time.monotonic(), b""
+    with opened(port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n") as trickling:
+        trickling.settimeout(0.05)
+        with suppress(ConnectionError):
+            while time.monotonic() - started < 10:  # a byte now and then, so that no pause is long enough
+                trickling.sendall(b"x")
+                with suppress(TimeoutError):
+                    piece = trickling.recv(1000)
+                    said += piece
+                    if not piece:
+                        break
+    assert said.endswith(b"ok")
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("held", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"])
+def test_who_lags_gives_way_to_a_new_connection(port: int, monkeypatch: pytest.MonkeyPatch, held: bytes) -> None:
+    monkeypatch.setattr(protocol, "HEAD_S", 30.0)
+    connections = [opened(port, held), opened(port, held)]
+    monkeypatch.setattr(protocol, "gives_way", lambda lags: gives_way(lags, least_s=0.05))
+    time.sleep(0.1)
+    assert all_of(opened(port, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).endswith(b"ok")
+    said = all_of(connections[0])
+    assert said.startswith(b"HTTP/1.1 200" if b"POST" in held else b"HTTP/1.1 408")
+    connections[1].close()
 
 
 def test_one_connection_too_many_is_told_to_come_again(port: int) -> None:

@@ -4,8 +4,9 @@
                     └───────────┴──────> failed
 
 One thread works through the line, since one encoding fills the machine. The line is bounded, and an upload has its
-place in it from its first byte on: who comes too late is told when to come again, and nothing of theirs is kept. It
-lies in a folder of the server's own under a name that the server made, and is removed as soon as it is read.
+place in it from its first byte on: who comes too late is told when to come again, and nothing of theirs is kept; who
+lets bytes trickle loses the place to who comes then. It lies in a folder of the server's own under a name that the
+server made, and is removed as soon as it is read.
 
 An answer is a `Revision`: attributes, result and record in one value that never changes. Other attributes make the next
 one, which takes its place as a whole; whoever holds one says one thing in every form. Answers are kept until newer ones
@@ -34,8 +35,10 @@ from mcsdr.io.sandbox import Header, Reader, Request
 from mcsdr.model import Answer, Encoded, Model, conclude
 from mcsdr.posterior import Population
 from mcsdr.prediction import Failure
+from mcsdr.serve.guard import LEAST_RATE
 from mcsdr.serve.memory import give_back
 from mcsdr.serve.pictures import Marks, Passings, Sheet, kept_bytes
+from mcsdr.serve.progress import Progress, gives_way
 from mcsdr.study import Attributes
 
 WAITING, READING, ENCODING, DONE, FAILED, CANCELLED = "waiting", "reading", "encoding", "done", "failed", "cancelled"
@@ -149,30 +152,39 @@ class Desk:
         _remove_orphans(Path(tempfile.gettempdir()))
         self.folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
         self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._coming: set[Path] = set()  # uploads that have a place, and have not all come
+        self._coming: dict[Path, Progress] = {}  # uploads that have a place, and are not submitted
         self._lock = threading.Lock()
         self._queue: queue.Queue[Job | None] = queue.Queue()
         self._usual_s = USUAL_S
         self._worker = threading.Thread(target=self._work, name="mcsdr-desk", daemon=True)
         self._worker.start()
 
-    def place(self) -> Path:
-        """Where a new upload may lie; it has its place in the line until it is submitted or given up.
+    def place(self) -> tuple[Path, Progress]:
+        """Where a new upload may lie, and its progress, to be told of what comes of it.
+
+        It has its place in the line until it is submitted or given up, or lags where all are taken and another comes.
 
         Raises:
             LineIsFull: nothing more may wait.
         """
         with self._lock:
             if self._unfinished() >= self.line:
-                raise LineIsFull(max(1, round(self._usual_s * self.line / 4)))
-            upload = self.folder / secrets.token_hex(16)
-            self._coming.add(upload)
-        return upload
+                slowest = gives_way({upload: progress.lag_s for upload, progress in self._coming.items()})
+                if slowest is None:
+                    raise LineIsFull(max(1, round(self._usual_s * self.line / 4)))
+                del self._coming[slowest]
+            upload, progress = self.folder / secrets.token_hex(16), Progress(LEAST_RATE)
+            self._coming[upload] = progress
+        return upload, progress
+
+    def has_place(self, upload: Path) -> bool:
+        """Whether an upload that is coming still has the place that it was given."""
+        return upload in self._coming
 
     def give_up(self, upload: Path) -> None:
         """Give the place of an upload back that will not be submitted, and remove what came of it."""
         with self._lock:
-            self._coming.discard(upload)
+            self._coming.pop(upload, None)
         upload.unlink(missing_ok=True)
 
     def submit(
@@ -187,7 +199,7 @@ class Desk:
         """Put an upload into the line, at the place that it has."""
         job = Job(secrets.token_urlsafe(12), name, upload, given, threshold, anyway)
         with self._lock:
-            self._coming.discard(upload)
+            self._coming.pop(upload, None)
             self._jobs[job.id] = job
             self._make_room()
         self._queue.put(job)

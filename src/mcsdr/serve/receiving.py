@@ -23,6 +23,8 @@ from mcsdr.serve.refusals import refusal
 PIECE = 1 << 20  # bytes that are copied at a time
 LONGEST_NAME = 200
 LONGEST_BOUNDARY = 70
+FASTER = "Send it again over a faster line, or later."
+CLOSE = {"connection": "close"}  # the rest of the body is not read
 ONE_FILE = "Send curl -F file=@clip.dcm 'ADDRESS?age=63', what is known in the address; or the clip as the body."
 
 
@@ -39,11 +41,11 @@ async def received(request: Request, desk: Desk) -> AsyncIterator[Path]:
     """The body of a request as a file; whatever happens, what is not submitted is removed and its place given back.
 
     Raises:
-        HTTPException: the line is full.
+        HTTPException: the line is full, or it was and another came faster.
         UnwritableFile: there is no room for it.
     """
     try:
-        upload = desk.place()
+        upload, progress = desk.place()
     except LineIsFull as full:
         wait = str(full.retry_s)
         step = f"Try again in {wait} s."
@@ -51,8 +53,13 @@ async def received(request: Request, desk: Desk) -> AsyncIterator[Path]:
     try:
         with upload.open("wb", buffering=0) as file:
             async for chunk in request.stream():
-                await asyncio.to_thread(_write, file, chunk)
-        yield upload
+                progress.moved(len(chunk))
+                if not desk.has_place(upload):
+                    raise refusal(408, "too-slow", "The line is full, and others came faster.", FASTER, CLOSE)
+                with progress.stands():
+                    await asyncio.to_thread(_write, file, chunk)
+        with progress.stands():
+            yield upload
     except BaseException:
         desk.give_up(upload)
         raise
