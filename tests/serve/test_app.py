@@ -375,7 +375,7 @@ def test_a_job_to_which_nobody_listens_any_more_is_cancelled(
         await asyncio.sleep(0.2)
 
     for comes_back in (True, False):
-        job = Job("listened", "x", desk.folder / "none", {})
+        job = Job("listened", "x", desk.folder / "none", {}, desk.model)
         desk._jobs[job.id] = job
         asyncio.run(listen_and_go(job, comes_back))
         assert (desk.find(job.id) is None, job.state) == ((False, "waiting") if comes_back else (True, "cancelled"))

@@ -38,8 +38,9 @@ from mcsdr.prediction.priors import prior_for
 from mcsdr.serve import downloads
 from mcsdr.serve.archive import Archive
 from mcsdr.serve.comparison import NoComparison, compare
-from mcsdr.serve.desk import DONE, FAILED, FINISHED, Desk, Job, Revision
+from mcsdr.serve.desk import DONE, FAILED, FINISHED, Desk, Job
 from mcsdr.serve.guard import Guard
+from mcsdr.serve.keeping import Kept, Revision
 from mcsdr.serve.mailroom import Mailroom
 from mcsdr.serve.pictures import Sheet
 from mcsdr.serve.postman import Postman
@@ -172,7 +173,7 @@ def _job(job_id: str, request: Request) -> Job:
 
 def _answered(job_id: str, request: Request) -> Job:
     job = _job(job_id, request)
-    if job.revision is None or job.state != DONE:
+    if job.state != DONE:
         cause = f"This job is {job.state}; there is no answer to give."
         raise refusal(409, "no-answer", cause, "Wait for it, or see its error.")
     return job
@@ -181,20 +182,21 @@ def _answered(job_id: str, request: Request) -> Job:
 def _told(
     job: Annotated[Job, Depends(_answered)],
     revision: Annotated[int | None, Query(ge=1, description="refuse any other")] = None,
-) -> tuple[Job, Revision]:
+) -> tuple[Job, Kept]:
     """A job and its answer as it stands; who names a revision is given no other."""
-    stands = job.revision
-    assert stands is not None
+    kept = job.kept
+    assert kept is not None
+    stands = kept.revision
     if revision not in (None, stands.number):
         cause = f"The answer was changed: revision {stands.number} stands."
         raise refusal(409, "other-revision", cause, "Ask for the revision that stands, or for none.")
-    return job, stands
+    return job, kept
 
 
 DeskOf = Annotated[Desk, Depends(_desk)]
 JobOf = Annotated[Job, Depends(_job)]
 Answered = Annotated[Job, Depends(_answered)]
-Told = Annotated[tuple[Job, Revision], Depends(_told)]
+Told = Annotated[tuple[Job, Kept], Depends(_told)]
 
 
 def _add_clips(app: FastAPI) -> None:
@@ -319,10 +321,10 @@ def _add_files(app: FastAPI) -> None:
     async def shown(job_id: str, request: Request) -> dict[str, Any]:
         """What the page draws: the result with its words and drawings."""
         job = _job(job_id, request)
-        stands = job.revision
-        if stands is None:
+        kept = job.kept
+        if kept is None:
             raise refusal(409, "no-answer", f"This job is {job.state}.", "Wait.")
-        return {"revision": stands.number, **await asyncio.to_thread(view, stands.result, job.marks)}
+        return {"revision": kept.revision.number, **await asyncio.to_thread(view, kept.revision.result, kept.marks)}
 
     @app.get("/api/v1/jobs/{job_id}/sheet")
     async def sheet_about(job: Answered) -> dict[str, Any]:
@@ -340,11 +342,12 @@ def _add_files(app: FastAPI) -> None:
 
         The header Mcsdr-Revision says of which revision; all of one number say the same.
         """
-        job, stands = told
+        job, kept = told
+        stands = kept.revision
         make = downloads.BY_NAME.get(name)
         if make is None:
             raise refusal(404, "no-such-file", f"It is none of {', '.join(downloads.BY_NAME)}.", "Ask for one of them.")
-        content = await asyncio.to_thread(make.content, stands, job.header)
+        content = await asyncio.to_thread(make.content, stands, kept.header)
         called = f"ejection-fraction-{job.id}-{stands.number}.{name.partition('.')[2]}"
         headers = {"content-disposition": f'attachment; filename="{called}"', "mcsdr-revision": str(stands.number)}
         return Response(content, media_type=make.media_type, headers=headers)
@@ -368,6 +371,7 @@ def _add_stow(app: FastAPI) -> None:
 
 
 def _sheet(job: Job) -> Sheet:
-    if job.sheet is None:
+    kept = job.kept
+    if kept is None or kept.sheet is None:
         raise refusal(404, "no-clip", "There is no clip.", "Send one.")
-    return job.sheet
+    return kept.sheet

@@ -110,9 +110,10 @@ def _header(job: Job) -> Header:
     """Of a job's DICOM header; empty of other files."""
     from mcsdr.io.dicom_excerpt import dataset_of
 
-    if not job.header:
+    kept = job.kept
+    if kept is None or not kept.header:
         return Header()
-    source = dataset_of(job.header)
+    source = dataset_of(kept.header)
     moments = (f"{source.get(f'{of}Date') or ''}{source.get(f'{of}Time') or ''}" for of in DATED)
     taken = next((found for found in map(_moment, moments) if found), None)
     return Header(str(source.get("PatientID") or "").strip(), taken)

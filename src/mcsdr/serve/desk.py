@@ -15,8 +15,7 @@ need their room, the newest in any case, so that attributes can change without e
 
 from __future__ import annotations
 
-import json
-import math
+import mmap
 import os
 import queue
 import secrets
@@ -31,13 +30,14 @@ from typing import Any
 
 from mcsdr.errors import McsdrError
 from mcsdr.files import sha256_of
-from mcsdr.io.sandbox import Header, Reader, Request
+from mcsdr.io.sandbox import Reader, Request
 from mcsdr.model import Answer, Encoded, Model, conclude
 from mcsdr.posterior import Population
 from mcsdr.prediction import Failure
 from mcsdr.serve.guard import LEAST_RATE
+from mcsdr.serve.keeping import Kept, Revision, packed, unpacked
 from mcsdr.serve.memory import give_back
-from mcsdr.serve.pictures import Marks, Passings, Sheet, kept_bytes
+from mcsdr.serve.pictures import Passings
 from mcsdr.serve.progress import Progress, gives_way
 from mcsdr.study import Attributes
 
@@ -57,21 +57,6 @@ class LineIsFull(Exception):
         super().__init__(f"the line is full; try again in {retry_s} s")
 
 
-@dataclass(frozen=True)
-class Revision:
-    """One answer of a job, which never changes.
-
-    Attributes:
-        number: counted from 1; other attributes, another threshold or insistence make the next one.
-        result: the answer, or why there is none.
-        record: of the result.
-    """
-
-    number: int
-    result: Answer | Failure
-    record: dict[str, Any]
-
-
 @dataclass
 class Job:
     """One clip on its way.
@@ -81,13 +66,11 @@ class Job:
         name: what the user calls the clip; shown to them, never logged.
         upload: the file, until it is read.
         given: what the user said of the patient and the frame rate: arguments of `read_study`.
+        model: what answers.
         threshold: an EF in per cent, or None.
         anyway: whether an abstention is to show its posterior.
         state: see above.
-        header: what a report needs of a DICOM clip's.
-        encoded, read_s: the study with its tokens, and the seconds that reading took.
-        marks, sheet: frames of end-diastole and end-systole, of each clip; and all frames on one picture.
-        revision: the answer as it stands; replaced as a whole, under `lock`.
+        memory: what is kept of it once it is finished, in one piece; replaced as a whole, under `lock`.
         listeners, asked_s: how many are told of its states as they change, and when somebody last asked.
     """
 
@@ -95,35 +78,38 @@ class Job:
     name: str
     upload: Path
     given: dict[str, Any]
+    model: Model
     threshold: float | None = None
     anyway: bool = False
     state: str = WAITING
-    header: Header | None = None
-    encoded: Encoded | None = None
-    read_s: float = math.nan
-    marks: Marks = field(default_factory=list)
-    sheet: Sheet | None = None
-    revision: Revision | None = None
+    memory: mmap.mmap | None = None
     listeners: int = 0
     asked_s: float = 0.0
     requests: list[Request] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
+    def kept(self) -> Kept | None:
+        """What is kept of it, made again at each call; None until it is finished."""
+        memory = self.memory
+        return None if memory is None else unpacked(memory, self.model)
+
+    @property
+    def revision(self) -> Revision | None:
+        """The answer as it stands."""
+        kept = self.kept
+        return None if kept is None else kept.revision
+
+    @property
     def result(self) -> Answer | Failure | None:
         """Of the revision that stands."""
-        return None if self.revision is None else self.revision.result
+        kept = self.kept
+        return None if kept is None else kept.revision.result
 
     @property
     def kept_bytes(self) -> int:
-        """Memory that it takes: pictures, tokens, header and words."""
-        held = len(json.dumps(self.header)) + (0 if self.sheet is None else len(self.sheet.jpeg))
-        held += 0 if self.revision is None else len(json.dumps(self.revision.record))
-        if self.encoded is None:
-            return held
-        video = self.encoded.video
-        tokens = sum(tensor.numel() * tensor.element_size() for tensor in (video.tokens, video.mask))
-        return held + tokens + kept_bytes(self.encoded.study)
+        """Memory that what is kept of it takes."""
+        return 0 if self.memory is None else len(self.memory)
 
 
 class Desk:
@@ -197,7 +183,7 @@ class Desk:
         anyway: bool = False,
     ) -> Job:
         """Put an upload into the line, at the place that it has."""
-        job = Job(secrets.token_urlsafe(12), name, upload, given, threshold, anyway)
+        job = Job(secrets.token_urlsafe(12), name, upload, given, self.model, threshold, anyway)
         with self._lock:
             self._coming.pop(upload, None)
             self._jobs[job.id] = job
@@ -236,11 +222,13 @@ class Desk:
             ValueError: the job has no answer that could be revised.
         """
         with job.lock:
-            if job.encoded is None or job.revision is None:
+            kept = job.kept
+            if kept is None or kept.encoded is None:
                 raise ValueError("there is no answer to revise")
-            answer = self._concluded(job, attributes, threshold, anyway)
-            job.revision = Revision(job.revision.number + 1, answer, answer.record())
-            return job.revision
+            answer = self._concluded(kept.encoded, kept.read_s, attributes, threshold, anyway)
+            revision = Revision(kept.revision.number + 1, answer, answer.record())
+            job.memory = packed(replace(kept, revision=revision), self.model)
+            return revision
 
     def close(self) -> None:
         """Stop working, and remove what was uploaded."""
@@ -281,44 +269,50 @@ class Desk:
     def _answer(self, job: Job) -> None:
         """Read, encode and conclude; every failure is an answer."""
         sha256 = sha256_of(job.upload)
-        passings = Passings(self.model)
         try:
-            job.state = READING
-            started = time.perf_counter()
-            try:
-                read = self.reader.read(job.upload, job.given, passings.watch, job.requests)
-            finally:
-                job.requests.clear()
-                job.upload.unlink(missing_ok=True)
-            job.header = read.header
-            if job.state == CANCELLED:
-                return
-            if read.study is None:
-                raise read.error or McsdrError("nothing came of it.")
-            job.state, job.read_s = ENCODING, time.perf_counter() - started
-            study = replace(read.study, file=job.name, input_sha256=sha256)
-            job.encoded = passings.encoded(study, with_sheet=True)
-            job.marks, job.sheet = passings.marks, passings.sheet
-            give_back()  # the pictures of a clip of minutes, before its many windows are sampled
-            self._finish(job, DONE, self._concluded(job, None, job.threshold, job.anyway))
+            kept = self._read_and_concluded(job, sha256)
         except McsdrError as error:
             error.path = None  # the server's own name for it helps nobody
-            self._finish(job, FAILED, Failure(job.name, error, sha256))
+            kept = _failed(Failure(job.name, error, sha256))
         except Exception as error:  # a fault of ours must not stop the line
             why = McsdrError(f"the server failed on this clip ({type(error).__name__}).")
-            self._finish(job, FAILED, Failure(job.name, why, sha256))
+            kept = _failed(Failure(job.name, why, sha256))
+        if kept is not None:
+            job.memory = packed(kept, self.model)
+            if job.state != CANCELLED:
+                job.state = FAILED if isinstance(kept.revision.result, Failure) else DONE
 
-    def _concluded(self, job: Job, attributes: Attributes | None, threshold: float | None, anyway: bool) -> Answer:
-        assert job.encoded is not None
+    def _read_and_concluded(self, job: Job, sha256: str | None) -> Kept | None:
+        """None of a job that was cancelled meanwhile."""
+        passings = Passings(self.model)
+        job.state = READING
+        started = time.perf_counter()
+        try:
+            read = self.reader.read(job.upload, job.given, passings.watch, job.requests)
+        finally:
+            job.requests.clear()
+            job.upload.unlink(missing_ok=True)
+        if job.state == CANCELLED:
+            return None
+        if read.study is None:
+            raise read.error or McsdrError("nothing came of it.")
+        job.state, read_s = ENCODING, time.perf_counter() - started
+        study = replace(read.study, file=job.name, input_sha256=sha256)
+        encoded = passings.encoded(study, with_sheet=True)
+        give_back()  # the pictures of a clip of minutes, before its many windows are sampled
+        answer = self._concluded(encoded, read_s, None, job.threshold, job.anyway)
+        return Kept(Revision(1, answer, answer.record()), read.header, encoded, read_s, passings.marks, passings.sheet)
+
+    def _concluded(
+        self, encoded: Encoded, read_s: float, attributes: Attributes | None, threshold: float | None, anyway: bool
+    ) -> Answer:
         how: dict[str, Any] = {"attributes": attributes, "threshold": threshold, "anyway": anyway, "prior": self.prior}
-        answer = conclude(job.encoded, self.model, **how)
-        return replace(answer, seconds={"read": job.read_s, **answer.seconds})
+        answer = conclude(encoded, self.model, **how)
+        return replace(answer, seconds={"read": read_s, **answer.seconds})
 
-    @staticmethod
-    def _finish(job: Job, state: str, result: Answer | Failure) -> None:
-        job.revision = Revision(1, result, result.record())
-        if job.state != CANCELLED:
-            job.state = state
+
+def _failed(result: Failure) -> Kept:
+    return Kept(Revision(1, result, result.record()))
 
 
 def _remove_orphans(place: Path) -> None:

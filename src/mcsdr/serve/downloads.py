@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mcsdr.errors import UnsupportedFormat
 from mcsdr.files import csv_bytes
 from mcsdr.io.sandbox import Header
-from mcsdr.serve.desk import Revision
+from mcsdr.serve.keeping import Revision
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -144,11 +144,3 @@ class Passings:
             self.sheet = self._clips[0].sheet(self.marks[0]) if self._clips else None
         self._clips = []
         return encoded
-
-
-def kept_bytes(study: Study) -> int:
-    """Memory that a study of `Passing.still` clips takes."""
-    return sum(
-        clip.frames[0].nbytes + clip.frame_times_s.nbytes + (0 if clip.overview is None else clip.overview.nbytes)
-        for clip in study.clips
-    )
