@@ -12,6 +12,7 @@ import numpy as np
 
 from processes import small_clips
 
+LEVELS = np.linspace(0.05, 0.95, 19)
 Found = Iterator[tuple[str, bool]]  # a line, and whether it is as it must be
 
 
@@ -27,24 +28,32 @@ def same(share: float, folder: Path) -> Found:
     told = {_plain(model(mcsdr.read_study(clip, age=63)).record()) for _ in range(count)}
     yield f"{count} times one clip: {len(told)} record", len(told) == 1
     studies = list(PhantomCohort(max(4, round(64 * share)), 92))
-    found = {}
+    answered, measured = {}, {}
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        found[f"together, {threads} threads"] = _quantiles(model, studies)
-        found[f"one by one, {threads} threads"] = np.concatenate([_quantiles(model, [study]) for study in studies])
-    first = next(iter(found.values()))
-    for name, quantiles in found.items():
-        apart = float(np.abs(quantiles - first).max())
-        yield f"{len(studies)} clips {name}: within {apart:.1g} EF points of the first", apart < 1e-3
+        answered[f"in one call, {threads} threads"] = _answered(model(studies))
+        answered[f"one by one, {threads} threads"] = _answered([model(study) for study in reversed(studies)][::-1])
+        measured[f"as one batch, {threads} threads"] = _quantiles(model, studies)
+        measured[f"as batches of one, {threads} threads"] = np.concatenate([_quantiles(model, [s]) for s in studies])
+    for name, answers in answered.items():
+        same = all(np.array_equal(*pair) for pair in zip(answers, next(iter(answered.values())), strict=True))
+        yield f"{len(studies)} clips answered {name}: the first's numbers to the bit: {same}", same
+    for name, quantiles in measured.items():
+        apart = float(np.abs(quantiles - next(iter(measured.values()))).max())
+        yield f"{len(studies)} clips measured {name}: within {apart:.1g} EF points of the first", apart < 1e-3
 
 
 def _plain(record: dict[str, Any]) -> str:
     return json.dumps(record | {"analysed": None}, sort_keys=True)
 
 
+def _answered(answers: Any) -> list[Any]:
+    return [np.append(answer.belief.quantile(LEVELS), answer.look_spread) for answer in answers]
+
+
 def _quantiles(model: Any, studies: list[Any]) -> Any:
     posterior = model.posterior(model.encode(studies), model.attribute_rows(studies))
-    return np.asarray(posterior.quantile(np.linspace(0.05, 0.95, 19)))
+    return np.asarray(posterior.quantile(LEVELS))
 
 
 def child(share: float, folder: Path) -> Found:

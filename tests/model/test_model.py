@@ -51,6 +51,15 @@ def test_a_batch_is_its_members(model: Model, studies: list[Study]) -> None:
     assert np.abs(together - alone).max() < 0.05
 
 
+def test_an_answer_is_the_same_to_the_bit_whatever_is_asked_with_it(model: Model, studies: list[Study]) -> None:
+    two = replace(studies[1], clips=(studies[1].clips[0], studies[2].clips[0]))
+    asked = [studies[0], two, studies[3].without("video")]
+    together, alone = model(asked), [model(study) for study in reversed(asked)][::-1]
+    for one, other in zip(together, alone, strict=True):
+        assert np.array_equal(one.belief.y_percent, other.belief.y_percent)
+        assert one.record() | {"analysed": None} == other.record() | {"analysed": None}
+
+
 def test_what_is_sampled_in_pieces_is_the_whole(
     model: Model, studies: list[Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
