@@ -8,6 +8,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.report.standins import MODEL, posterior_of, prediction, with_screen
 from mcsdr import DISCLAIMER
 from mcsdr.model import Answer
 from mcsdr.prediction import Failure
+from mcsdr.report import READER_LINES
 from mcsdr.report.html import render_report, write_report
 from mcsdr.study import Study
 
@@ -226,6 +228,16 @@ def test_names_are_text(study: Study, failure: Failure) -> None:
     assert "\x1b" not in page
     assert "\u202e" not in page
     assert html.escape("</script>", quote=False) in page
+
+
+def test_a_report_says_when_it_was_made_and_under_which_label_and_leaves_room_for_its_reader(answer: Answer) -> None:
+    told = replace(answer, analysed_at=datetime(2026, 3, 1, 12, 30, tzinfo=UTC), label="A-17 <b>")
+    page = render_report([told])
+    assert "Analysed 2026-03-01 12:30:00 UTC; label: A-17 <b>" in words(page)
+    assert "<b>" not in page
+    for line in READER_LINES:
+        assert line in words(page)
+    assert "label:" not in words(render_report([answer]))
 
 
 def test_two_inputs_of_one_name_are_told_apart(study: Study) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import matplotlib
@@ -28,7 +29,7 @@ from mcsdr.errors import NotBMode
 from mcsdr.model import Answer, BeatAnswer
 from mcsdr.posterior.categories import CATEGORIES, category_percents, percent
 from mcsdr.prediction import Failure
-from mcsdr.report import HOW_TO_READ, further_notices, headline, insisted, thresholds
+from mcsdr.report import HOW_TO_READ, READER_LINES, further_notices, headline, insisted, thresholds
 from mcsdr.report.basis import reasons
 from mcsdr.report.pdf import pages, render_pdf, write_pdf
 from mcsdr.report.sheet import HEIGHT, MARGIN, POINT, WIDTH, settable, shortened, typeface, width_of, wrapped
@@ -36,6 +37,7 @@ from mcsdr.study import Notice
 
 LONG_NAME = "Обследование_" * 9 + "心エコー_🫀_$x_1$_четырёхкамерная.dcm"
 SHA256 = "ab" * 32
+WHEN = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
 
 def words(results: Sequence[Answer | Failure]) -> list[str]:
@@ -80,7 +82,7 @@ def every(
     nothing = prediction("none.avi", answer.study.without("video"), posterior_of((1, 30, 18)))
     twice = replace(answer, study=replace(answer.study, file="twice.avi", clips=answer.study.clips * 2))
     return {
-        "answer": replace(answer, study=replace(answer.study, input_sha256=SHA256)),
+        "answer": replace(answer, study=replace(answer.study, input_sha256=SHA256), analysed_at=WHEN, label="A-17"),
         "two peaks": two_peaked,
         "beating": called(beating, "visit/beating.dcm"),
         "insisting": called(insisting, "visit/insisting.avi"),
@@ -125,6 +127,15 @@ def test_the_pages_say_where_the_answer_comes_from(seen: dict[str, str]) -> None
         assert expected in seen["answer"]
     assert f"mcsdr {mcsdr.__version__}" in seen["answer"]
     assert "no file was read" in seen["nothing"]
+
+
+def test_a_page_says_when_it_was_made_and_under_which_label_and_leaves_room_for_its_reader(
+    seen: dict[str, str],
+) -> None:
+    assert "analysed 2026-03-01 12:30:00 UTC" in seen["answer"]
+    assert "A-17 · " in seen["answer"]
+    for line in READER_LINES:
+        assert line in seen["answer"]
 
 
 def test_beats_stand_one_by_one(every: dict[str, Answer], seen: dict[str, str]) -> None:
