@@ -157,9 +157,17 @@ def client(
         body = damaged(files[which], rng.choice(KINDS), rng) if bad else files[which]
         name = f"upload-{number}.avi"
         while True:
-            status, said, wait_s = call(base, "POST", f"/api/v1/clips?name={name}&age={age}", body)
-            if status not in (408, 429):  # too slow for a full line, on a machine that has much to do; a full line
+            try:
+                status, said, wait_s = call(base, "POST", f"/api/v1/clips?name={name}&age={age}", body)
+            except (ConnectionError, urllib.error.URLError):  # hung up on before the answer was read
+                if not answers(base):
+                    raise
+                status, wait_s = 408, 1.0
+            if status not in (408, 429):
                 break
+            if status == 408:  # slower than others, on a machine that has much to do
+                with lock:
+                    seen.states["sent again"] += 1
             time.sleep(min(wait_s, 1.0) * rng.uniform(0.2, 1))
         job = said
         while job.get("state") not in ("done", "failed"):
