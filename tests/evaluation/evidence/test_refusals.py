@@ -13,11 +13,17 @@ def test_a_row_counts_by_gate() -> None:
     assert refusals.row("answered", [None, None]) == ["answered", 2, 0.0, "–"]
 
 
+def test_another_view_is_one_reason_among_others() -> None:
+    found = ["wide-interval", None, "wrong-view-or-not-echo", None]
+    assert refusals.share_of(refusals.ANOTHER_VIEW, found) == 0.25
+    assert refusals.share(found) == 0.5
+
+
 def test_black_clips_are_refused_and_phantoms_answered() -> None:
     said: list[str] = []
     report = refusals.run(cohorts=["phantom:2:71"], families=["black", "still"], each=2, say=said.append)
     targets, table = report.tables
-    assert [row[1:] for row in targets.rows] == [["100.0 %", "met"], ["0.0 %", "met"]]
+    assert [row[1:] for row in targets.rows] == [["100.0 %", "met"], ["0.0 %", "met"], ["0.0 %", "met"]]
     assert [row[0] for row in table.rows[1:]] == ["black", "still", "all impostors of families shown"]
     assert table.rows[-1][1:] == [4, 100.0, "empty-picture 50.0, still-picture 50.0"]
     assert len(said) == 3

@@ -3,7 +3,7 @@
 Clips of every family of impostors (`mcsdr.phantom.impostors`) and of cohorts that the model is to answer are asked just
 as `mcsdr predict` asks them, through all gates of `mcsdr.abstention.gates`. A refusal counts with the code of the first
 gate that fired. The bars are those of the clinic: 99 % of what must be refused, at most 2 % of what the model has
-learnt to read. Two figures are told of impostors: of the families that the model's gate was fitted on, and of those
+learnt to read, called another view and for whatever reason. Two figures are told of impostors: of the families that the model's gate was fitted on, and of those
 that neither gate nor encoder has seen, which is what a clip that nobody thought of must expect.
 """
 
@@ -23,6 +23,7 @@ from mcsdr.study import Study, View
 OWN = ("phantom:500:71:varied", "phantom:500:72")  # what the model is to answer; no model has learnt from these seeds
 SEED = 73  # of the impostors
 LEAST_REFUSED, MOST_REFUSED = 0.99, 0.02
+ANOTHER_VIEW = "wrong-view-or-not-echo"  # the first gate that reads the picture
 EVERYTHING = (*FAMILIES, View.PSAX.value, View.PLAX.value)
 NEVER_SHOWN = " (never shown)"
 HEADER = ("clips", "asked", "refused %", "by which gates, %")
@@ -65,8 +66,9 @@ def run(
                 [f"{name}: refused ≥ 99 %", f"{100 * share(those):.1f} %", met(share(those) >= LEAST_REFUSED)]
             )
     met_by += [
-        [f"refused ≤ 2 % of {name}", f"{100 * share(found):.1f} %", met(share(found) <= MOST_REFUSED)]
+        [f"{what} ≤ 2 % of {name}", f"{100 * of:.1f} %", met(of <= MOST_REFUSED)]
         for name, found in own.items()
+        for what, of in (("called another view", share_of(ANOTHER_VIEW, found)), ("refused", share(found)))
     ]
     targets = Table("Targets", ("target", "measured", ""), met_by)
     notes = [
@@ -104,6 +106,11 @@ def codes(model: Model, cohort: Sequence[Study], say: Say, name: str) -> list[st
 def share(found: Sequence[str | None]) -> float:
     """Refused, of all."""
     return sum(code is not None for code in found) / len(found)
+
+
+def share_of(code: str, found: Sequence[str | None]) -> float:
+    """Refused with this code, of all."""
+    return found.count(code) / len(found)
 
 
 def row(name: str, found: Sequence[str | None]) -> list[Cell]:
