@@ -23,15 +23,15 @@ holds nothing but numbered pictures (frame_001.png, frame_002.png, …: PNG, JPE
 MetaImage must hold its voxels itself (.mha). Pixels that are not square are made so, and a picture that a phone stored
 lying is turned.
 
-Rates: a container's is believed. Where the coded stream states another, as H.264 and MPEG-4 may, that is told
-(`frame-time-disagrees`); where the heart in the pictures contradicts it, that is (`frame-rate-doubtful`). Half or
-twice the true rate, stated alone, is told where the pace that it leaves is few resting adults', which is most often.
-Where it leaves an ordinary one, half of the doubled rates and a fifth of the halved ones are told by systole's share of
-a beat, of adults alone, the rest by nothing (`python benchmarks/pace.py`): know what your exporter writes.
+Rates: a container's is believed. A notice says where the coded stream states another, as H.264 and MPEG-4 may
+(`frame-time-disagrees`), and where the heart in the pictures contradicts it (`frame-rate-doubtful`). Half or twice the
+true rate is noticed where the heart would then beat as few resting adults' do, which is most often. Where it would beat
+at an ordinary pace, systole's share of a beat gives away half of the doubled rates and a fifth of the halved ones, in
+adults alone; nothing gives away the rest (`python benchmarks/pace.py`). Know what your exporter writes.
 
-Counts: MP4, MOV and AVI state how many frames they hold, Matroska, WebM, Windows Media and Flash how long they last; a
-file that holds less is refused, or, where it is one frame or under 5 %, answered with the notice `frames-missing`. MPEG
-streams state neither, so that a part of one cannot be told from a shorter clip.
+Counts: MP4, MOV and AVI state how many frames they hold; Matroska, WebM, Windows Media and Flash how long they last. A
+file that holds less is refused, or, where one frame or under 5 % is missing, answered with the notice `frames-missing`.
+MPEG streams state neither, so that a part of one cannot be told from a shorter clip.
 
 ## What is not read, and what to do instead
 

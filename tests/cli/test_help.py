@@ -37,6 +37,15 @@ def test_commands_stand_in_groups_in_the_order_of_their_use(capsys: pytest.Captu
     assert sum(map(len, COMMANDS.values())) == len([name for name in app if not name.startswith("-")])
 
 
+def test_the_help_of_batch_names_every_column(capsys: pytest.CaptureFixture[str]) -> None:
+    from mcsdr.prediction.batch import HEADER
+
+    words = {word.strip(".,()") for word in shown(capsys, "batch").split()}
+    ranges = ("q0.", "P(EF")  # of these the first and the last are named
+    assert [name for name in HEADER if not name.startswith(ranges) and name not in words] == []
+    assert {"q0.025", "q0.975", "P(EF<=30", "P(EF<54"} <= words
+
+
 @pytest.mark.parametrize("command", list(names()), ids=" ".join)
 def test_every_help_ends_with_an_example_that_the_command_takes(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]

@@ -136,6 +136,8 @@ def test_a_table_that_is_no_table(tmp_path: Path, content: bytes) -> None:
         EchoNetDynamic(tmp_path)
 
 
-def test_an_empty_split_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InvalidCohort, match="no study of split 'val'"):
+def test_an_empty_split_is_said_and_which_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCohort, match="no study of split 'val'") as caught:
         open_with(tmp_path, GOOD, split="val")
+    there = EchoNetDynamic(tmp_path).entries[0].split
+    assert caught.value.next_step == f"Ask for a split that it has: {there}."

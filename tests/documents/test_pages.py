@@ -16,6 +16,7 @@ from rich.console import Console
 
 from mcsdr.cli import app
 from mcsdr.nn.layers import Condition
+from mcsdr.report.terminal import print_results
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -77,11 +78,21 @@ def test_python_is_python_and_what_it_imports_is_there(name: str) -> None:
 
 
 def test_getting_started_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    """All blocks of the page one after the other, as they are copied and pasted."""
+    """All blocks of the page one after the other, as they are copied and pasted; the answer is the one shown there."""
+    page = ROOT / "docs/getting-started.md"
     names: dict[str, Any] = {}
-    for block in blocks(ROOT / "docs/getting-started.md", "python"):
+    for block in blocks(page, "python"):
         exec(compile(block, "getting-started.md", "exec"), names)
     shown = capsys.readouterr().out.splitlines()
+    words = io.StringIO()
+    print_results(Console(file=words, width=80), [names["answer"]])
+    example = page.read_text().partition("```\n  The median")[2].partition("```")[0]
+    figures = r"\d+|█+"  # another processor may round one of them the other way
+    printed = {re.sub(figures, "", line).strip(): line for line in words.getvalue().splitlines()}
+    assert example
+    for line in f"The median{example}".replace("…", "").splitlines():
+        there = re.findall(r"\d+", printed[re.sub(figures, "", line).strip()])
+        assert [int(n) for n in there] == pytest.approx([int(n) for n in re.findall(r"\d+", line)], abs=1), line
     assert shown[0] == "None"  # it answers
     medians = [float(word) for word in shown[-1].split()]
     assert len(medians) == 3

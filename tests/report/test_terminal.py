@@ -11,7 +11,7 @@ from tests.report.standins import called
 
 from mcsdr import DISCLAIMER
 from mcsdr.prediction import Failure
-from mcsdr.report import Answer, Refusal
+from mcsdr.report import Answer, Refusal, looks_line
 from mcsdr.report.terminal import (
     attributes_line,
     attributes_of_many,
@@ -41,6 +41,14 @@ def test_the_summary_fits_eighty_columns_and_says_the_record(answer: Answer, fai
     assert f"EF < 54 % {100 * record['prob']['<54']:.0f} %" in flat
     for expected in (failure.error.code, failure.error.cause, failure.error.next_step):
         assert expected in flat
+
+
+def test_how_far_looks_disagree_is_said_against_other_clips() -> None:
+    told = {"look_spread": 2.12, "look_spread_percentile": 72.4}
+    differ = "Read also in a mirror and last frame first, the clip's readings differ by 2.1 points (SD)"
+    assert looks_line(told) == f"{differ}; less in 72 of 100 clips that the model should answer."
+    assert looks_line(told | {"look_spread_percentile": None}) == f"{differ}; how usual that is was not measured."
+    assert looks_line(told | {"look_spread": None}) is None
 
 
 def test_the_disclaimer_stands_once_at_the_end(answer: Answer, two_peaked: Answer, failure: Failure) -> None:

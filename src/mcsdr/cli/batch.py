@@ -39,9 +39,10 @@ def batch(
     sex (F or M), weight (kg), height (cm) and frame_rate (per second); what they say stands above what a DICOM file
     says.
 
-    The columns of the table are fixed: row, id, file, median, mean, sd, low_90 and high_90, the quantiles q0.025 to
-    q0.975, the probabilities P(EF<=30) to P(EF<54), beats, beat_spread, abstained and error (codes), reason,
-    next_step, notices, prior, input_sha256, model, model_sha256, version, seed, disclaimer. What a row lacks is empty.
+    The columns of the table are fixed: row, id, file, median, mean, sd, low_90 and high_90 (of a reader's report),
+    heart_low_90 and heart_high_90 (of the heart's own EF), the quantiles q0.025 to q0.975, the probabilities P(EF<=30)
+    to P(EF<54), beats, beat_spread, look_spread, abstained and error (codes), reason, next_step, notices, prior,
+    input_sha256, model, model_sha256, version, seed, disclaimer. What a row lacks is empty.
 
     The last rows count the files of the folder that were passed over as no clips, one row a kind: error is passed-over,
     reason says how many and what, row and file are empty. OUT.run.json beside the table says what it depends on. With

@@ -18,7 +18,7 @@ def fhir(result: Path, source: Path | None = None, /, *, out: Path | None = None
         What `mcsdr predict CLIP --json` printed.
     source
         The DICOM clip that the result was made from; its UIDs say what the Observation is derived from. Of several
-        results the one whose file has SOURCE's name is taken.
+        results the one made from its very bytes is taken (SHA-256), whatever its name.
     out
         File to write instead of printing.
     subject

@@ -14,7 +14,8 @@ def sr(result: Path, source: Path, out: Path, /) -> None:
     Parameters
     ----------
     result
-        What `mcsdr predict CLIP --json` printed. Of several results the one whose file has SOURCE's name is taken.
+        What `mcsdr predict CLIP --json` printed. Of several results the one made from SOURCE's very
+        bytes is taken (SHA-256), whatever its name.
     source
         The DICOM clip that the result was made from.
     out

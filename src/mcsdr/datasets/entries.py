@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -99,6 +99,15 @@ class Entry:
     row: str = ""
 
 
+def _without_a_study(everything: Sequence[Entry], root: Path, split: str | None) -> InvalidCohort:
+    """What is wrong where no study is left, and which splits have some."""
+    if not everything:
+        return InvalidCohort("the folder has no study.", path=root)
+    there = sorted({entry.split for entry in everything if entry.split})
+    step = f"Ask for a split that it has: {', '.join(there)}." if there else "It has no splits: ask for none."
+    return InvalidCohort(f"the folder has no study of split {split!r}.", path=root, next_step=step)
+
+
 class FolderCohort(Cohort):
     """Studies of a folder, each read from disk when it is asked for.
 
@@ -124,7 +133,7 @@ class FolderCohort(Cohort):
             refuse_leakage(everything, self.root)
         self.entries = [entry for entry in everything if split is None or entry.split == split]
         if not self.entries:
-            raise InvalidCohort(f"the folder has no study of split {split!r}.", path=self.root)
+            raise _without_a_study(everything, self.root, split)
 
     def __len__(self) -> int:
         return len(self.entries)

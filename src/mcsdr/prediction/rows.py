@@ -33,7 +33,7 @@ def cells_passed_over(kinds: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         yield dict.fromkeys(COLUMNS) | {
             "error": PASSED_OVER,
             "reason": f"{count} {'file' if count == 1 else 'files'} passed over as no clip: {kind}",
-            "next_step": "None, unless one should have been read: docs/formats.md lists what is.",
+            "next_step": "Nothing to do, unless one should have been read: docs/formats.md lists what is.",
             "version": mcsdr.__version__,
             "disclaimer": mcsdr.DISCLAIMER,
         }

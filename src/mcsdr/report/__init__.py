@@ -145,10 +145,10 @@ def looks_line(record: Mapping[str, Any]) -> str | None:
     spread, rank = record.get("look_spread"), record.get("look_spread_percentile")
     if spread is None:
         return None
-    said = f"In a mirror or last frame first the clip is read {spread:.1f} points apart (SD)"
+    said = f"Read also in a mirror and last frame first, the clip's readings differ by {spread:.1f} points (SD)"
     if rank is None:
         return f"{said}; how usual that is was not measured."
-    return f"{said}, more than {rank:.0f} in 100 clips that it reads well."
+    return f"{said}; less in {rank:.0f} of 100 clips that the model should answer."
 
 
 def analysed(record: Mapping[str, Any]) -> str:
