@@ -3,8 +3,9 @@
 Clips of every family of impostors (`mcsdr.phantom.impostors`) and of cohorts that the model is to answer are asked just
 as `mcsdr predict` asks them, through all gates of `mcsdr.abstention.gates`. A refusal counts with the code of the first
 gate that fired. The bars are those of the clinic: 99 % of what must be refused, at most 2 % of what the model has
-learnt to read, called another view and for whatever reason. Two figures are told of impostors: of the families that the model's gate was fitted on, and of those
-that neither gate nor encoder has seen, which is what a clip that nobody thought of must expect.
+learnt to read, called another view and for whatever reason. Two figures are told of impostors: of the families that the
+model's gate was fitted on, and of those that neither gate nor encoder has seen, which is what a clip that nobody thought
+of must expect.
 """
 
 from __future__ import annotations
