@@ -4,7 +4,7 @@ Clips of every family of impostors (`mcsdr.phantom.impostors`) and of cohorts th
 as `mcsdr predict` asks them, through all gates of `mcsdr.abstention.gates`. A refusal counts with the code of the first
 gate that fired. The bars are those of the clinic: 99 % of what must be refused, at most 2 % of what the model has
 learnt to read, called another view and for whatever reason. Two figures are told of impostors: of the families that the
-model's gate was fitted on, and of those that neither gate nor encoder has seen, which is what a clip that nobody thought
+model's gate was fitted on, and of those that neither gate nor encoder has seen, which is what a clip nobody thought
 of must expect.
 """
 
