@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,14 @@ def until(page: Any, expression: str, seconds: float = 90.0) -> None:
         time.sleep(0.05)
 
 
+def until_true(page: Any, holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until something holds here, while the page goes on."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(50)
+
+
 def answered(page: Any, count: int = 1) -> None:
     until(page, f"document.querySelectorAll('.belief:not([hidden])').length >= {count}")
 
@@ -156,8 +164,8 @@ def test_from_the_drop_to_the_download(open_page: Any, clip: str, tmp_path: Path
     assert "Research use only" in text
 
 
-def test_two_exams_are_compared(open_page: Any, clip: str, later: str) -> None:
-    page = open_page()
+def both(page: Any, clip: str, later: str) -> Any:
+    """The page with two answered exams."""
     dropped(page, clip)
     insisted(page)
     answered(page)
@@ -165,11 +173,38 @@ def test_two_exams_are_compared(open_page: Any, clip: str, later: str) -> None:
     until(page, "document.querySelectorAll('.outcome:not([hidden])').length == 2")
     insisted(page)
     answered(page, 2)
+    return page
+
+
+def test_two_exams_are_compared(open_page: Any, clip: str, later: str) -> None:
+    page = both(open_page(), clip, later)
     assert not page.is_visible("#compare")  # nobody has asked
     page.click("#ask-compare")
     until(page, "document.getElementById('change').innerText.includes('fell by 10 points or more')")
     assert "whose they are" in page.inner_text("#doubts")  # a video names no patient
     page.screenshot(path=SHOTS / "two-exams.png", full_page=True)
+
+
+def test_a_late_reply_to_a_comparison_is_dropped(open_page: Any, clip: str, later: str) -> None:
+    page, held = both(open_page(), clip, later), []
+
+    def reply(route: Any, probability: float) -> None:
+        before, after = (page.input_value(f"#{which}") for which in ("before", "after"))
+        route.fulfill(
+            json={"before": before, "after": after, "by_date": True, "probability": probability, "warnings": []}
+        )
+
+    page.route("**/change?*", lambda route: held.append(route))
+    page.click("#ask-compare")
+    until_true(page, lambda: len(held) == 1)
+    page.dispatch_event("#after", "change")  # asked again before the first reply has come
+    until_true(page, lambda: len(held) == 2)
+    reply(held[1], 0.77)
+    until(page, "document.getElementById('change').innerText.includes('77 %')")
+    with page.expect_response("**/change?*"):
+        reply(held[0], 0.11)
+    page.wait_for_timeout(300)
+    assert "77 %" in page.inner_text("#change")
 
 
 def test_a_file_that_is_no_clip_says_what_to_do(open_page: Any, tmp_path: Path) -> None:
