@@ -70,7 +70,7 @@ def test_every_head_learns_from_a_table(tmp_path: Path) -> None:
         f"table:{root / 'clips.csv'}",
         {"two": tmp_path / "f.csv"},
         heads=heads,
-        epochs=40,
+        epochs=24,
         overrides={"optim.batch": "20", "network.width": "16", "network.heads": "2"},
         say=lambda line: None,
     )
