@@ -41,6 +41,8 @@ WIDE_INTERVAL = 25.0  # EF points, of the interval of a reader's report
 CHILD_CM, CHILD_KG = 115.0, 25.0  # under these only children are, but for rare adults whom no model has learnt from
 UNDECIDED = (0.1, 0.9)  # P(EF ≤ t) between these says neither below nor above t
 
+ANOTHER_VIEW = "wrong-view-or-not-echo"  # the code of the first gate that asks what the encoder saw
+
 ANOTHER_CLIP = "Choose a moving grey-scale (B-mode) apical four-chamber clip of the same study."
 A_READER = "Ask for another clip of the study, or have a reader measure the ejection fraction."
 
@@ -101,7 +103,7 @@ def fired(
         strange = familiarity.strangeness(features)
     if strange is not None and np.median(strange.impostor) > 0:
         text = "The clip looks less like what this model reads than like what it must refuse: other views, no echo."
-        yield Abstention("wrong-view-or-not-echo", text, ANOTHER_CLIP)
+        yield Abstention(ANOTHER_VIEW, text, ANOTHER_CLIP)
     if adults_only:
         yield from of_a_child(study.attributes)
     if strange is not None and np.median(strange.distance) > 0:

@@ -15,6 +15,7 @@ from mcsdr.errors import McsdrError
 from mcsdr.model import Answer
 from mcsdr.posterior import prob_change
 from mcsdr.serve.desk import Job
+from mcsdr.serve.keeping import Kept
 from mcsdr.study import Attributes
 
 DATED = ("Acquisition", "Content", "Study")  # the first that a header has a date of
@@ -60,12 +61,13 @@ def compare(before: Job, after: Job, at_most: float) -> Comparison:
     Raises:
         NoComparison: one has no answer, or both are of one file.
     """
-    one, other = before.result, after.result
+    held = before.kept, after.kept
+    one, other = (None if kept is None else kept.revision.result for kept in held)
     if not (isinstance(one, Answer) and isinstance(other, Answer)) or one.withheld or other.withheld:
         raise NoComparison("One of the two has no answer to compare.", next_step="Compare two answered exams.")
     if before.id == after.id or (one.input_sha256 and one.input_sha256 == other.input_sha256):
         raise NoComparison("The two are one file.", next_step="Compare two exams of different dates.")
-    headers = [_header(job) for job in (before, after)]
+    headers = [_header(kept) for kept in held]
     dates = [header.taken for header in headers]
     by_date = None not in dates and dates[0] != dates[1]
     if by_date and dates[0] > dates[1]:  # type: ignore[operator]
@@ -106,11 +108,10 @@ def _other_age(a: Attributes, b: Attributes, headers: list[Header]) -> bool:
     return abs(grown - (later - earlier).days / 365.25) > OTHER_AGE_YEARS
 
 
-def _header(job: Job) -> Header:
-    """Of a job's DICOM header; empty of other files."""
+def _header(kept: Kept | None) -> Header:
+    """Of a DICOM clip's header; empty of other files."""
     from mcsdr.io.dicom_excerpt import dataset_of
 
-    kept = job.kept
     if kept is None or not kept.header:
         return Header()
     source = dataset_of(kept.header)

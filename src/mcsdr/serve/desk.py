@@ -103,8 +103,8 @@ class Job:
     @property
     def result(self) -> Answer | Failure | None:
         """Of the revision that stands."""
-        kept = self.kept
-        return None if kept is None else kept.revision.result
+        revision = self.revision
+        return None if revision is None else revision.result
 
     @property
     def kept_bytes(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mcsdr.abstention.gates import ANOTHER_VIEW
 from mcsdr.model import Answer, Model
 from mcsdr.posterior.categories import CATEGORIES, category_percents, percent
 from mcsdr.posterior.svg import MARGIN, WIDTH, window_of
@@ -45,7 +46,6 @@ SOCIETY = (
 )
 
 
-NO_ECHO = "wrong-view-or-not-echo"
 LIKE = "looks like what this model reads"
 
 
@@ -125,7 +125,7 @@ def _row(name: str, text: str, fine: bool | None) -> dict[str, Any]:
 
 def _view_check(clip: Clip, found: set[str], model: Model) -> dict[str, Any]:
     stated = "" if clip.view == View.UNKNOWN else f"{clip.view}, as stated"
-    if NO_ECHO in found:
+    if ANOTHER_VIEW in found:
         return _row("View", "not one that this model reads", False)
     if model.familiarity is None:
         return _row("View", stated or "not stated, and not checked", None)
@@ -138,7 +138,7 @@ def _sector_check(clip: Clip, found: set[str]) -> dict[str, Any]:
         return _row("Sector", "not found", False)
     if method == "regions":
         return _row("Sector", "as the file names it", True)
-    if method == "picture" and NO_ECHO not in found:
+    if method == "picture" and ANOTHER_VIEW not in found:
         return _row("Sector", "found in the picture", True)
     return _row("Sector", "nothing was cut: the whole picture was taken", None)
 
@@ -150,7 +150,7 @@ def _picture(found: set[str], model: Model) -> tuple[str, bool | None]:
         return "many frames are lost, or the same again", False
     if "outside-training" in found:
         return "unlike what this model has learnt from", False
-    if NO_ECHO in found or model.familiarity is None:
+    if ANOTHER_VIEW in found or model.familiarity is None:
         return "it changes from frame to frame; whether as a heart does was not measured", None
     return "it changes from frame to frame, and is like what this model has learnt from", True
 
@@ -158,6 +158,6 @@ def _picture(found: set[str], model: Model) -> tuple[str, bool | None]:
 def _beats_check(clip: Clip, beats: int, found: set[str]) -> dict[str, Any]:
     if "under-one-beat" in found:
         return _row("Beats", "less than one", False)
-    if NO_ECHO in found or not beats:
+    if ANOTHER_VIEW in found or not beats:
         return _row("Beats", f"no whole beat told apart in {clip.duration_s:.1f} s", None)
     return _row("Beats", f"{beats} in {clip.duration_s:.1f} s", True)

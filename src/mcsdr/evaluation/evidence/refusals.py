@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mcsdr import DEFAULT_MODEL
+from mcsdr.abstention.gates import ANOTHER_VIEW
 from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.errors import McsdrError
 from mcsdr.evaluation.evidence.record import Cell, Report, Say, Table, met
@@ -24,7 +25,6 @@ from mcsdr.study import Study, View
 OWN = ("phantom:500:71:varied", "phantom:500:72")  # what the model is to answer; no model has learnt from these seeds
 SEED = 73  # of the impostors
 LEAST_REFUSED, MOST_REFUSED = 0.99, 0.02
-ANOTHER_VIEW = "wrong-view-or-not-echo"  # the first gate that reads the picture
 EVERYTHING = (*FAMILIES, View.PSAX.value, View.PLAX.value)
 NEVER_SHOWN = " (never shown)"
 HEADER = ("clips", "asked", "refused %", "by which gates, %")
