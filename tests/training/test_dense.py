@@ -109,7 +109,7 @@ def test_readings_name_each_place_of_each_frame() -> None:
     maps, tokens = torch.zeros(1, 8, 2, 7, 7), torch.zeros(1, 18, 16)
     maps[0, :, 1, 2, 3] = 1.0
     logits = reading.labels(maps) - reading.labels(torch.zeros_like(maps))
-    rows = logits.abs().sum(-1)[0].nonzero()
+    rows = logits.abs().sum(2)[0].nonzero()
     assert (rows.min(0).values.tolist(), rows.max(0).values.tolist()) == ([4, 8, 12], [7, 11, 15])
     assert reading.ejected(tokens).shape == (1, 8)
 

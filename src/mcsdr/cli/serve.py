@@ -57,9 +57,9 @@ def serve(
     need("serve")
     if archive or stow:
         need("dicom")
+    from mcsdr.files.memory import share_pools
     from mcsdr.serve.archive import archive_of
     from mcsdr.serve.guard import LOOPBACK
-    from mcsdr.serve.memory import share_pools
 
     token = None if token_file is None else _token(token_file)
     if host not in (*LOOPBACK, "::1") and token is None:

@@ -200,10 +200,17 @@ def to_grey(frames: Tensor, settings: ClipSettings) -> Tensor:
 
 
 def standardise(frames: Tensor) -> Tensor:
-    """Float [B, T, H, W], each clip to mean 0 and SD 1; a clip without contrast stays finite."""
-    x = frames.float()
-    x = x - x.mean((1, 2, 3), keepdim=True)
-    return x / (x.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-3)
+    """Float [B, T, H, W], each clip to mean 0 and SD 1; a clip without contrast stays finite.
+
+    One by one: a clip stays in a processor's cache, a batch does not.
+    """
+
+    def standard(clip: Tensor) -> Tensor:
+        x = clip.float()
+        x = x - x.mean()
+        return x / (x.square().mean().sqrt() + 1e-3)
+
+    return torch.stack([standard(clip) for clip in frames])
 
 
 def seen_as(window: Frames, look: int) -> Frames:

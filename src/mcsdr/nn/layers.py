@@ -8,11 +8,13 @@ their own; nothing is copied N times.
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,20 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, kv: KeysValues) -> Tensor:
         """Attend: [B, N, d] -> [B, N, d]."""
-        heads = F.scaled_dot_product_attention(self._split(self.query(x)), kv.keys, kv.values, attn_mask=kv.mask)
+        queries = self._split(self.query(x))
+        with _for_gradients(queries):
+            heads = F.scaled_dot_product_attention(queries, kv.keys, kv.values, attn_mask=kv.mask)
         out: Tensor = self.out(heads.transpose(1, 2).flatten(2))
         return out
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
+
+
+def _for_gradients(queries: Tensor) -> AbstractContextManager[None]:
+    """The plain product where a gradient is asked for on a CPU: over so few tokens the fused one's takes far longer."""
+    plain = queries.requires_grad and queries.device.type == "cpu"
+    return sdpa_kernel(SDPBackend.MATH) if plain else nullcontext()
 
 
 class AttentionPool(nn.Module):

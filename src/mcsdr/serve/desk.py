@@ -30,13 +30,13 @@ from typing import Any
 
 from mcsdr.errors import McsdrError
 from mcsdr.files import sha256_of
+from mcsdr.files.memory import give_back
 from mcsdr.io.sandbox import Reader, Request
 from mcsdr.model import Answer, Encoded, Model, conclude
 from mcsdr.posterior import Population
 from mcsdr.prediction import Failure
 from mcsdr.serve.guard import LEAST_RATE
 from mcsdr.serve.keeping import Kept, Revision, packed, unpacked
-from mcsdr.serve.memory import give_back
 from mcsdr.serve.pictures import Passings
 from mcsdr.serve.progress import Progress, gives_way
 from mcsdr.study import Attributes

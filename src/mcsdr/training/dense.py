@@ -159,11 +159,11 @@ class DenseReading(nn.Module):
         nn.init.constant_(self.empty.bias, EJECTED_MEAN)
 
     def labels(self, maps: Tensor) -> Tensor:
-        """Logits [N, T, SIDE, SIDE, CLASSES] from maps [N, C, T/4, 7, 7]."""
+        """Logits [N, T, CLASSES, SIDE, SIDE] from maps [N, C, T/4, 7, 7]."""
         count, _, instants, high, wide = maps.shape
         logits = self.where(maps.permute(0, 2, 3, 4, 1))
         logits = logits.view(count, instants, high, wide, FRAMES_PER_TOKEN, self.cells, self.cells, CLASSES)
-        placed: Tensor = logits.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(count, -1, SIDE, SIDE, CLASSES)
+        placed: Tensor = logits.permute(0, 1, 4, 7, 2, 5, 3, 6).reshape(count, -1, CLASSES, SIDE, SIDE)
         return placed
 
     def ejected(self, tokens: Tensor) -> Tensor:
@@ -174,8 +174,8 @@ class DenseReading(nn.Module):
 
     def loss(self, maps: Tensor, tokens: Tensor, targets: DenseTargets) -> Tensor:
         """Cross-entropy and squared error of the clips whose truth is known; 0 where none is."""
-        logits, labels = self.labels(maps).float(), targets.labels.long()
-        wrong = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=UNKNOWN, reduction="sum")
+        logits, labels = self.labels(maps).float().flatten(0, 1), targets.labels.long().flatten(0, 1)
+        wrong = F.cross_entropy(logits, labels, ignore_index=UNKNOWN, reduction="sum")
         known = ~targets.ejected.isnan()
         error = (self.ejected(tokens).float() - targets.ejected.nan_to_num()) * known / EJECTED_SD
         frames = known.sum().clamp(min=1)

@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from mcsdr.clips.attributes import AttributeStatistics
 from mcsdr.errors import TrainingDiverged, TrainingStopped
 from mcsdr.files import locked_folder
+from mcsdr.files.memory import keep_freed
 from mcsdr.files.writing import clear_partials
 from mcsdr.model import Model, load
 from mcsdr.nn.network import Network, build_network, channels_last, has_bf16
@@ -105,6 +106,8 @@ class Run:
         # Without cpu=True, Accelerate under torchrun on a machine without a GPU makes one lone run of each process.
         # Its own mixed precision is fixed for the life of a process, in which trainings of both kinds may follow.
         accelerator = Accelerator(mixed_precision="no", cpu=not torch.cuda.is_available())
+        if accelerator.device.type == "cpu":
+            keep_freed()
         train_cache, val_cache = load_caches(settings, watcher, accelerator)
         limit_sd = None if settings.network.kind == "mcsdr" else 4.0  # the paper's code holds nothing
         statistics = AttributeStatistics.fit(settings.network.attributes, train_cache.attributes, limit_sd)

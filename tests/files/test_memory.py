@@ -10,7 +10,7 @@ import pytest
 
 COUNT = """
 import ctypes, sys, threading
-from mcsdr.serve.memory import share_pools
+from mcsdr.files.memory import share_pools
 if sys.argv[1] == "shared":
     share_pools()
 libc = ctypes.CDLL(None)
