@@ -1,4 +1,4 @@
-"""Threads of a service share the C library's pools of memory."""
+"""Threads of a service share the C library's pools of memory; a training keeps what it frees."""
 
 from __future__ import annotations
 
@@ -41,3 +41,26 @@ def test_threads_share_two_pools(tmp_path: object) -> None:
         with open(path) as told:
             pools[how] = told.read().count("<heap nr=")
     assert pools["shared"] <= 2 < pools["apart"]
+
+
+AGAIN = """
+import resource, sys
+from mcsdr.files.memory import keep_freed
+if sys.argv[1] == "kept":
+    keep_freed()
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+bytearray(64 << 20)
+before = faults()
+for _ in range(4):
+    bytearray(64 << 20)
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="speaks of glibc")
+def test_what_is_freed_is_not_asked_for_again() -> None:
+    faults = {}
+    for how in ("kept", "given back"):
+        told = subprocess.run([sys.executable, "-c", AGAIN, how], check=True, capture_output=True, text=True)
+        faults[how] = int(told.stdout)
+    assert 10 * faults["kept"] < faults["given back"]
