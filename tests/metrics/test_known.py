@@ -108,6 +108,17 @@ def test_expected_crps_is_the_mean_over_readings() -> None:
     assert scores.floor[0] == pytest.approx(crps_of(fine(exact, nodes=101)[same], y).mean(), abs=4e-3)
 
 
+def test_perfect_draws_lose_what_so_few_must_and_no_more() -> None:
+    exact = two_answers(400)
+    draws = Posterior.from_draws(exact.sample(40, torch.Generator().manual_seed(3)).numpy())
+    scores = known.score(draws, exact, readings(exact))
+    excess = scores.expected_crps - scores.floor
+    assert abs(excess.mean()) < 3 * excess.std() / 20  # without bias, where their table pays ½ E|Y − Y'|/K
+    assert known.distances(draws, exact)[2].mean() > 0.7 * scores.floor.mean() / 40
+    np.testing.assert_allclose(scores.crps, crps_of(draws, readings(exact)))
+    assert pit_ks(scores.pit) < 0.09
+
+
 def test_crps_and_pit_are_those_at_the_reading() -> None:
     exact = two_answers(500)
     model, y = known.exact_table(exact), readings(exact)

@@ -9,7 +9,9 @@ import pytest
 
 from mcsdr.errors import InvalidConfig
 from mcsdr.metrics.calibration import coverage
+from mcsdr.metrics.scores import crps_of, pit_of
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.draws import moved
 from mcsdr.posterior.normal import normal_cdf, normal_quantile
 from mcsdr.posterior.recalibration import (
     KNOTS,
@@ -207,6 +209,31 @@ def test_values_and_trajectories_stay_and_the_map_can_be_undone() -> None:
     assert np.array_equal(moved.y_percent, raw.y_percent)
     np.testing.assert_allclose(map_.undo(moved).z, raw.z, atol=1e-10)
     assert (moved.sd > 1.1 * raw.sd).all()
+
+
+def test_draws_are_moved_and_stay_draws() -> None:
+    rng = np.random.default_rng(5)
+    centre = rng.normal(55, 8, 3000)
+    past = Posterior.from_draws(
+        centre[:, None] + 6 * rng.standard_normal((3000, 40))
+    )  # half as wide again as they should
+    scores = scores_of(past, centre + 4 * rng.standard_normal(3000))
+    answer = Recalibration.fit(scores).apply(past)
+    assert answer.raw is not None
+    assert answer.raw.std(axis=1).mean() == pytest.approx(4, abs=0.2)
+    y = centre + 4 * rng.standard_normal(3000)
+    assert coverage(pit_of(answer, y), 0.9) == pytest.approx(0.9, abs=0.02)
+    best = 4 / np.sqrt(np.pi)  # a perfect posterior's, which the table of 40 draws would miss by a fortieth
+    assert crps_of(answer, y).mean() == pytest.approx(best, abs=0.05)
+
+
+def test_draws_that_were_right_stay_where_they_are() -> None:
+    rng = np.random.default_rng(6)
+    answer = Posterior.from_draws(55 + 5 * rng.standard_normal((50, 40)))
+    still = Recalibration.fit(normal_quantile((np.arange(400) + 0.5) / 400)).apply(answer)
+    np.testing.assert_allclose(still.raw, answer.raw, atol=1e-9)
+    rows = np.concatenate([answer.raw, np.full((50, 3), np.nan)], axis=1)  # beside studies with more draws
+    np.testing.assert_allclose(moved(rows, lambda z: z)[:, :40], answer.raw)
 
 
 def test_scores_are_finite() -> None:

@@ -16,7 +16,7 @@ Two conventions of the CRPS are told apart by name and never mixed:
 
 The PIT of draws, and with it coverage, KS and QICE, goes by the label's rank among them (`mcsdr.posterior.draws`): the
 intervals of a table of K draws are too narrow by a share 2/(K + 1) of its levels whatever the posterior. Width is that
-of the table's interval, NLL that of its density.
+of the table's interval. Draws have no density: that of their table would give even perfect ones a huge NLL, so none is told.
 """
 
 from __future__ import annotations
@@ -96,10 +96,11 @@ def rows_of(posterior: Posterior, studies: Sequence[Study], positions: Sequence[
         "pit": pit_of(posterior, ef, positions),
         "crps": crps_of(posterior, ef),
         "crps_paper": crps_draws(_draws(posterior, positions), ef, "paper"),
-        "nll": -posterior.log_density(ef),
         **{name: posterior.prob_below(cut) for name, cut in EVENTS.values()},
     }
-    if posterior.outside is not None:
+    if posterior.raw is None:
+        values["nll"] = -posterior.log_density(ef)
+    else:  # draws have no density
         values["outside"] = posterior.outside
     for index, study in enumerate(studies):
         numbers = {name: float(np.asarray(value)[index]) for name, value in values.items()}
@@ -219,7 +220,8 @@ def _posterior(table: _Table) -> Iterator[Measure]:
     yield table.mean(group, "CRPS", "points", table["crps"])
     if table.knows("crps_paper"):
         yield table.mean(group, "CRPS paper", "points", table["crps_paper"])
-    yield table.mean(group, "NLL", "nats", table["nll"])
+    if table.knows("nll"):
+        yield table.mean(group, "NLL", "nats", table["nll"])
     for level in COVERAGE_LEVELS:
         yield table.mean(group, f"coverage {level:.0%}", "", calibration.inside(pit, level))
     yield table.measure(group, "coverage error", "", calibration.coverage_error, pit)

@@ -9,15 +9,19 @@ among them. And among K draws of the posterior that a label follows, the label's
 
 is uniform: coverage, KS and QICE of u are those of the posterior, not of the number of its draws.
 
+Where a posterior is recalibrated, its draws are carried along (`moved`), so that they are scored as draws still.
+
 Rows are studies, ascending; NaN fills the rows of those with fewer draws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from mcsdr.posterior.normal import normal_quantile
 
 Array = NDArray[np.float64]
 
@@ -50,6 +54,29 @@ def rank_pit(raw: Array, observed: ArrayLike, seeds: Sequence[int]) -> Array:
     # A label that ties with draws lies anywhere among them.
     below, ties = (raw < y).sum(axis=1), (raw == y).sum(axis=1)
     return np.asarray((below + uniform * (1 + ties)) / ((~np.isnan(raw)).sum(axis=1) + 1))
+
+
+def moved(raw: Array, h: Callable[[Array], Array]) -> Array:
+    """Draws of F carried to draws of F(G(h(z))): the i-th of K goes where a draw of score h(z_i) would lie, [B, K].
+
+    z_i = Φ⁻¹((i − ½)/K). Between draws straight lines; beyond the outermost a line that rises by the draws' SD for one of
+    z, since the gap between the last two is chance. h the identity leaves every draw where it is.
+
+    Arguments:
+        raw: draws [B, K], rows ascending.
+        h: increasing, of scores [B, K].
+    """
+    K = (~np.isnan(raw)).sum(axis=1)
+    z = np.full(raw.shape, np.nan)
+    for row, count in zip(z, K, strict=True):
+        row[:count] = normal_quantile((np.arange(count) + 0.5) / count)
+    target, sd = h(np.nan_to_num(z)), plain_sd(raw)
+    out = np.full(raw.shape, np.nan)
+    for index, count in enumerate(K):
+        at, to, known = z[index, :count], target[index, :count], raw[index, :count]
+        beyond = np.minimum(to - at[0], 0) + np.maximum(to - at[-1], 0)
+        out[index, :count] = np.interp(to, at, known) + sd[index] * beyond
+    return out
 
 
 def side_by_side(parts: Sequence[Array | None]) -> Array | None:

@@ -49,6 +49,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mcsdr.errors import InvalidConfig
+from mcsdr.posterior.draws import moved, rank_pit
 from mcsdr.posterior.monotone import MonotoneCubic
 from mcsdr.posterior.normal import normal_cdf, normal_quantile
 from mcsdr.posterior.table import Posterior
@@ -80,8 +81,10 @@ def pattern_of(windows: ArrayLike, attributes: ArrayLike) -> NDArray[np.str_]:
 
 
 def scores_of(posterior: Posterior, ef_percent: ArrayLike) -> Array:
-    """s = G⁻¹(y) of one reported EF per study, within ±SCORE_LIMIT, [B]."""
-    return np.clip(normal_quantile(np.atleast_1d(posterior.pit(ef_percent))), -SCORE_LIMIT, SCORE_LIMIT)
+    """s = G⁻¹(y) of one reported EF per study, within ±SCORE_LIMIT, [B]; of iid draws by the label's rank."""
+    y = np.atleast_1d(np.asarray(ef_percent, dtype=np.float64))
+    u = posterior.pit(y) if posterior.raw is None else rank_pit(posterior.raw, y, range(len(y)))
+    return np.clip(normal_quantile(np.atleast_1d(u)), -SCORE_LIMIT, SCORE_LIMIT)
 
 
 def conformal_quantile(scores: ArrayLike, level: float) -> float:
@@ -203,16 +206,18 @@ class Recalibration(BaseModel):
         return self._bending(middles_percent).inverse(s)
 
     def apply(self, posterior: Posterior) -> Posterior:
-        """F' = R ∘ F: the table's nodes moved to h⁻¹(z); values, trajectories and angles stay, raw draws do not."""
-        if not self.scores_at:  # tables may go on sharing their nodes
-            return replace(posterior, z=self.inverse(posterior.z), raw=None)
-        return replace(posterior, z=self.inverse(nodes_of(posterior), middle_of(posterior)), raw=None)
+        """F' = R ∘ F: the table's nodes moved to h⁻¹(z); values, trajectories and angles stay, iid draws move (`moved`)."""
+        m = middle_of(posterior) if self.scores_at else None
+        raw = None if posterior.raw is None else moved(posterior.raw, lambda z: self.h(z, m))
+        if m is None:  # tables may go on sharing their nodes
+            return replace(posterior, z=self.inverse(posterior.z), raw=raw)
+        return replace(posterior, z=self.inverse(nodes_of(posterior), m), raw=raw)
 
     def undo(self, posterior: Posterior) -> Posterior:
-        """The posterior that `apply` was given."""
+        """The posterior that `apply` was given; of iid draws their table alone."""
         if not self.scores_at:
-            return replace(posterior, z=self.h(posterior.z))
-        return replace(posterior, z=self.h(nodes_of(posterior), middle_of(posterior)))
+            return replace(posterior, z=self.h(posterior.z), raw=None)
+        return replace(posterior, z=self.h(nodes_of(posterior), middle_of(posterior)), raw=None)
 
     def conformal_interval(self, raw: Posterior, level: float) -> tuple[Array, Array]:
         """[G(−q̂), G(q̂)] of raw posteriors in EF %, both [B]; [0, 100] where no label of the calibration was nearer."""

@@ -25,8 +25,8 @@ from mcsdr.diffusion.closed_form import GaussianMixture
 from mcsdr.evaluation.evidence.record import Cell, Table, met
 from mcsdr.metrics import calibration
 from mcsdr.metrics.bootstrap import Interval, cluster_bootstrap, cluster_bootstrap_mean
-from mcsdr.metrics.known import distances
-from mcsdr.metrics.scores import crps_of, nll, pit_of
+from mcsdr.metrics.known import crps_excess
+from mcsdr.metrics.scores import crps_of, pit_of
 from mcsdr.posterior import Posterior
 
 Array = NDArray[np.float64]
@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 OURS, PAPERS, PAPERS_OWN = "diffusion", "mcsdr", "mcsdr-own-training"  # the rows that the targets speak of
 HEAD_ALONE = "head-alone"  # ours without its flow: no rival, but the question what the flow is worth
 WITHIN = 0.02  # of the best rival's CRPS
-HUGE = 1e4  # an NLL of draws that coincide is one
+HUGE = 1e4  # the NLL of a table with a gap where a label falls may be one
 OURS_BETTER, RIVAL_BETTER, NEITHER = "ours better", "rival better", "no difference shown"
 UNMEASURED = "not measured"
 
@@ -45,7 +45,8 @@ class Answers:
 
     Attributes:
         crps, nll: of the label, in EF points and in nats; the CRPS of tables is "quantile-table", of iid draws "fair".
-        excess: of the expected CRPS over that of the exact posterior, ∫ (G − F)² dy; NaN where there is none.
+            Draws have no density, so that their NLL is NaN.
+        excess: of the expected CRPS over that of the exact posterior; NaN where there is none.
         error: |median − label| in EF points; of iid draws |plain mean − label|, as their authors answer.
         pit: F(label); of iid draws by the label's rank among them.
         width: of the central 90 % interval in EF points.
@@ -75,8 +76,8 @@ class Answers:
 
         return cls(
             crps=each(lambda p: crps_of(p, y)),
-            excess=each(lambda p: np.full(len(y), np.nan) if exact is None else distances(p, exact)[2]),
-            nll=each(lambda p: -np.asarray(p.log_density(y))),
+            excess=each(lambda p: np.full(len(y), np.nan) if exact is None else crps_excess(p, exact)),
+            nll=each(lambda p: -np.asarray(p.log_density(y)) if p.raw is None else np.full(len(y), np.nan)),
             error=each(lambda p: np.abs(np.asarray(p.median if p.raw is None else p.mean) - y)),
             pit=each(lambda p: pit_of(p, y)),
             width=each(lambda p: np.subtract(*p.interval(0.9)[::-1])),
@@ -98,7 +99,7 @@ class Answers:
 MEASURES: dict[str, Callable[[Answers, int], float]] = {
     "CRPS": lambda a, s: float(a.crps[s].mean()),
     "CRPS − floor": lambda a, s: float(a.excess[s].mean()),
-    "NLL": lambda a, s: nll(-a.nll[s]),
+    "NLL": lambda a, s: float(a.nll[s].mean()),
     "MAE": lambda a, s: float(a.error[s].mean()),
     "coverage error": lambda a, s: calibration.coverage_error(a.pit[s]),
     "90 % coverage": lambda a, s: float(calibration.inside(a.pit[s], 0.9).mean()),
@@ -208,8 +209,9 @@ class Contest:
         notes = [
             f"{studies} studies; mean ± SD over {seeds} seeds. EF points, except NLL (nats) and what is a share. CRPS "
             "by the quantile table, of iid draws by the fair estimator; PIT and coverage of draws by the label's rank; "
-            "MAE of the median, of draws of their plain mean. CRPS − floor: its expected excess over the exact "
-            "posterior's, where that is known.",
+            "MAE of the median, of draws of their plain mean. Draws have no density, so that no NLL is told of them; "
+            "where they are recalibrated, each is moved, and they are scored as draws. CRPS − floor: the expected "
+            "excess over the exact posterior's CRPS, where that is known.",
             "Parameters: of all that follows the video encoder. Evaluations: of the network for one posterior, one "
             "after the other, × the points that each carries.",
         ]
