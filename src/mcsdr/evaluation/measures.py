@@ -16,7 +16,8 @@ Two conventions of the CRPS are told apart by name and never mixed:
 
 The PIT of draws, and with it coverage, KS and QICE, goes by the label's rank among them (`mcsdr.posterior.draws`): the
 intervals of a table of K draws are too narrow by a share 2/(K + 1) of its levels whatever the posterior. Width is that
-of the table's interval. Draws have no density: that of their table would give even perfect ones a huge NLL, so none is told.
+of the table's interval. Draws have no density, and that of their table would give even perfect ones a huge NLL, so
+none is told.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def rows_of(posterior: Posterior, studies: Sequence[Study], positions: Sequence[
         "crps_paper": crps_draws(_draws(posterior, positions), ef, "paper"),
         **{name: posterior.prob_below(cut) for name, cut in EVENTS.values()},
     }
-    if posterior.raw is None:
+    if posterior.outside is None:
         values["nll"] = -posterior.log_density(ef)
     else:  # draws have no density
         values["outside"] = posterior.outside

@@ -59,8 +59,8 @@ def rank_pit(raw: Array, observed: ArrayLike, seeds: Sequence[int]) -> Array:
 def moved(raw: Array, h: Callable[[Array], Array]) -> Array:
     """Draws of F carried to draws of F(G(h(z))): the i-th of K goes where a draw of score h(z_i) would lie, [B, K].
 
-    z_i = Φ⁻¹((i − ½)/K). Between draws straight lines; beyond the outermost a line that rises by the draws' SD for one of
-    z, since the gap between the last two is chance. h the identity leaves every draw where it is.
+    z_i = Φ⁻¹((i − ½)/K). Between draws straight lines; beyond the outermost a line that rises by the draws' SD for one
+    of z, since the gap between the last two is chance. h the identity leaves every draw where it is.
 
     Arguments:
         raw: draws [B, K], rows ascending.

@@ -206,7 +206,7 @@ class Recalibration(BaseModel):
         return self._bending(middles_percent).inverse(s)
 
     def apply(self, posterior: Posterior) -> Posterior:
-        """F' = R ∘ F: the table's nodes moved to h⁻¹(z); values, trajectories and angles stay, iid draws move (`moved`)."""
+        """F' = R ∘ F: the table's nodes moved to h⁻¹(z); values, trajectories and angles stay, draws are `moved`."""
         m = middle_of(posterior) if self.scores_at else None
         raw = None if posterior.raw is None else moved(posterior.raw, lambda z: self.h(z, m))
         if m is None:  # tables may go on sharing their nodes
