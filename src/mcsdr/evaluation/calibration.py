@@ -181,7 +181,7 @@ def refuse_seen(card: Card, data: CohortSpec) -> list[str]:
     """
     seen, notes = ancestral(card)
     for name, role, spec in seen:
-        if role != "calibrated" and _overlap(spec, data):
+        if role not in ("calibrated", "gated") and _overlap(spec, data):
             raise InvalidConfig(
                 f"{name} was {role} on {spec.describe()}; on {data.describe()} its posteriors look better than "
                 "they are.",

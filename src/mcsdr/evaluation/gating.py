@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from mcsdr.errors import InvalidCohort, InvalidConfig, McsdrError
 from mcsdr.evaluation.asking import opened
 from mcsdr.evaluation.calibration import refuse_seen
 from mcsdr.model import Model
+from mcsdr.model.card import Card
 from mcsdr.phantom.impostors import FAMILIES, ImpostorCohort
 from mcsdr.study import Study
 
@@ -140,8 +141,17 @@ def fit(
     gated.__dict__.pop("weights_sha256", None)  # of the weights without the gate
     gated.familiarity = familiarity
     gated.look_spread = _look_spread(model, held_clips, validation, lambda done: advance("looks", done))
-    gated.card = model.card.model_copy(update={"figures": {**model.card.figures, "gate": _figures(rates, share)}})
+    gated.card = _card(model.card, [own, validation], _figures(rates, share))
     return Gated(gated, tuple(rates), tuple(failures), tuple(notes))
+
+
+def _card(card: Card, cohorts: Sequence[CohortSpec | Sequence[Study]], figures: dict[str, Any]) -> Card:
+    """The card with what the gate was fitted on and its figures, in place of those of a gate before."""
+    seen = [data.model_dump(mode="json") for data in cohorts if isinstance(data, CohortSpec)]
+    data = {**(card.config.get("data") or {}), "gated": seen}
+    return card.model_copy(
+        update={"config": {**card.config, "data": data}, "figures": {**card.figures, "gate": figures}}
+    )
 
 
 def _look_spread(

@@ -45,7 +45,7 @@ from mcsdr.metrics.subgroups import (
     subgroups,
     true_ef_band,
 )
-from mcsdr.posterior import Posterior
+from mcsdr.posterior import Posterior, heart_of
 from mcsdr.study import QUALITIES, Study, View
 
 Array = NDArray[np.float64]
@@ -60,7 +60,7 @@ EVENTS = {"EF ≤ 35": ("below_35", 35.0), "EF ≤ 40": ("below_40", 40.0), "EF 
 
 ROW = (
     *("study_id", "patient_id", "ef", "true_ef", "median", "mean", "sd", "low_90", "high_90", "pit"),
-    *("crps", "crps_paper", "outside", "nll", "below_35", "below_40", "below_50"),
+    *("heart_low_90", "heart_high_90", "crps", "crps_paper", "outside", "nll", "below_35", "below_40", "below_50"),
     *("sex", "age_years", "quality", "views"),
 )
 
@@ -77,13 +77,16 @@ class Measure:
     group: str = ""
 
 
-def rows_of(posterior: Posterior, studies: Sequence[Study], positions: Sequence[int]) -> Iterator[dict[str, Any]]:
+def rows_of(
+    posterior: Posterior, studies: Sequence[Study], positions: Sequence[int], reader_sd: float | None = None
+) -> Iterator[dict[str, Any]]:
     """One row per study, keys as `ROW`, EF in per cent.
 
     Arguments:
         posterior: of the batch.
         studies: the batch, with `ef_percent`, everything known of each.
         positions: each study's place in the cohort.
+        reader_sd: of the readers whose reports the posterior is of; the heart's own interval is told where it is known.
     """
     ef = np.array([study.ef_percent for study in studies], dtype=np.float64)
     low, high = posterior.interval(0.9)
@@ -101,6 +104,8 @@ def rows_of(posterior: Posterior, studies: Sequence[Study], positions: Sequence[
     }
     if posterior.outside is None:
         values["nll"] = -posterior.log_density(ef)
+        if reader_sd is not None:
+            values["heart_low_90"], values["heart_high_90"] = heart_of(posterior, reader_sd).interval(0.9)
     else:  # draws have no density
         values["outside"] = posterior.outside
     for index, study in enumerate(studies):
@@ -229,8 +234,22 @@ def _posterior(table: _Table) -> Iterator[Measure]:
     yield table.measure(group, "PIT KS", "", calibration.pit_ks, pit)
     yield table.measure(group, "QICE", "", calibration.qice, pit)
     yield table.mean(group, "mean 90 % width", "points", _width(table.rows))
+    yield from _heart(table)
     if table.knows("outside"):
         yield table.mean(group, "draws outside 0–100 %", "", table["outside"])
+
+
+def _heart(table: _Table) -> Iterator[Measure]:
+    """Two intervals at the true EF: a report's, which covers it too often, and the heart's, where both are known."""
+    group, truth = "posterior", table["true_ef"]
+    if not table.knows("true_ef"):
+        return
+    for name, prefix in (("report's", ""), ("heart's", "heart_")):
+        if table.knows(f"{prefix}low_90"):
+            low, high = table[f"{prefix}low_90"], table[f"{prefix}high_90"]
+            yield table.mean(group, f"{name} 90 % interval holds the true EF", "", (low <= truth) & (truth <= high))
+    if table.knows("heart_low_90"):
+        yield table.mean(group, "heart's mean 90 % width", "points", table["heart_high_90"] - table["heart_low_90"])
 
 
 def _decision(table: _Table) -> Iterator[Measure]:

@@ -162,7 +162,7 @@ def evaluate(
     example: tuple[Posterior, float] | None = None
     for posterior, studies, positions in run.answers(batch):
         example = example or (run.one_window(studies[0]), float(studies[0].ef_percent or 0.0))
-        rows.extend(rows_of(posterior, studies, positions))
+        rows.extend(rows_of(posterior, studies, positions, model.card.readers_sd))
         # The states of all samplers' steps, of every study, would fill the memory.
         kept.extend(replace(posterior[index], trajectories=None) for index in range(len(studies)))
         advance(len(rows) + len(run.failures.found))

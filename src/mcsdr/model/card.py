@@ -49,13 +49,14 @@ class Card(BaseModel):
         return people.READER_SD if self.reader_sd is None and self.synthetic else self.reader_sd
 
     def seen(self) -> list[dict[str, Any]]:
-        """What it was trained, selected, adapted and recalibrated on: "name", "role", "data" as a `CohortSpec`'s.
+        """What it was trained, selected, adapted, gated or recalibrated on: "name", "role", "data" of a `CohortSpec`.
 
         Where a training went on with other data, those before too.
         """
         data = self.config.get("data") or {}
         roles = {"train": "trained", "val": "selected", "adapted": "adapted", "calibrated": "calibrated"}
         found = [{"name": self.name, "role": role, "data": data[key]} for key, role in roles.items() if data.get(key)]
+        found += [{"name": self.name, "role": "gated", "data": spec} for spec in data.get("gated") or []]
         for change in reversed(self.changes):
             for key in ("train", "val"):
                 prefix, settings = f"data.{key}.", change["settings"]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from mcsdr import DEFAULT_MODEL
 from mcsdr.datasets import CohortSpec, open_cohort
+from mcsdr.evaluation.calibration import marks_of
 from mcsdr.evaluation.evidence.record import Cell, Report, Say, Table
 from mcsdr.metrics.bootstrap import cluster_bootstrap
 from mcsdr.metrics.scores import crps_of
@@ -68,7 +69,8 @@ def run(*, model: str = DEFAULT_MODEL, cohort: str = COHORT, say: Say = print) -
             rows.append([name, belief, *_figures(p, y, w)])
     notes = [
         f"{len(y)} studies ({spec.describe()}); trained on {trained.name}, {100 * trained.prob_at_most(CUT):.0f} % of "
-        "whose reports are at most 40 %. Stated: the population's own reports, weighted and smoothed.",
+        "whose reports are at most 40 %. Stated: the population's own reports, weighted and smoothed. These very "
+        "phantoms make it, which favours it: a clinic states what it knows of others.",
         "Studies: (Σ w)²/Σ w², how many equally weighted ones say as much.",
     ]
     tables = [
@@ -76,7 +78,7 @@ def run(*, model: str = DEFAULT_MODEL, cohort: str = COHORT, say: Say = print) -
         choice(believed, y, E, trained, sd),
     ]
     about = {"model": estimator.card.name, "sha256": estimator.sha256, "cohort": spec.describe()}
-    return Report("population", tables, about)
+    return Report("population", tables, about, marks=marks_of(estimator.card, spec))
 
 
 def choice(believed: Posterior, y: Array, true_ef: Array, trained: Population, sd: float) -> Table:

@@ -87,22 +87,30 @@ class Report:
         tables: in the order in which they are read.
         settings: everything that the figures depend on: sizes, seeds, model hashes, sampler settings.
         synthetic: whether it was measured on phantoms; said on its face.
+        marks: what must stand above the figures, such as that the model has seen these people.
     """
 
     name: str
     tables: Sequence[Table]
     settings: dict[str, Any] = field(default_factory=dict)
     synthetic: bool = True
+    marks: Sequence[str] = ()
 
     def write(self, folder: Path, command: str) -> None:
         """NAME.md and NAME.json, each in one piece or not at all."""
         about = circumstances(command)
-        head = [f"# {self.name}", *([f"**{SYNTHETIC}**"] if self.synthetic else [])]
+        head = [f"# {self.name}", *([f"**{SYNTHETIC}**"] if self.synthetic else []), *(f"**{m}**" for m in self.marks)]
         foot = ["---", *(f"{key}: {value}" for key, value in (self._model() | about).items()), mcsdr.DISCLAIMER]
         text = "\n\n".join([*head, *(table.markdown() for table in self.tables), *foot])
         write_atomically(folder / f"{self.name}.md", f"{text}\n".encode())
         tables = [table.record() for table in self.tables]
-        data = {**about, "synthetic": self.synthetic, "settings": self.settings, "tables": tables}
+        data = {
+            **about,
+            "synthetic": self.synthetic,
+            "marks": list(self.marks),
+            "settings": self.settings,
+            "tables": tables,
+        }
         write_atomically(folder / f"{self.name}.json", json.dumps(data, indent=1, allow_nan=False).encode())
 
     def _model(self) -> dict[str, str]:

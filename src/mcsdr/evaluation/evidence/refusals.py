@@ -17,6 +17,7 @@ from mcsdr import DEFAULT_MODEL
 from mcsdr.abstention.gates import ANOTHER_VIEW
 from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.errors import McsdrError
+from mcsdr.evaluation.calibration import marks_of
 from mcsdr.evaluation.evidence.record import Cell, Report, Say, Table, met
 from mcsdr.model import Model, load
 from mcsdr.phantom.impostors import FAMILIES, ImpostorCohort
@@ -83,7 +84,8 @@ def run(
         "impostors of each family": each,
         "seed": seed,
     }
-    return Report("refusals", [targets, Table("Refused", HEADER, rows, notes, digits=1)], about)
+    marks = [mark for spec in specs for mark in marks_of(estimator.card, spec)]
+    return Report("refusals", [targets, Table("Refused", HEADER, rows, notes, digits=1)], about, marks=marks)
 
 
 def families_shown(model: Model) -> set[str]:

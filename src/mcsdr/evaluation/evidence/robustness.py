@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mcsdr import DEFAULT_MODEL
 from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
 from mcsdr.errors import InvalidCohort, McsdrError
+from mcsdr.evaluation.calibration import marks_of
 from mcsdr.evaluation.evidence import metamorphic
 from mcsdr.evaluation.evidence.answers import ask, with_clips
 from mcsdr.evaluation.evidence.known import TARGETS, Figure
@@ -141,7 +142,8 @@ def run(
     about |= {"calibration": estimator.card.calibration, "protocol": estimator.protocol.model_dump()}
     about |= {"sampler": vars(estimator.sampler), "cohort": spec.describe(), "studies": len(found.names)}
     about |= {"corruptions": {name: [one.unit, *one.amounts] for name, one in TABLE.items()}}
-    return Report("robustness", [*tables(found, spec.describe()), of_cohort, *of_clips], about, synthetic)
+    measured = [*tables(found, spec.describe()), of_cohort, *of_clips]
+    return Report("robustness", measured, about, synthetic, marks_of(estimator.card, spec))
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mcsdr import DEFAULT_MODEL
 from mcsdr.datasets import CohortSpec, is_synthetic, open_cohort
 from mcsdr.errors import InvalidCohort
+from mcsdr.evaluation.calibration import marks_of
 from mcsdr.evaluation.evidence.record import Cell, Report, Say, Table
 from mcsdr.metrics.bootstrap import cluster_bootstrap_mean
 from mcsdr.metrics.calibration import coverage_error
@@ -70,7 +71,8 @@ def run(*, model: str = DEFAULT_MODEL, cohorts: Sequence[str] = OWN, say: Say = 
     ]
     table = Table("The flow against its own location-scale head, same weights", HEADER, rows, notes, digits=4)
     about = {"model": estimator.card.name, "sha256": estimator.sha256, "cohorts": list(cohorts)}
-    return Report("worth", [table], about, synthetic=all(map(is_synthetic, specs)))
+    marks = [mark for spec in specs for mark in marks_of(estimator.card, spec)]
+    return Report("worth", [table], about, synthetic=all(map(is_synthetic, specs)), marks=marks)
 
 
 def ask(flow: Model, head: Model, cohort: Sequence[Study]) -> tuple[dict[str, Pair], Array, NDArray[np.str_]]:
