@@ -16,11 +16,11 @@ from mcsdr.datasets import EchoNetDynamic
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import BadRow, ClipTooShort, InvalidCohort, InvalidConfig, TooManyBadRows
 from mcsdr.evaluation import evaluate, measures
-from mcsdr.evaluation.measures import ROW, measure
+from mcsdr.evaluation.measures import ROW, measure, rows_of
 from mcsdr.model import Model
 from mcsdr.phantom.layouts import write_echonet_dynamic
-from mcsdr.posterior import Posterior
-from mcsdr.study import Study
+from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.study import Attributes, Study
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +54,27 @@ def test_a_calibrated_observer_measures_as_one() -> None:
     for level in (50, 80, 90, 95):
         assert table[f"coverage {level}%"].lower <= level / 100 <= table[f"coverage {level}%"].upper
     assert table["PIT KS"].estimate < 0.04
+
+
+def test_a_reports_interval_holds_the_truth_too_often_and_the_hearts_as_often_as_it_says() -> None:
+    """Reports of SD 5 about hearts of SD 3 and readers of SD 4: 1.645 · 5/3 SDs of the heart hold 99.4 % of hearts."""
+    rng = np.random.default_rng(2)
+    middle, z = rng.uniform(30, 65, 1500), quantile_nodes()
+    truth = middle + 3 * rng.standard_normal(1500)
+    ef = truth + 4 * rng.standard_normal(1500)
+    studies = [
+        Study(clips=(), patient_id=str(i), ef_percent=y, true_ef_percent=e, attributes=Attributes(age_years=60))
+        for i, (y, e) in enumerate(zip(ef, truth, strict=True))
+    ]
+    posterior = Posterior.from_nodes(z, middle[:, None] + 5 * z)
+    rows = list(rows_of(posterior, studies, range(1500), reader_sd=4.0))
+    table = {m.name: m.estimate for m in measure(rows)}
+    assert table["coverage 90%"] == pytest.approx(0.9, abs=0.02)
+    assert table["report's 90 % interval holds the true EF"] > 0.98
+    assert table["heart's 90 % interval holds the true EF"] == pytest.approx(0.9, abs=0.025)
+    assert table["heart's mean 90 % width"] == pytest.approx(2 * 1.645 * 3, abs=0.3)
+    unknown = {m.name for m in measure(list(rows_of(posterior, studies, range(1500))))}
+    assert "heart's mean 90 % width" not in unknown
 
 
 def test_an_overconfident_observer_is_found_out() -> None:
@@ -181,6 +202,7 @@ def test_the_point_of_draws_is_their_mean(model: Model) -> None:
         np.abs(result.column("median") - result.column("ef")).mean()
     )
     assert result["CRPS paper"].estimate > result["CRPS"].estimate
+    assert "NLL" not in {measure.name for measure in result.measures}  # draws have no density
     assert result.provenance["crps_estimator"].startswith("fair")
 
 

@@ -12,8 +12,10 @@ import pytest
 from mcsdr.cli import app
 from mcsdr.datasets import CohortSpec
 from mcsdr.errors import InvalidCohort, InvalidConfig
-from mcsdr.evaluation.gating import Gated, fit
+from mcsdr.evaluation.calibration import marks_of, refuse_seen
+from mcsdr.evaluation.gating import Gated, _card, fit
 from mcsdr.model import Model, load
+from mcsdr.model.card import Card
 from mcsdr.study import Study
 
 FAMILIES = ("white-noise", "text", "spectral", "black")
@@ -36,7 +38,6 @@ def gated(studies: list[Study]) -> Gated:
 
     from mcsdr.clips import ClipSettings
     from mcsdr.clips.attributes import AttributeStatistics
-    from mcsdr.model import Card
     from mcsdr.nn.network import NetworkSettings, PosteriorNetwork
 
     torch.manual_seed(0)
@@ -98,6 +99,15 @@ def test_what_the_model_has_seen_is_refused(model: Model, tmp_path: Path) -> Non
             fit(model, own, validation)
     with pytest.raises(InvalidCohort, match="impostors in the smaller half"):
         fit(model, specs[2], CohortSpec.parse("phantom:100:4"), impostors=2)
+
+
+def test_a_card_keeps_what_its_gate_was_fitted_on() -> None:
+    card = Card(name="small", training_data="nothing", synthetic=True, config={"data": {"gated": ["an older gate's"]}})
+    own, validation = CohortSpec.parse("phantom:100:3"), CohortSpec.parse("phantom:100:4")
+    kept = _card(card, [own, validation], {"refused at most": 0.02})
+    assert [record["role"] for record in kept.seen()] == ["gated", "gated"]
+    assert any("was gated on" in mark for mark in marks_of(kept, CohortSpec.parse("phantom:9:4")))
+    refuse_seen(kept, own)  # to calibrate on what set a threshold is no fault
 
 
 def test_the_command(

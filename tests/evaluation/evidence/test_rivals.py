@@ -141,8 +141,9 @@ def test_tables_hold_everybody_and_are_written(studies: tuple[np.ndarray, np.nda
     assert [row[0] for row in differences.rows] == ["the mcsdr", "the mdn"]
     assert all(len(row) == len(table.header) for table in (measures, differences) for row in table.rows)
     assert " ± " in str(measures.rows[0][1])
-    Report("rivals", [targets_table([one]), measures, differences]).write(tmp_path, "a command")
+    Report("rivals", [targets_table([one]), measures, differences], marks=["SEEN: all."]).write(tmp_path, "a command")
     text = (tmp_path / "rivals.md").read_text()
+    assert "**SEEN: all.**" in text
     assert "SYNTHETIC" in text
     assert OURS_BETTER in text
 
