@@ -6,8 +6,8 @@ level along its axis and φ the angle around it, the cavity is
     0 < e < w,    w = W (1 − (1 − τ)²)^q · √(1 − (Δφ / arc)²) · (1 − R c_rv(t)),    τ = (s − s₀) / (1 − s₀),
 
 so that a four-chamber plane meets a triangle that ends at the tricuspid valve, a short axis a sickle, and a
-two-chamber plane nothing. R, and the valve's descent, are the person's own: nothing of them follows from the left
-ventricle's ejection fraction.
+two-chamber plane nothing. R and c_rv are the person's own: nothing of them follows from the left ventricle's ejection
+fraction. W and the valve's descent follow it loosely in two people of three (`life`).
 
 *Atria*: superellipses behind the valves, side by side at the atrial septum, which goes on from the middle of the
 ventricular septum; so septa and rings meet in a crux. Their roofs stand still while the base descends, and their width

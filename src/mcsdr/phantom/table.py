@@ -9,7 +9,8 @@ Faults of the picture are there by themselves too, so their chances decide how m
 that a clip has three or four and its walls can be found, as in a clip that a laboratory keeps.
 
 *Machines* are families of pictures: rows that belong together and replace those of `EXAM` and `CLIP`. *Shifted* rows
-belong to the held-out families of `styles`, which no phantom for training has.
+belong to the held-out families of `styles`; how these draw, no phantom for training shows, though ranges of rows that
+are shared may overlap.
 
 Lengths in mm, angles in rad, times in s; "share" of the image side or of what is named.
 """

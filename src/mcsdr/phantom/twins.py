@@ -5,7 +5,8 @@
     alike     one person and one ejection fraction under two hearts, exams and clips: whatever the model says of the two
               should be the same
 
-A loss on pairs may say so. What size and shape followed in the first of the pair (`life`), the second keeps.
+They are for asking a model, and for losses of one's own: no loss of the package reads that two belong together. What
+size and shape followed in the first of the pair (`life`), the second keeps.
 
     >>> cohort = TwinCohort(PhantomCohort(100, seed=1, appearance="varied"), "apart")
     >>> first, second = cohort[0], cohort[1]        # studies 2k and 2k + 1 are a pair
