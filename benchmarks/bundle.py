@@ -54,10 +54,10 @@ CARD = """# {name}
   drawn before, pulled 248 real clips to the middle: slope of the median on the reader's EF 0.57, hearts below 40 % read
   14 points too high.
 
-Measured on {n:,} fresh phantoms each (seed {seed}, looked at once, when all was decided): varied ones with an adult's p(EF); in the fourth column a held-out
-style of drawing with a flat p(EF); in the last the flow is replaced by its own location-scale head, same weights. 95 %
-bootstrap intervals over patients. Coverage and CRPS
-against a reader of SD 4, central window of 1.3 s.
+Measured on {n:,} fresh phantoms each (seed {seed}, looked at once, when all was decided): varied ones with an adult's
+p(EF); in the fourth column a held-out style of drawing with a flat p(EF); in the last the flow is replaced by its own
+location-scale head, same weights. 95 % bootstrap intervals over patients. Coverage and CRPS against a reader of SD 4,
+central window of 1.3 s.
 
 | measure | {headings} |
 |---|{rule}|
