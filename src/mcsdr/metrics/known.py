@@ -158,7 +158,7 @@ def score(posterior: Posterior, exact: GaussianMixture, observed: ArrayLike) -> 
     if not len(posterior) == len(exact.weights) == len(y):
         raise ValueError(f"{len(posterior)} posteriors, {len(exact.weights)} exact ones and {len(y)} readings")
     sd = exact.sd[:, 0].numpy()
-    w1, ks, _ = distances(posterior, exact)
+    w1, ks, cramer = distances(posterior, exact)
     floor, gaps = crps_floor(exact), find_gaps(exact)
     modes, found, recovered = _modes(posterior, exact, gaps.ambiguous)
     return KnownScores(
@@ -166,7 +166,7 @@ def score(posterior: Posterior, exact: GaussianMixture, observed: ArrayLike) -> 
         w1=w1 / sd,
         ks=ks,
         floor=floor,
-        expected_crps=floor + crps_excess(posterior, exact),
+        expected_crps=floor + (cramer if posterior.raw is None else _excess_of_draws(posterior.raw, exact)),
         crps=crps_of(posterior, y),
         pit=pit_of(posterior, y),
         sd_ratio=np.atleast_1d(posterior.sd) / sd,
@@ -196,9 +196,10 @@ def crps_excess(posterior: Posterior, exact: GaussianMixture) -> Array:
 
     Of a table ∫ d² dy. Of draws, whose table is a step function in all but name, the expectation of the fair estimator.
     """
-    if posterior.raw is None:
-        return distances(posterior, exact)[2]
-    raw = posterior.raw
+    return distances(posterior, exact)[2] if posterior.raw is None else _excess_of_draws(posterior.raw, exact)
+
+
+def _excess_of_draws(raw: Array, exact: GaussianMixture) -> Array:
     near = np.empty_like(raw)
     for start in range(0, len(raw), AT_ONCE):
         rows = slice(start, start + AT_ONCE)
