@@ -31,7 +31,9 @@ from mcsdr.phantom.twins import TwinCohort
 from mcsdr.study import Study, View
 
 Population = Literal["adult", "child", "camus", "laboratory", "flat"]
-Appearance = Literal["plain", "varied", "varied-framed", "shifted-val", "shifted-test"]
+Appearance = Literal[
+    "plain", "varied", "varied-framed", "varied-following", "shifted-val", "shifted-test", "shifted-other"
+]
 Ambiguity = Literal["control", "hidden-wall", "lateral-dropout", "arrhythmia", "foreshortening"]
 Kind = Literal["phantom", "echonet-dynamic", "echonet-pediatric", "camus", "mimic-iv-echo", "table"]
 

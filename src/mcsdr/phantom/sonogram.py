@@ -65,7 +65,7 @@ def render(
     for start in range(0, times_s.shape[1], FRAMES_AT_ONCE):
         part = slice(start, start + FRAMES_AT_ONCE)
         envelope = _envelope(p, view, texture, still, offsets[:, part], times_s[:, part, None])
-        grey = faults.processing(p, ultrasound.compressed(p, envelope * still.gain))
+        grey = styles.stepped(p, faults.processing(p, ultrasound.compressed(p, envelope * still.gain)))
         picture = faults.shouldered(p, grey ** p["gamma"][..., None]) * within
         chunks.append((picture * 255).round().clamp(0, 255).to(torch.uint8))
     return torch.cat(chunks, dim=1)
@@ -135,6 +135,7 @@ def _matter(p: Parameters, view: View, texture: Tensor, still: Still, offsets: T
     where = torch.stack([u_then, v_then], dim=-1)
     patches = faults.patches(p, texture, where, contraction_at(p, times_s))
     amplitude = amplitude * torch.lerp(torch.ones_like(tissue), patches, tissue)
+    amplitude = amplitude + styles.smoke(p, texture, where, times_s, matter.blood)
     amplitude = styles.facing(p, amplitude, matter.blood, RANGES, BEAMS)
     amplitude = faults.flickering(p, amplitude, texture, offsets, RANGES, BEAMS)
     fields = torch.stack([amplitude, matter.blood, beam, depth / depth_mm(p) * 2 - 1], 1)
@@ -151,6 +152,7 @@ def _envelope(p: Parameters, view: View, texture: Tensor, still: Still, offsets:
     amplitude, blood, beam, depth = scanned.view(batch, 4, frames, *scanned.shape[2:]).unbind(1)
 
     moving = _read(still.texture, _texture_place(torch.stack([beam, depth], -1)))
+    moving = styles.meshed(p, moving, texture, beam, depth)
     moving = faults.torsion(p, moving, contraction_at(p, times_s))
     free = _read(still.texture, _texture_place(still.grid[:, None]) + _hops(offsets))
     share = torch.lerp(p["speckle_free"][..., None], p["blood_free"][..., None], blood)[:, None]

@@ -1,4 +1,4 @@
-"""Styles of drawing that phantoms for training never have: one whole style for selection, another for measuring.
+"""Styles of drawing that phantoms for training never have: two for selection and calibration, one for measuring.
 
 A style changes what tissue looks like, what a machine makes of it and what the rules of the anatomy are, so that how
 well a model bears real echo, which is another style again, can be told from phantoms. Each is a set of rows that are 0
@@ -8,14 +8,21 @@ elsewhere (`table.SHIFTED`):
                     S-shaped grey curve; the apex rocks
     shifted-test    tissue is bright where it faces the beam and dark along it; speckle coarser than the beam tells,
                     side lobes; the wall slides through the plane; ejection early or late
+    shifted-other   echoes drift in the blood; speckle has the tissue's grain, not the beam's; few grey levels; septum
+                    dim and lateral wall bright; the long axis is bent, the heart sways, the right one hardly beats
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mcsdr.phantom.outline import Parameters
+from mcsdr.phantom.planes import depth_mm
+
+SMOKE_MM, SMOKE_MM_S, SMOKES = 9.0, (22.0, 14.0), 24  # between two wisps, their drift, wisps before they repeat
+MESH_MM = 1.1  # of the tissue's own grain
 
 
 def layered(p: Parameters, wall: Tensor, endo_mm: Tensor, epi_mm: Tensor) -> Tensor:
@@ -35,3 +42,41 @@ def facing(p: Parameters, amplitude: Tensor, blood: Tensor, rows: int, beams: in
     step[:, :, 1:] = (field[:, :, 1:] - field[:, :, :-1]).abs()
     bright = (0.5 + 4.0 * step.flatten(2) / p["wall"]).clamp(max=2.5)
     return amplitude * torch.lerp(torch.ones_like(blood), bright, p["specular"] * (1 - blood))
+
+
+def smoke(p: Parameters, texture: Tensor, where_mm: Tensor, times_s: Tensor, blood: Tensor) -> Tensor:
+    """Echo [B, T, P] of wisps that drift in the blood; where_mm [B, T, P, 2], times_s [B, T, 1]."""
+    if not bool((p["smoke"] != 0).any()):
+        return torch.zeros_like(blood)
+    drift = times_s[..., None] * where_mm.new_tensor(SMOKE_MM_S)
+    field = texture[:, :1, :SMOKES, -SMOKES:]
+    grid = (where_mm + drift) * (2 / (SMOKE_MM * SMOKES))
+    wisps = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[:, 0]
+    return p["smoke"] * p["wall"] * blood * (0.4 + wisps).clamp(0, 2)
+
+
+def meshed(p: Parameters, moving: Tensor, texture: Tensor, beam: Tensor, depth: Tensor) -> Tensor:
+    """Speckle [B, 2, T, H, W] of which the share `mesh` has the same grain along and across the beam everywhere.
+
+    Arguments:
+        texture: as it was drawn, before any beam.
+        beam, depth: of the matter at end-diastole, −1 to 1, [B, T, H, W].
+    """
+    if not bool((p["mesh"] != 0).any()):
+        return moving
+    range_mm, angle = (depth + 1) / 2 * depth_mm(p)[..., None], beam * p["half_angle"][..., None]
+    place = torch.stack([range_mm * torch.sin(angle), range_mm * torch.cos(angle) - 90.0], -1)
+    place = place * (2 / (MESH_MM * texture.shape[-1]))
+    batch, frames, height, width = beam.shape
+    flat = place.reshape(batch, frames * height, width, 2)
+    own = F.grid_sample(texture, flat, mode="bilinear", padding_mode="reflection", align_corners=False)
+    share = p["mesh"][..., None, None]
+    return torch.sqrt(1 - share) * moving + torch.sqrt(share) * 1.5 * own.view(batch, 2, frames, height, width)
+
+
+def stepped(p: Parameters, grey: Tensor) -> Tensor:
+    """Grey levels [B, T, H, W] in [0, 1], of which there are `steps` alone; 0 leaves them as they are."""
+    if not bool((p["steps"] != 0).any()):
+        return grey
+    steps = p["steps"][..., None].clamp(min=1.0)
+    return torch.where(p["steps"][..., None] > 0, (grey * steps).round() / steps, grey)

@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-Appearance = Literal["varied", "varied-framed", "shifted-val", "shifted-test"]
+Appearance = Literal["varied", "varied-framed", "varied-following", "shifted-val", "shifted-test", "shifted-other"]
 TURN = 2 * np.pi
 CORE_SHARE, MIDDLE_SHARE = 0.7, 0.9  # of draws from the core: usually, and where the middle alone is asked for
 
@@ -252,7 +252,7 @@ CLIP: Table = {
     "lung_at": Row(0.25, 0.95),  # its edge, share of the half angle
     "lung_edge": Row(0.04, 0.25),  # and how soft that is
     "lung_side": Row(-0.5, 1.0),  # its sign: right of the edge, or left
-    # --- the held-out styles, see `styles` and SHIFTED
+    # --- two held-out styles, see `styles` and SHIFTED
     **dict.fromkeys(
         (
             *("layers", "speckle_filter", "s_curve", "rocking"),

@@ -7,9 +7,12 @@ Appearances:
     varied          every machine; what models are trained on
     varied-framed   such people as one public data set frames them, and more of the middle of every range: what real
                     clips of that data set are held against
+    varied-following  as varied, but size and shape follow the ejection fraction in everybody, not in two of three: what
+                    that third is for is told by models that learn without it
     shifted-val     every machine, and the style of drawing of `machines.SHIFTED["shifted-val"]`, which no varied
                     phantom has; models are selected and calibrated on it
-    shifted-test    the same with a style of its own; models are measured on it
+    shifted-test    the same with a style of its own; models are calibrated on it too, lest widths be one style's
+    shifted-other   the same with a third style; models are measured on it
 
 A person's rows are drawn once, an exam's once for each machine and sitting, a clip's for each recording: phantom
 `index` of cohort `seed` has generators seeded with (seed, index, appearance, level).
