@@ -32,7 +32,14 @@ from mcsdr.study import Study, View
 
 Population = Literal["adult", "child", "camus", "laboratory", "flat"]
 Appearance = Literal[
-    "plain", "varied", "varied-framed", "varied-following", "shifted-val", "shifted-test", "shifted-other"
+    "plain",
+    "varied",
+    "varied-framed",
+    "varied-following",
+    "varied-wide",
+    "shifted-val",
+    "shifted-test",
+    "shifted-other",
 ]
 Ambiguity = Literal["control", "hidden-wall", "lateral-dropout", "arrhythmia", "foreshortening"]
 Kind = Literal["phantom", "echonet-dynamic", "echonet-pediatric", "camus", "mimic-iv-echo", "table"]

@@ -112,6 +112,7 @@ SHIFTED: Mapping[Appearance, Table] = {
     "varied": {},
     "varied-framed": {},
     "varied-following": {"follows": Row(1.0, 1.0)},
+    "varied-wide": {},
     "shifted-val": {
         "layers": Row(0.3, 0.85, 0.8),
         "speckle_filter": Row(0.4, 1.0, 0.7),
@@ -138,21 +139,17 @@ SHIFTED: Mapping[Appearance, Table] = {
         "patch_mm": Row(2.5, 5.0),
     },
     "shifted-other": {
-        "smoke": Row(0.1, 0.5, 0.7),
         "mesh": Row(0.4, 1.0, 0.8),
         "steps": Row(8.0, 16.0, 0.6),
-        "k_alpha": Row(0.35, 0.75),
-        "septal_gain": Row(0.3, 0.55),
-        "lateral_gain": Row(1.35, 2.0),
-        "sway": Row(0.038, 0.06),
-        "bend": Row(0.09, 0.16),
-        "atria_power": Row(3.6, 5.0),
-        "rv_squeeze": Row(0.0, 0.04),
-        "rapid_filling": Row(0.25, 0.42),
-        "leaflet_open": Row(0.6, 0.9),
+        "standing": Row(0.10, 0.45, 0.7),
+        "bend": Row(0.15, 0.20),
+        "atria_power": Row(4.5, 6.0),
+        "rv_squeeze": Row(-0.15, -0.03),
+        "rapid_filling": Row(0.15, 0.30),
+        "leaflet_open": Row(0.45, 0.70),
     },
 }
-LATER = ("smoke", "mesh", "steps")  # rows that no table has
+LATER = ("smoke", "mesh", "steps", "standing")  # rows that no table has
 PARASTERNAL = {
     View.PLAX: {
         "plane_angle": (1.9, 2.4),

@@ -80,6 +80,7 @@ def _still(p: Parameters, view: View, texture: Tensor, size: tuple[int, int]) ->
     near = 1 - torch.exp(-r / NEAR_MM)
     gain = gain * (0.2 + 0.8 * near)
     haze = (p["haze"] * near * torch.exp(-r / p["haze_depth_mm"]) + faults.clutter(p, r)).expand_as(gain)
+    haze = haze + styles.standing(p, texture, RANGES, BEAMS)
     gain, haze = torch.split(_scanned(torch.stack([gain, haze], 1), grid), 1, 1)
     band = structures.behind(p, r - planes.roof_range_mm(p, view)) * (1 + p["surroundings_side"] * angle).clamp(min=0.2)
     blurred = _beam(p, texture)

@@ -8,11 +8,13 @@ elsewhere (`table.SHIFTED`):
                     S-shaped grey curve; the apex rocks
     shifted-test    tissue is bright where it faces the beam and dark along it; speckle coarser than the beam tells,
                     side lobes; the wall slides through the plane; ejection early or late
-    shifted-other   echoes drift in the blood; speckle has the tissue's grain, not the beam's; few grey levels; septum
-                    dim and lateral wall bright; the long axis is bent, the heart sways, the right one hardly beats
+    shifted-other   speckle has the tissue's grain, not the beam's; few grey levels; echoes that stand in the cavities;
+                    the long axis is bent, the right ventricle widens in systole, the left one fills late
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +55,12 @@ def smoke(p: Parameters, texture: Tensor, where_mm: Tensor, times_s: Tensor, blo
     grid = (where_mm + drift) * (2 / (SMOKE_MM * SMOKES))
     wisps = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[:, 0]
     return p["smoke"] * p["wall"] * blood * (0.4 + wisps).clamp(0, 2)
+
+
+def standing(p: Parameters, texture: Tensor, rows: int, beams: int) -> Tensor:
+    """Strength [B, rows, beams] of echoes that lie over the sector in clouds and stay where they are."""
+    clouds = F.interpolate(texture[:, 1:, -9:, :8] * math.sqrt(2), (rows, beams), mode="bicubic", align_corners=False)
+    return p["standing"] * p["wall"] * clouds[:, 0].clamp(0, 2)
 
 
 def meshed(p: Parameters, moving: Tensor, texture: Tensor, beam: Tensor, depth: Tensor) -> Tensor:
