@@ -61,9 +61,10 @@ def draw_augmentation(batch: int, generator: torch.Generator) -> Augmentation:
     of the clips, blur −0.6 to 1 in half, grain to 0.3 in half, in half of these of two pixels, and gains that vary over
     the picture by e^(0.25 N). Each of two shadows lies over a fifth of the clips: within ±0.65 rad of the picture's
     middle, 0.04 to 0.3 rad to both sides, from anywhere in the upper half on, e^−0.5 to e^−4 as bright. Over a fifth
-    lies a veil of up to 0.45 of white that falls to 1/e over 0.15 to 0.5 of the side. Each of the following is there in 0.3 of the clips: bending
-    by 0.02 N of the side at 5 x 5 places; gains over depth and angle of e^(0.3 N) and e^(0.2 N); local contrast raised by up to 1 or
-    lowered by up to 0.5; surroundings evened out to a power of 0.1 to 0.6; noise of an SD of 0.05 to 0.3 that stays where it is.
+    lies a veil of up to 0.45 of white that falls to 1/e over 0.15 to 0.5 of the side. Each of these
+    is done to 0.3 of the clips: bent by 0.02 N of the side at 5 × 5 places; gains over depth and angle of e^(0.3 N) and
+    e^(0.2 N); local contrast raised by up to 1 or lowered by up to 0.5; surroundings evened out by a power of 0.1 to
+    0.6; noise of an SD of 0.05 to 0.3 that stays where it is.
     """
     u = torch.rand(7, batch, generator=generator) * 2 - 1
     n = torch.randn(3, batch, generator=generator)
@@ -161,7 +162,7 @@ def _over(table: Tensor, at: Tensor) -> Tensor:
 
 
 def _local(clip: Tensor, raised: float, evened: float) -> None:
-    """Raise what a place is brighter than its surroundings, and even these out, of a clip [T, H, W]; black stays black."""
+    """Raise what a place of [T, H, W] is brighter than its surroundings, and even these out; black stays black."""
     near = F.avg_pool2d(F.avg_pool2d(clip[:, None], (NEAR, 1), 1, (NEAR // 2, 0)), (1, NEAR), 1, (0, NEAR // 2))[:, 0]
     lit = clip > 0
     if raised:
