@@ -9,9 +9,9 @@ import pytest
 
 from mcsdr.errors import InvalidConfig
 from mcsdr.metrics.calibration import coverage
-from mcsdr.metrics.scores import crps_of, pit_of
+from mcsdr.metrics.scores import crps_of
 from mcsdr.posterior import Posterior, quantile_nodes
-from mcsdr.posterior.draws import moved
+from mcsdr.posterior.draws import moved, pit_of
 from mcsdr.posterior.normal import normal_cdf, normal_quantile
 from mcsdr.posterior.recalibration import (
     KNOTS,

@@ -224,7 +224,7 @@ def moved(x: Tensor, by: Augmentation, size: int | None = None, mode: str = "bil
     return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
-def _noise(noise: Tensor, place: list[float], shape: torch.Size) -> Tensor:
+def _noise(noise: Tensor, place: list[float], shape: tuple[int, ...]) -> Tensor:
     """A piece of the noise that begins at a place, a view [T, H, W] of at most GRAIN each."""
     for axis, (share, length) in enumerate(zip(place, shape, strict=True)):
         noise = noise.narrow(axis, int(share * (GRAIN - length + 1)), length)

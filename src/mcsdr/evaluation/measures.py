@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from mcsdr.abstention.gates import WIDE_INTERVAL
 from mcsdr.metrics import agreement, calibration, clinical, point, selective
 from mcsdr.metrics.bootstrap import Interval, cluster_bootstrap, cluster_bootstrap_mean
-from mcsdr.metrics.scores import crps_draws, crps_of, pit_of
+from mcsdr.metrics.scores import crps_draws, crps_of
 from mcsdr.metrics.subgroups import (
     AGE_BANDS,
     EF_BANDS,
@@ -46,6 +46,7 @@ from mcsdr.metrics.subgroups import (
     true_ef_band,
 )
 from mcsdr.posterior import Posterior, heart_of
+from mcsdr.posterior.draws import pit_of
 from mcsdr.study import QUALITIES, Study, View
 
 Array = NDArray[np.float64]

@@ -33,8 +33,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mcsdr.diffusion.closed_form import GaussianMixture
-from mcsdr.metrics.scores import crps_draws, crps_of, pit_of
+from mcsdr.metrics.scores import crps_draws, crps_of
 from mcsdr.posterior import Posterior, quantile_nodes
+from mcsdr.posterior.draws import pit_of
 from mcsdr.posterior.modes import Mode
 from mcsdr.posterior.normal import normal_cdf
 

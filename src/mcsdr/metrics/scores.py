@@ -16,7 +16,6 @@ scores for ensemble forecasts".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mcsdr.metrics.calibration import inside
 from mcsdr.posterior import Posterior
-from mcsdr.posterior.draws import rank_pit
+from mcsdr.posterior.draws import pit_of
 
 Array = NDArray[np.float64]
 
@@ -54,18 +53,6 @@ def crps_of(posterior: Posterior, observed: ArrayLike) -> Array:
         return crps_draws(posterior.raw, y, "fair")
     F, below = posterior.pit(y), posterior.partial_mean(y)
     return np.atleast_1d(y * (2 * F - 1) + posterior.table_mean - 2 * below - posterior.half_mean_difference)
-
-
-def pit_of(posterior: Posterior, observed: ArrayLike, seeds: Sequence[int] | None = None) -> Array:
-    """The PIT without bias: of a table F(y), of iid draws by the label's rank (`mcsdr.posterior.draws`); [B].
-
-    Arguments:
-        seeds: of the ranks, see `rank_pit`; each study's place in the batch if left out.
-    """
-    y = np.atleast_1d(np.asarray(observed, dtype=np.float64))
-    if posterior.raw is None:
-        return np.atleast_1d(posterior.pit(y))
-    return rank_pit(posterior.raw, y, range(len(y)) if seeds is None else seeds)
 
 
 class StudyScores(NamedTuple):

@@ -17,11 +17,15 @@ Rows are studies, ascending; NaN fills the rows of those with fewer draws.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mcsdr.posterior.normal import normal_quantile
+
+if TYPE_CHECKING:
+    from mcsdr.posterior.table import Posterior
 
 Array = NDArray[np.float64]
 
@@ -54,6 +58,18 @@ def rank_pit(raw: Array, observed: ArrayLike, seeds: Sequence[int]) -> Array:
     # A label that ties with draws lies anywhere among them.
     below, ties = (raw < y).sum(axis=1), (raw == y).sum(axis=1)
     return np.asarray((below + uniform * (1 + ties)) / ((~np.isnan(raw)).sum(axis=1) + 1))
+
+
+def pit_of(posterior: Posterior, observed: ArrayLike, seeds: Sequence[int] | None = None) -> Array:
+    """The PIT without bias: of a table F(y), of iid draws by the label's rank (`rank_pit`); [B].
+
+    Arguments:
+        seeds: of the ranks, see `rank_pit`; each study's place in the batch if left out.
+    """
+    y = np.atleast_1d(np.asarray(observed, dtype=np.float64))
+    if posterior.raw is None:
+        return np.atleast_1d(posterior.pit(y))
+    return rank_pit(posterior.raw, y, range(len(y)) if seeds is None else seeds)
 
 
 def moved(raw: Array, h: Callable[[Array], Array]) -> Array:

@@ -49,7 +49,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mcsdr.errors import InvalidConfig
-from mcsdr.posterior.draws import moved, rank_pit
+from mcsdr.posterior.draws import moved, pit_of
 from mcsdr.posterior.monotone import MonotoneCubic
 from mcsdr.posterior.normal import normal_cdf, normal_quantile
 from mcsdr.posterior.table import Posterior
@@ -82,9 +82,7 @@ def pattern_of(windows: ArrayLike, attributes: ArrayLike) -> NDArray[np.str_]:
 
 def scores_of(posterior: Posterior, ef_percent: ArrayLike) -> Array:
     """s = G⁻¹(y) of one reported EF per study, within ±SCORE_LIMIT, [B]; of iid draws by the label's rank."""
-    y = np.atleast_1d(np.asarray(ef_percent, dtype=np.float64))
-    u = posterior.pit(y) if posterior.raw is None else rank_pit(posterior.raw, y, range(len(y)))
-    return np.clip(normal_quantile(np.atleast_1d(u)), -SCORE_LIMIT, SCORE_LIMIT)
+    return np.clip(normal_quantile(pit_of(posterior, ef_percent)), -SCORE_LIMIT, SCORE_LIMIT)
 
 
 def conformal_quantile(scores: ArrayLike, level: float) -> float:

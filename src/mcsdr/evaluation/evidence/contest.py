@@ -26,8 +26,9 @@ from mcsdr.evaluation.evidence.record import Cell, Table, met
 from mcsdr.metrics import calibration
 from mcsdr.metrics.bootstrap import Interval, cluster_bootstrap, cluster_bootstrap_mean
 from mcsdr.metrics.known import crps_excess
-from mcsdr.metrics.scores import crps_of, pit_of
+from mcsdr.metrics.scores import crps_of
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.draws import pit_of
 
 Array = NDArray[np.float64]
 

@@ -22,9 +22,10 @@ from mcsdr.evaluation.evidence.record import Cell, Report, Say, Table
 from mcsdr.files import write_table
 from mcsdr.metrics.bootstrap import cluster_bootstrap_mean
 from mcsdr.metrics.calibration import coverage_error
-from mcsdr.metrics.scores import crps_of, pit_of
+from mcsdr.metrics.scores import crps_of
 from mcsdr.model import Model
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.draws import pit_of
 from mcsdr.training.features import FeatureCohort, ask, features_of, read_features, train_on
 from mcsdr.training.settings import TrainSettings
 
