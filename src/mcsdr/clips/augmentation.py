@@ -49,7 +49,7 @@ class Augmentation:
 FIELD, GRAIN = 5, 144  # cells of the field of gains along a side; pixels and frames of the noise along one
 SHADOWS = 2  # at most, in one clip
 WARP, RINGS = 5, 10  # cells of the bending along a side; steps of the gain over depth or angle
-NEAR = 9  # pixels along a side over which surroundings are averaged
+NEAR = 12  # pixels along a side over which surroundings are averaged
 COARSE = 8 / 3  # brings noise blurred along both sides back to its SD
 EDGE_RAD, EDGE_DEPTH = 0.03, 0.03  # over which a shadow sets in
 
@@ -163,7 +163,8 @@ def _over(table: Tensor, at: Tensor) -> Tensor:
 
 def _local(clip: Tensor, raised: float, evened: float) -> None:
     """Raise what a place of [T, H, W] is brighter than its surroundings, and even these out; black stays black."""
-    near = F.avg_pool2d(F.avg_pool2d(clip[:, None], (NEAR, 1), 1, (NEAR // 2, 0)), (1, NEAR), 1, (0, NEAR // 2))[:, 0]
+    coarse = F.avg_pool2d(F.avg_pool2d(clip[:, None], NEAR // 3), 3, 1, 1)  # of every pixel it takes four times as long
+    near = F.interpolate(coarse, clip.shape[1:], mode="bilinear", align_corners=False)[:, 0]
     lit = clip > 0
     if raised:
         clip += raised * (clip - near)
