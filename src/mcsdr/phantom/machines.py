@@ -140,8 +140,8 @@ SHIFTED: Mapping[Appearance, Table] = {
     },
     "shifted-other": {
         "mesh": Row(0.4, 1.0, 0.8),
-        "steps": Row(8.0, 16.0, 0.6),
-        "standing": Row(0.10, 0.45, 0.7),
+        "steps": Row(10.0, 20.0, 0.6),
+        "standing": Row(0.04, 0.20, 0.7),
         "bend": Row(0.15, 0.20),
         "atria_power": Row(4.5, 6.0),
         "rv_squeeze": Row(-0.15, -0.03),
