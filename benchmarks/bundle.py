@@ -4,14 +4,12 @@
     mcsdr train configs/phantom-varied.toml --out runs/phantom-varied
     mcsdr gate runs/phantom-varied/model phantom:500:12:varied:flat phantom:500:13:shifted-val:flat \\
         --share 0.016 --impostors 100 --out runs/phantom-varied/gated
-    mcsdr calibrate runs/phantom-varied/gated phantom:400:8:shifted-val:flat phantom:400:29:shifted-test:flat \\
-        --long phantom:100:8:shifted-val:flat:3s --long phantom:100:29:shifted-test:flat:3s --keep-median \\
-        --out runs/phantom-varied/calibrated
+    mcsdr calibrate runs/phantom-varied/gated phantom:800:8:shifted-val:flat \\
+        --long phantom:150:8:shifted-val:flat:3s --keep-median --out runs/phantom-varied/calibrated
     python benchmarks/bundle.py runs/phantom-varied/calibrated
 
 The test phantoms are of seeds that training, selection, gate and calibration have not seen, and by which nothing was
-decided; those of shifted-other are of a style of drawing, with families of appearance and motion, that no training, gate
-or calibration has.
+decided; those of shifted-test are of a style of drawing, with families of appearance and motion, that no training has.
 """
 
 from __future__ import annotations
@@ -26,13 +24,13 @@ from mcsdr.evaluation import Evaluation, evaluate
 from mcsdr.files import write_atomically
 from mcsdr.study import Study
 
-TEST_N, TEST_SEED = 300, 43  # a fresh seed for every bundling: figures that choose a round flatter it
+TEST_N, TEST_SEED = 300, 19  # a fresh seed for every bundling: figures that choose a round flatter it
 ALONE = "head alone, not recalibrated"  # the flow replaced by its own location-scale head, same weights
 COLUMNS = {  # heading of the card: appearance of the phantoms, and what is hidden from the model
     "video and attributes": ("varied", ()),
     "video alone": ("varied", ("attributes",)),
     "attributes alone": ("varied", ("video",)),
-    "held-out style": ("shifted-other:flat", ()),
+    "held-out style": ("shifted-test:flat", ()),
     ALONE: ("varied", ()),
 }
 PRETRAINED = Path(__file__).parents[1] / "src" / "mcsdr" / "pretrained"
@@ -46,9 +44,9 @@ CARD = """# {name}
 - **Trained on** {training_data}, from the weights of phantom-a4c, which has learnt from plain
   phantoms. Labels are simulated readers' reports (true EF + N(0, 4²), drawn anew at each visit) and, in training alone,
   what lies at every pixel and how much is ejected at every instant; two looks at a clip are asked to agree. Its p(EF)
-  is flat: a clip that tells nothing is answered by a flat belief. Selected and gated on phantoms of a
-  style of drawing that it never learnt from, recalibrated on these and a second such style, other phantoms of which
-  (seed 9) helped to decide which round is bundled, and measured on a third. No patient's data were used. `configs/phantom-varied.toml` tells in how many rounds.
+  is flat: a clip that tells nothing is answered by a flat belief. Selected, gated and recalibrated on phantoms of a
+  style of drawing that it never learnt from, and measured on another, other phantoms of which (seed 9) helped to decide
+  which round is bundled. No patient's data were used. `configs/phantom-varied.toml` tells in how many rounds.
 - **Made by** the commands at the top of `benchmarks/bundle.py`.
 - **Answers** single apical four-chamber clips of adults, all beats of a longer one, and abstains with a reason where it
   should not answer (`mcsdr gate`). It abstains where its 90 % interval is wider than 25 points.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mcsdr.clips import Augmentation, augment, draw_augmentation, moved
+from mcsdr.clips import Augmentation, augment, draw_augmentation
 
 
 def untouched(like: Augmentation) -> Augmentation:
@@ -82,42 +82,3 @@ def test_gains_shadows_and_a_veil(frames: torch.Tensor, still: Augmentation) -> 
     assert veiled[16, 22] == pytest.approx(0.4 * np.exp(-np.hypot(16.5, 6.5) / 32 / 0.3), rel=1e-3)
     assert veiled[:, :4].max() == 0  # beside the sector
     assert veiled[2, 16] - frames[0, 0, 2, 16] / 255 > 3 * (veiled[30, 16] - frames[0, 0, 30, 16] / 255)
-
-
-def test_bending_moves_what_lies_there_and_its_targets(frames: torch.Tensor, still: Augmentation) -> None:
-    warp = torch.zeros_like(still.warp)
-    warp[0, 0, :, 2:] = 0.25  # the right half is read a quarter of the side further right
-    clip = torch.zeros(1, 2, 32, 32)
-    clip[..., 22:27] = 1
-    for size in (None, 16):
-        bent = moved(clip, replace(still, warp=warp), size, mode="nearest")
-        there = bent[0, 0, bent.shape[2] // 4].nonzero().float().mean() * (32 / bent.shape[-1])
-        assert there == pytest.approx(16, abs=1.5)
-    assert torch.equal(moved(clip, still), clip)
-
-
-def test_rings_beams_and_noise_that_stands(frames: torch.Tensor, still: Augmentation) -> None:
-    plain = augment(frames, still)
-    rings = torch.zeros_like(still.rings)
-    rings[0, -3:] = 0.3
-    ratio = augment(frames, replace(still, rings=rings))[0, 0] / plain[0, 0]
-    assert ratio[30, 16] == pytest.approx(np.exp(0.3), rel=0.01)  # 0.95 of the side deep
-    assert ratio[4, 16] == pytest.approx(1, abs=0.01)
-    beams = torch.zeros_like(still.beams)
-    beams[0, -3:] = 0.3
-    ratio = augment(frames, replace(still, beams=beams))[0, 0] / plain[0, 0]
-    assert ratio[10, 26] > 1.2 > 1.05 > ratio[10, 10]
-    noisy = augment(frames, replace(still, standing=0.2 * torch.ones(1)))[INSIDE] / plain[INSIDE]
-    assert noisy.std() > 0.1
-    assert torch.allclose(noisy[:, 0], noisy[:, 3], atol=1e-3)
-
-
-def test_local_contrast_is_raised_and_surroundings_evened_out(frames: torch.Tensor, still: Augmentation) -> None:
-    one = torch.ones(1)
-    plain = augment(frames, still)[INSIDE]
-    assert augment(frames, replace(still, local=one))[INSIDE].std() > 1.5 * plain.std()
-    assert augment(frames, replace(still, local=-0.5 * one))[INSIDE].std() < 0.7 * plain.std()
-    frames[..., 16:] = (frames[..., 16:] * 0.5).to(torch.uint8)
-    evened = augment(frames, replace(still, even=0.6 * one))[0]
-    assert 0.6 < evened[..., 22:].mean() / evened[..., 8:14].mean() < 0.85  # half before
-    assert evened[..., :4].max() == 0

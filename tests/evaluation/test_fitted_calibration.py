@@ -142,7 +142,7 @@ def test_long_clips_are_calibrated_apart_as_they_are_read(model: Model) -> None:
     assert calibrated.posteriors(few[:1])[0].known == "video and attributes"
     # Answers from several windows may have a cohort of their own; the others' maps are those of the first.
     without = [study.without("video") for study in many]
-    both = calibrate(model, without, long=[many]).model.calibration
+    both = calibrate(model, without, long=many).model.calibration
     assert set(both.maps) == set(PATTERNS) - {"video", "video and attributes"}
     assert both.maps["several windows"] == maps["several windows"]
     assert both.maps["attributes"].scores == pytest.approx(maps["attributes"].scores, abs=1e-4)

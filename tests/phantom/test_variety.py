@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from mcsdr.errors import InvalidConfig
-from mcsdr.phantom import archive, faults, heart, life, looks, machines, planes, ranges, sonogram, variety, wide
+from mcsdr.phantom import archive, faults, heart, life, looks, machines, planes, ranges, sonogram, variety
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.contraction import moment, weight
 from mcsdr.phantom.looks import LOOKS
 from mcsdr.phantom.machines import SHIFTED
 from mcsdr.phantom.outline import profile
 from mcsdr.phantom.ranges import VIEWS, Value
-from mcsdr.phantom.table import CLIP, EXAM, PERSON, Appearance, Row
+from mcsdr.phantom.table import CLIP, EXAM, PERSON, Appearance
 from mcsdr.study import Attributes, View
 
 TABLE = PERSON | EXAM | CLIP | looks.ADDED
@@ -129,33 +129,8 @@ def test_families_are_held_out() -> None:
     for name in ("mesh", "steps", "standing"):
         assert all(p[name] == 0 for kind in {*SHIFTED} - {"shifted-other"} for p in kinds[kind])
         assert np.mean([p[name] != 0 for p in kinds["shifted-other"]]) > 0.4
-    assert {kind for kind in SHIFTED if any(p["smoke"] for p in kinds[kind])} == {"varied-wide"}
     assert all(p["follows"] for p in kinds["varied-following"])
     assert 0.2 < np.mean([p["follows"] == 0 for p in kinds["varied"]]) < 0.5
-
-
-def test_wide_phantoms_go_far_beyond_the_table_in_a_few_rows_and_keep_clear_of_the_held_out_styles() -> None:
-    among = [drawn(1, index, "varied-wide") for index in range(400)]
-    ranges = {name: ends for of_level in wide.WIDE.values() for name, ends in of_level.items()}
-    for name in ("smoke", "septal_gain", "sway", "atria_power"):
-        row, (low, high) = (TABLE | LOOKS[""]).get(name, machines.NEVER), ranges[name]
-        beyond = np.mean([not row.low <= p[name] <= row.high for p in among])
-        of_range = 1 - max(0.0, min(high, row.high) - max(low, row.low)) / (high - low)
-        assert beyond == pytest.approx(wide.SHARE * of_range, abs=0.06), name
-    assert all(low <= p[name] <= high for p in among for name, (low, high) in [("smoke", (0, 0.5))])
-    shapes = (
-        "profile_alpha",
-        "profile_beta",
-        "rv_arc",
-        "rv_shape",
-        "atria_power",
-        "bend",
-        "rv_squeeze",
-        "leaflet_open",
-    )
-    for style in ("shifted-val", "shifted-test", "shifted-other"):
-        for name in SHIFTED[style].keys() & {*shapes, "rapid_filling"}:
-            assert not ranges[name][0] < (SHIFTED[style][name].low + SHIFTED[style][name].high) / 2 < ranges[name][1]
 
 
 def test_looks_leave_held_out_families_as_they_were() -> None:
@@ -192,7 +167,7 @@ def test_the_heart_is_the_same_in_every_view_and_the_exam_in_every_clip() -> Non
     assert a4c["tilt"] != psax["tilt"]
 
 
-LATER = {name: SHIFTED["shifted-other"].get(name, Row(0.03, 0.5)) for name in machines.LATER}
+LATER = {name: SHIFTED["shifted-other"][name] for name in machines.LATER}
 ROWS = TABLE | LOOKS[""] | LATER | SHIFTED["shifted-test"] | SHIFTED["shifted-val"]
 UNSEEN_ALONE = {
     "k_alpha", "frame_rate_hz",  # of the texture and of the times

@@ -22,9 +22,9 @@ def calibrate(
     model: str,
     data: str,
     /,
-    *more: str,
+    *,
     out: Path | None = None,
-    long: Annotated[list[str] | None, Parameter(negative="")] = None,
+    long: str | None = None,
     keep_median: bool = False,
     split: Literal["train", "val", "test"] | None = None,
     views: Annotated[list[Literal["A4C", "A2C", "PSAX"]] | None, Parameter(negative="")] = None,
@@ -44,14 +44,11 @@ def calibrate(
     data
         A data set's folder, in its own layout, or phantom:N:SEED for phantoms rendered on the way; 100 patients at
         least, 500 or more for good figures.
-    more
-        Further such data, of other patients, that counts beside it: where the clips to be answered are of machines
-        or styles that none of these is, widths that hold for several are better than those that hold for one.
     out
         Folder of the new model; MODEL-calibrated unless given, and then nothing may stand there.
     long
         Other such data, of clips longer than one window, such as phantom:N:SEED:3s, to calibrate answers from all
-        their beats on; may be given several times. DATA's own longer clips unless given.
+        their beats on; DATA's own longer clips unless given.
     keep_median
         Mend widths alone, and leave every median: where DATA is of other machines than those to be answered, by how
         much it leans to one side is its own.
@@ -76,15 +73,14 @@ def calibrate(
 
     folder = out or _beside(model)
     estimator = load(model)
-    own, longer = (
-        [CohortSpec.parse(text, split, views=views, fold=fold) for text in texts]
-        for texts in ((data, *more), long or ())
-    )
-    for one in own + longer:
+    spec = CohortSpec.parse(data, split, views=views, fold=fold)
+    longer = None if long is None else CohortSpec.parse(long, split, views=views, fold=fold)
+    both = [spec] if longer is None else [spec, longer]
+    for one in both:
         refuse_seen(estimator.card, one)
-    studies = sum(len(open_cohort(one)) for one in own + longer)
-    with bar(" and ".join(one.describe() for one in own + longer), studies) as advance:
-        result = fit(estimator, *own, long=longer, keep_median=keep_median, seed=seed, max_bad=max_bad, advance=advance)
+    studies = sum(len(open_cohort(one)) for one in both)
+    with bar(" and ".join(one.describe() for one in both), studies) as advance:
+        result = fit(estimator, spec, long=longer, keep_median=keep_median, seed=seed, max_bad=max_bad, advance=advance)
     _deliver(Console(width=None if Console().is_terminal else 160), result, model, folder)
 
 

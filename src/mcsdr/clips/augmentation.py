@@ -34,12 +34,6 @@ class Augmentation:
     shadows: Tensor  # [B, SHADOWS, 4]: where a shadow lies and how far it reaches to both sides, rad; from which depth
     #                  on, share of the side; and the log gain in it, 0 where there is none
     veil: Tensor  # [B, 2]: haze laid over the picture, share of white at the tip; the depth at which it is 1/e of that
-    warp: Tensor  # by how much the picture is bent, on a coarse grid, shares of the side, [B, 2, WARP, WARP]
-    rings: Tensor  # log gain over the depth and over the angle, [B, RINGS] each
-    beams: Tensor
-    local: Tensor  # by how much what a place is brighter than its surroundings is raised; below 0 it is lowered
-    even: Tensor  # by how much the surroundings' own brightness is evened out, the exponent
-    standing: Tensor  # SD of noise that stays where it is through the clip, in shares of a pixel's grey
 
     def to(self, device: torch.device) -> Augmentation:
         """The same on another device."""
@@ -48,8 +42,6 @@ class Augmentation:
 
 FIELD, GRAIN = 5, 144  # cells of the field of gains along a side; pixels and frames of the noise along one
 SHADOWS = 2  # at most, in one clip
-WARP, RINGS = 5, 10  # cells of the bending along a side; steps of the gain over depth or angle
-NEAR = 12  # pixels along a side over which surroundings are averaged
 COARSE = 8 / 3  # brings noise blurred along both sides back to its SD
 EDGE_RAD, EDGE_DEPTH = 0.03, 0.03  # over which a shadow sets in
 
@@ -61,10 +53,7 @@ def draw_augmentation(batch: int, generator: torch.Generator) -> Augmentation:
     of the clips, blur −0.6 to 1 in half, grain to 0.3 in half, in half of these of two pixels, and gains that vary over
     the picture by e^(0.25 N). Each of two shadows lies over a fifth of the clips: within ±0.65 rad of the picture's
     middle, 0.04 to 0.3 rad to both sides, from anywhere in the upper half on, e^−0.5 to e^−4 as bright. Over a fifth
-    lies a veil of up to 0.45 of white that falls to 1/e over 0.15 to 0.5 of the side. Each of these
-    is done to 0.3 of the clips: bent by 0.02 N of the side at 5 × 5 places; gains over depth and angle of e^(0.3 N) and
-    e^(0.2 N); local contrast raised by up to 1 or lowered by up to 0.5; surroundings evened out by a power of 0.1 to
-    0.6; noise of an SD of 0.05 to 0.3 that stays where it is.
+    lies a veil of up to 0.45 of white that falls to 1/e over 0.15 to 0.5 of the side.
     """
     u = torch.rand(7, batch, generator=generator) * 2 - 1
     n = torch.randn(3, batch, generator=generator)
@@ -77,11 +66,6 @@ def draw_augmentation(batch: int, generator: torch.Generator) -> Augmentation:
     deep = -(0.5 + 3.5 * shadow[3]) * (shadow[4] < 0.2)
     shadows = torch.stack([1.3 * shadow[0] - 0.65, 0.04 + 0.26 * shadow[1], 0.5 * shadow[2], deep], dim=-1)
     veiled = torch.rand(batch, generator=generator) < 0.2
-    there = torch.rand(5, batch, generator=generator) < 0.3
-    amount = torch.rand(3, batch, generator=generator)
-    warp = 0.02 * torch.randn(batch, 2, WARP, WARP, generator=generator) * there[0, :, None, None, None]
-    rings = 0.3 * torch.randn(batch, RINGS, generator=generator) * there[1, :, None]
-    beams = 0.2 * torch.randn(batch, RINGS, generator=generator) * there[1, :, None]
     return Augmentation(
         scale=1 + 0.15 * u[0],
         stretch=(0.07 * n[2]).exp(),
@@ -99,12 +83,6 @@ def draw_augmentation(batch: int, generator: torch.Generator) -> Augmentation:
         coarse=more[0] < 0.5,
         shadows=shadows,
         veil=torch.stack([0.45 * more[1] * veiled, 0.15 + 0.35 * more[2]], dim=-1),
-        warp=warp,
-        rings=rings,
-        beams=beams,
-        local=(1.5 * amount[0] - 0.5) * there[2],
-        even=(0.1 + 0.5 * amount[1]) * there[3],
-        standing=(0.05 + 0.25 * amount[2]) * there[4],
     )
 
 
@@ -114,17 +92,9 @@ def augment(frames: Tensor, by: Augmentation) -> Tensor:
     depth, angle = _polar(x)
     gains = F.interpolate(by.field[:, None], x.shape[2:], mode="bicubic", align_corners=True)
     gains += _shadows(by.shadows, depth, angle)[:, None]
-    gains += _over(by.rings, depth)[:, None] + _over(by.beams, angle / 0.9 + 0.5)[:, None]
     x *= gains.exp_()
-    rest = (by.blur, by.grain, by.place, by.coarse, by.veil, by.local, by.even, by.standing)
-    for clip, blur, grain, place, coarse, veil, local, even, standing in zip(
-        x, *(values.tolist() for values in rest), strict=True
-    ):
-        if local or even:
-            _local(clip, local, even)
-        if standing:
-            noise = _noise(by.noise, place[::-1], (1, *clip.shape[1:]))
-            clip *= 1 + standing * (COARSE * _blurred(noise) if coarse else noise)
+    rest = (by.blur, by.grain, by.place, by.coarse, by.veil)
+    for clip, blur, grain, place, coarse, veil in zip(x, *(values.tolist() for values in rest), strict=True):
         if veil[0]:
             _veil(clip, veil[0] * (-depth / veil[1]).exp())
         if blur:
@@ -151,26 +121,6 @@ def _shadows(shadows: Tensor, depth: Tensor, angle: Tensor) -> Tensor:
         within = ((half - (angle - at).abs()) / EDGE_RAD).sigmoid() * ((depth - start) / EDGE_DEPTH).sigmoid()
         total[clip] += log_gain * within
     return total
-
-
-def _over(table: Tensor, at: Tensor) -> Tensor:
-    """Values of a table [B, N] at places [H, W] from 0 to 1, straight lines between them: [B, H, W]."""
-    last = table.shape[1] - 1
-    place = (at.clamp(0, 1) * last).clamp(max=last - 1e-3)
-    low = place.long()
-    return torch.lerp(table[:, low], table[:, low + 1], place - low)
-
-
-def _local(clip: Tensor, raised: float, evened: float) -> None:
-    """Raise what a place of [T, H, W] is brighter than its surroundings, and even these out; black stays black."""
-    coarse = F.avg_pool2d(F.avg_pool2d(clip[:, None], NEAR // 3), 3, 1, 1)  # of every pixel it takes four times as long
-    near = F.interpolate(coarse, clip.shape[1:], mode="bilinear", align_corners=False)[:, 0]
-    lit = clip > 0
-    if raised:
-        clip += raised * (clip - near)
-    if evened:
-        clip *= (0.3 / (near + 0.05)) ** evened
-    clip *= lit
 
 
 def _veil(clip: Tensor, share: Tensor) -> None:
@@ -219,13 +169,10 @@ def moved(x: Tensor, by: Augmentation, size: int | None = None, mode: str = "bil
         -1, 2, 3
     )
     grid = F.affine_grid(rows, [len(x), 1, *(x.shape[2:] if size is None else (size, size))], align_corners=False)
-    if bool((by.warp != 0).any()):
-        bent = F.interpolate(by.warp, grid.shape[1:3], mode="bicubic", align_corners=True)
-        grid = grid + 2 * bent.permute(0, 2, 3, 1)
     return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
-def _noise(noise: Tensor, place: list[float], shape: tuple[int, ...]) -> Tensor:
+def _noise(noise: Tensor, place: list[float], shape: torch.Size) -> Tensor:
     """A piece of the noise that begins at a place, a view [T, H, W] of at most GRAIN each."""
     for axis, (share, length) in enumerate(zip(place, shape, strict=True)):
         noise = noise.narrow(axis, int(share * (GRAIN - length + 1)), length)

@@ -36,7 +36,6 @@ Appearance = Literal[
     "varied",
     "varied-framed",
     "varied-following",
-    "varied-wide",
     "shifted-val",
     "shifted-test",
     "shifted-other",

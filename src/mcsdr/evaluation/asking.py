@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,41 +37,6 @@ class Asked:
 def opened(data: CohortSpec | Sequence[Study]) -> Sequence[Study]:
     """The studies that a description stands for, or those given."""
     return open_cohort(data) if isinstance(data, CohortSpec) else data
-
-
-def ask_each(
-    model: Model,
-    cohorts: Sequence[CohortSpec | Sequence[Study]],
-    batch: int,
-    max_bad: float,
-    advance: Callable[[int], None],
-) -> Asked:
-    """`ask_all` of several cohorts, each of which must have patients enough, side by side; they share no patient."""
-    parts: list[Asked] = []
-    done = 0
-    for cohort in cohorts:
-        parts.append(ask_all(model, opened(cohort), batch, max_bad, partial(_further, advance, done)))
-        done += len(parts[-1].ef) + len(parts[-1].failures)
-    if len(parts) == 1:
-        return parts[0]
-    starts = np.cumsum([0, *(len(part.ef) for part in parts[:-1])]).tolist()
-    answers = {}
-    for pattern in PATTERNS:
-        having = [
-            (start, *part.answers[pattern])
-            for start, part in zip(starts, parts, strict=True)
-            if pattern in part.answers
-        ]
-        if having:
-            places = np.concatenate([start + rows for start, rows, _ in having])
-            answers[pattern] = places, Posterior.joined([answer for _, _, answer in having])
-    patients = [f"{at}: {name}" for at, part in enumerate(parts) for name in part.patients.tolist()]
-    failures = [failure for part in parts for failure in part.failures]
-    return Asked(np.concatenate([part.ef for part in parts]), np.array(patients), answers, failures)
-
-
-def _further(advance: Callable[[int], None], before: int, done: int) -> None:
-    advance(before + done)
 
 
 def ask_all(model: Model, cohort: Sequence[Study], batch: int, max_bad: float, advance: Callable[[int], None]) -> Asked:

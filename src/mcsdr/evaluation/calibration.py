@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from mcsdr.datasets import CohortSpec, is_synthetic
 from mcsdr.errors import InvalidConfig, InvalidModel
-from mcsdr.evaluation.asking import LEAST_CALIBRATION_PATIENTS, Asked, ask_each
+from mcsdr.evaluation.asking import LEAST_CALIBRATION_PATIENTS, Asked, ask_all, opened
 from mcsdr.metrics import calibration
 from mcsdr.metrics.scores import StudyScores
 from mcsdr.metrics.subgroups import LEAST_PATIENTS
@@ -101,8 +101,9 @@ class Calibrated:
 
 def calibrate(
     model: Model,
-    *data: CohortSpec | Sequence[Study],
-    long: Sequence[CohortSpec | Sequence[Study]] = (),
+    data: CohortSpec | Sequence[Study],
+    *,
+    long: CohortSpec | Sequence[Study] | None = None,
     keep_median: bool = False,
     cohort_name: str = "",
     synthetic: bool = False,
@@ -115,10 +116,9 @@ def calibrate(
 
     Arguments:
         model: what answers, with its own sampler and protocol; a calibration that it has is replaced.
-        data: descriptions of cohorts, which are held against what the model's card says it has seen, or studies with
-            `ef_percent`, of which nobody can tell. Several where the studies to be answered are of none of these
-            machines or styles: each counts as its number of studies, and no patient may be in two.
-        long: other cohorts, of clips longer than one window, for answers from several; `data` serves where none.
+        data: a description of a cohort, which is held against what the model's card says it has seen, or studies with
+            `ef_percent`, of which nobody can tell.
+        long: another cohort, of clips longer than one window, for answers from several; `data` serves where None.
         keep_median: whether widths alone are mended: where the studies are of other machines or styles than those to be
             answered, by how much they lean to one side is theirs.
         cohort_name, synthetic: of studies, what to call them and whether they are phantoms; a description says both.
@@ -138,21 +138,23 @@ def calibrate(
             next_step="Train or save the model with sampler.draws = none.",
         )
     notes: list[str] = []
-    specs, long_specs = (_described(model, cohorts, notes) for cohorts in (data, long))
-    synthetic = synthetic or any(is_synthetic(spec) for spec in specs + long_specs)
-    cohort_name = " and ".join(spec.describe() for spec in specs) or cohort_name
-    if long_specs:
-        cohort_name += f"; {SEVERAL}: {' and '.join(spec.describe() for spec in long_specs)}"
+    if isinstance(data, CohortSpec):
+        notes += refuse_seen(model.card, data)
+        cohort_name, synthetic = data.describe(), is_synthetic(data)
+    if isinstance(long, CohortSpec):
+        notes += refuse_seen(model.card, long)
+        cohort_name, synthetic = f"{cohort_name}; {SEVERAL}: {long.describe()}", synthetic or is_synthetic(long)
     plain = copy(model)
     plain.calibration = None
-    asked = ask_each(plain, data, batch, max_bad, advance)
+    asked = ask_all(plain, opened(data), batch, max_bad, advance)
     by_pattern, failures = dict.fromkeys(PATTERNS, asked), asked.failures
-    if long:
+    if long is not None:
         done = len(asked.ef) + len(asked.failures)
-        of_long = ask_each(plain, long, batch, max_bad, lambda more: advance(done + more))
+        of_long = ask_all(plain, opened(long), batch, max_bad, lambda more: advance(done + more))
         by_pattern |= {pattern: of_long for pattern in PATTERNS if SEVERAL in pattern}
         failures = [*failures, *of_long.failures]
     maps, rows = _fit_all(by_pattern, seed, keep_median, notes)
+    spec = data.model_dump(mode="json") if isinstance(data, CohortSpec) else None
     about = Calibration(
         maps=maps,
         cohort=cohort_name,
@@ -165,21 +167,7 @@ def calibrate(
         protocol=model.protocol.model_dump(),
         keeps_median=keep_median,
     )
-    return Calibrated(_with(model, about, rows, specs), tuple(rows), tuple(failures), tuple(notes))
-
-
-def _described(model: Model, cohorts: Sequence[CohortSpec | Sequence[Study]], notes: list[str]) -> list[CohortSpec]:
-    """Those of the cohorts that are described, each checked against what the model has seen and against the others."""
-    specs = [one for one in cohorts if isinstance(one, CohortSpec)]
-    for at, spec in enumerate(specs):
-        notes += [note for note in refuse_seen(model.card, spec) if note not in notes]
-        for other in specs[:at]:
-            if _overlap(other, spec):
-                raise InvalidConfig(
-                    f"{spec.describe()} may hold patients of {other.describe()}.",
-                    next_step="Give cohorts of other people: phantoms of another seed, another split, a table.",
-                )
-    return specs
+    return Calibrated(_with(model, about, rows, spec), tuple(rows), tuple(failures), tuple(notes))
 
 
 def refuse_seen(card: Card, data: CohortSpec) -> list[str]:
@@ -343,12 +331,12 @@ def _cross_fit(
     return replace(raw, z=z), intervals
 
 
-def _with(model: Model, about: Calibration, rows: Sequence[Row], seen: Sequence[CohortSpec]) -> Model:
+def _with(model: Model, about: Calibration, rows: Sequence[Row], seen: dict[str, Any] | None) -> Model:
     """The same network with a calibration, and a card that says so."""
     calibrated = copy(model)
     calibrated.calibration = about
     of_all = [row for row in rows if row.group == "all"]
-    data = {**(model.card.config.get("data") or {}), "calibrated": [spec.model_dump(mode="json") for spec in seen]}
+    data = {**(model.card.config.get("data") or {}), **({"calibrated": seen} if seen else {})}
     figures = {
         "method": f"{FOLDS}-fold cross-fitting by patient",
         "levels": list(LEVELS),

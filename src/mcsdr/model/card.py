@@ -54,11 +54,9 @@ class Card(BaseModel):
         Where a training went on with other data, those before too.
         """
         data = self.config.get("data") or {}
-        roles = {"train": "trained", "val": "selected", "adapted": "adapted"}
+        roles = {"train": "trained", "val": "selected", "adapted": "adapted", "calibrated": "calibrated"}
         found = [{"name": self.name, "role": role, "data": data[key]} for key, role in roles.items() if data.get(key)]
-        for role in ("calibrated", "gated"):  # by one cohort, as models of before write it, or by several
-            specs = data.get(role) or []
-            found += [{"name": self.name, "role": role, "data": spec} for spec in _listed(specs)]
+        found += [{"name": self.name, "role": "gated", "data": spec} for spec in data.get("gated") or []]
         for change in reversed(self.changes):
             for key in ("train", "val"):
                 prefix, settings = f"data.{key}.", change["settings"]
@@ -67,10 +65,6 @@ class Card(BaseModel):
                     data = {**data, key: {**data.get(key, {}), **before}}
                     found.append({"name": self.name, "role": roles[key], "data": data[key]})
         return found
-
-
-def _listed(found: Any) -> list[Any]:
-    return found if isinstance(found, list) else [found]
 
 
 def population_of(card: Card) -> Population:

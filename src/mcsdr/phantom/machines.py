@@ -112,7 +112,6 @@ SHIFTED: Mapping[Appearance, Table] = {
     "varied": {},
     "varied-framed": {},
     "varied-following": {"follows": Row(1.0, 1.0)},
-    "varied-wide": {},
     "shifted-val": {
         "layers": Row(0.3, 0.85, 0.8),
         "speckle_filter": Row(0.4, 1.0, 0.7),
@@ -149,7 +148,7 @@ SHIFTED: Mapping[Appearance, Table] = {
         "leaflet_open": Row(0.45, 0.70),
     },
 }
-LATER = ("smoke", "mesh", "steps", "standing")  # rows that no table has
+LATER = ("mesh", "steps", "standing")  # rows that no table has
 PARASTERNAL = {
     View.PLAX: {
         "plane_angle": (1.9, 2.4),

@@ -136,7 +136,6 @@ def _matter(p: Parameters, view: View, texture: Tensor, still: Still, offsets: T
     where = torch.stack([u_then, v_then], dim=-1)
     patches = faults.patches(p, texture, where, contraction_at(p, times_s))
     amplitude = amplitude * torch.lerp(torch.ones_like(tissue), patches, tissue)
-    amplitude = amplitude + styles.smoke(p, texture, where, times_s, matter.blood)
     amplitude = styles.facing(p, amplitude, matter.blood, RANGES, BEAMS)
     amplitude = faults.flickering(p, amplitude, texture, offsets, RANGES, BEAMS)
     fields = torch.stack([amplitude, matter.blood, beam, depth / depth_mm(p) * 2 - 1], 1)

@@ -1,4 +1,4 @@
-"""Styles of drawing that phantoms for training never have: two for selection and calibration, one for measuring.
+"""Styles of drawing that phantoms for training never have: one for selection and calibration, two for measuring.
 
 A style changes what tissue looks like, what a machine makes of it and what the rules of the anatomy are, so that how
 well a model bears real echo, which is another style again, can be told from phantoms. Each is a set of rows that are 0
@@ -23,7 +23,6 @@ from torch import Tensor
 from mcsdr.phantom.outline import Parameters
 from mcsdr.phantom.planes import depth_mm
 
-SMOKE_MM, SMOKE_MM_S, SMOKES = 9.0, (22.0, 14.0), 24  # between two wisps, their drift, wisps before they repeat
 MESH_MM = 1.1  # of the tissue's own grain
 
 
@@ -46,19 +45,10 @@ def facing(p: Parameters, amplitude: Tensor, blood: Tensor, rows: int, beams: in
     return amplitude * torch.lerp(torch.ones_like(blood), bright, p["specular"] * (1 - blood))
 
 
-def smoke(p: Parameters, texture: Tensor, where_mm: Tensor, times_s: Tensor, blood: Tensor) -> Tensor:
-    """Echo [B, T, P] of wisps that drift in the blood; where_mm [B, T, P, 2], times_s [B, T, 1]."""
-    if not bool((p["smoke"] != 0).any()):
-        return torch.zeros_like(blood)
-    drift = times_s[..., None] * where_mm.new_tensor(SMOKE_MM_S)
-    field = texture[:, :1, :SMOKES, -SMOKES:]
-    grid = (where_mm + drift) * (2 / (SMOKE_MM * SMOKES))
-    wisps = F.grid_sample(field, grid, mode="bilinear", padding_mode="reflection", align_corners=False)[:, 0]
-    return p["smoke"] * p["wall"] * blood * (0.4 + wisps).clamp(0, 2)
-
-
 def standing(p: Parameters, texture: Tensor, rows: int, beams: int) -> Tensor:
-    """Strength [B, rows, beams] of echoes that lie over the sector in clouds and stay where they are."""
+    """Strength [B, rows, beams] of echoes that stand over the sector in clouds; [B, 1, 1] where there are none."""
+    if not bool((p["standing"] != 0).any()):
+        return p["standing"]
     clouds = F.interpolate(texture[:, 1:, -9:, :8] * math.sqrt(2), (rows, beams), mode="bicubic", align_corners=False)
     return p["standing"] * p["wall"] * clouds[:, 0].clamp(0, 2)
 

@@ -22,9 +22,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-Appearance = Literal[
-    "varied", "varied-framed", "varied-following", "varied-wide", "shifted-val", "shifted-test", "shifted-other"
-]
+Appearance = Literal["varied", "varied-framed", "varied-following", "shifted-val", "shifted-test", "shifted-other"]
 TURN = 2 * np.pi
 CORE_SHARE, MIDDLE_SHARE = 0.7, 0.9  # of draws from the core: usually, and where the middle alone is asked for
 

@@ -9,11 +9,10 @@ Appearances:
                     clips of that data set are held against
     varied-following  as varied, but size and shape follow the ejection fraction in everybody, not in two of three: what
                     that third is for is told by models that learn without it
-    varied-wide     as varied, each with a few rows from far beyond the table (`wide`)
     shifted-val     every machine, and the style of drawing of `machines.SHIFTED["shifted-val"]`, which no varied
                     phantom has; models are selected and calibrated on it
-    shifted-test    the same with a style of its own; models are calibrated on it too, lest widths be one style's
-    shifted-other   the same with a third style; models are measured on it
+    shifted-test    the same with a style of its own; models are measured on it
+    shifted-other   the same with a third style, drawn when all else stood: what `shifted-test` tells of other styles
 
 A person's rows are drawn once, an exam's once for each machine and sitting, a clip's for each recording: phantom
 `index` of cohort `seed` has generators seeded with (seed, index, appearance, level).
@@ -26,7 +25,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mcsdr.phantom import life, looks, machines, people, wide
+from mcsdr.phantom import life, looks, machines, people
 from mcsdr.phantom.ranges import Value
 from mcsdr.phantom.table import CORE_SHARE, MIDDLE_SHARE, Appearance, Row
 from mcsdr.study import Attributes, View
@@ -86,10 +85,7 @@ def drawn(
     """One value for each row."""
     rng = _rng(seed, index, appearance, level.encode(), which)
     core = MIDDLE_SHARE if appearance == "varied-framed" else CORE_SHARE
-    values = {name: row.draw(rng, core) for name, row in rows.items()}
-    if appearance == "varied-wide":
-        values |= wide.widened(level, _rng(seed, index, appearance, b"wide" + level.encode(), which))
-    return values
+    return {name: row.draw(rng, core) for name, row in rows.items()}
 
 
 def _rng(seed: int, index: int, appearance: Appearance, level: bytes, which: int = 0) -> np.random.Generator:
