@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mcsdr.clips import Augmentation, augment, draw_augmentation
+from mcsdr.clips import Augmentation, augment, draw_augmentation, moved
 
 
 def untouched(like: Augmentation) -> Augmentation:
@@ -82,3 +82,19 @@ def test_gains_shadows_and_a_veil(frames: torch.Tensor, still: Augmentation) -> 
     assert veiled[16, 22] == pytest.approx(0.4 * np.exp(-np.hypot(16.5, 6.5) / 32 / 0.3), rel=1e-3)
     assert veiled[:, :4].max() == 0  # beside the sector
     assert veiled[2, 16] - frames[0, 0, 2, 16] / 255 > 3 * (veiled[30, 16] - frames[0, 0, 30, 16] / 255)
+
+
+def test_bent_clips_keep_their_areas_and_so_do_their_targets(still: Augmentation) -> None:
+    clip = torch.zeros(1, 2, 112, 112)
+    clip[..., 40:72, 44:68] = 1
+    bend = torch.tensor([[[0.06, -0.03, 0.0, -0.05, 0.04], [0.02, 0.0, -0.03, 0.01, 0.0]]])
+    by = replace(still, bend=bend)
+    bent = moved(clip, by)
+    assert bent.sum() == pytest.approx(clip.sum().item(), rel=0.02)
+    assert (bent - clip).abs().sum() > 0.2 * clip.sum()
+    middles = [(row * torch.arange(112)).sum() / row.sum() for row in bent[0, 0, 46:66]]
+    assert max(middles) - min(middles) > 2  # rows lie aside
+    small = moved(clip, by, 28, mode="nearest")
+    where = torch.nn.functional.avg_pool2d(bent, 4)
+    assert ((small > 0.5) == (where > 0.5)).float().mean() > 0.97
+    assert torch.allclose(moved(clip, still), clip, atol=1e-4)

@@ -79,7 +79,7 @@ def feed(cache: ClipCache, dense: DenseCache, **run: float) -> Feed:
     return Feed(cache, statistics, settings, 0, 1, dense=dense)
 
 
-@pytest.mark.parametrize("seen", [{}, {"mirrored_clips": 1.0}, {"reversed_clips": 1.0}])
+@pytest.mark.parametrize("seen", [{}, {"mirrored_clips": 1.0}, {"reversed_clips": 1.0}, {"uneven_clips": 1.0}])
 def test_targets_move_with_the_clips(cache: ClipCache, dense: DenseCache, seen: dict[str, float]) -> None:
     """Turned, scaled, shifted, mirrored and reversed: the cavity of each frame stays the darker side of its wall."""
     batch = feed(cache, dense, short_clips=0.0, **seen).batch(0).to(torch.device("cpu"))
@@ -101,6 +101,20 @@ def test_a_reversed_clip_ejects_backwards(cache: ClipCache, dense: DenseCache) -
     assert backwards is not None
     torch.testing.assert_close(backwards.ejected, forwards.ejected.flip(1), equal_nan=True)
     assert torch.equal(backwards.labels, forwards.labels.flip(1))
+
+
+def test_an_uneven_clip_ejects_as_its_frames_do(cache: ClipCache, dense: DenseCache) -> None:
+    even = feed(cache, dense, short_clips=0.0).batch(0)
+    uneven = feed(cache, dense, short_clips=0.0, uneven_clips=1.0).batch(0)
+    assert even.targets is not None
+    assert uneven.targets is not None
+    moved = 0
+    for clip in range(len(even.videos.video)):
+        frames, ejected = even.videos.video[clip].flatten(1).float(), even.targets.ejected[clip]
+        shown = [int((frames - one).abs().sum(1).argmin()) for one in uneven.videos.video[clip].flatten(1).float()]
+        torch.testing.assert_close(uneven.targets.ejected[clip], ejected[shown], equal_nan=True)
+        moved += shown != list(range(len(frames)))
+    assert moved
 
 
 def test_readings_name_each_place_of_each_frame() -> None:

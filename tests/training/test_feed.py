@@ -92,6 +92,21 @@ def test_clips_are_mirrored_and_run_backwards(
     assert found == seen
 
 
+def test_uneven_clips_go_from_the_first_frame_to_the_last_now_faster_now_slower(
+    cache: ClipCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, cache._frames.shape, dtype=np.uint8)
+    monkeypatch.setattr(cache, "_frames", noise)
+    monkeypatch.setattr(cache, "_sums", {})
+    uneven = PLAIN.model_copy(update={"uneven_clips": 1.0})
+    plain, paced = (feed(cache, settings(run=run)).batch(0).videos.video for run in (PLAIN, uneven))
+    for even, clip in zip(plain, paced, strict=True):
+        shown = [int((even == frame).flatten(1).all(1).nonzero()[0]) for frame in clip]
+        assert (shown[0], shown[-1]) == (0, len(even) - 1)
+        assert (np.diff(shown) >= 0).all()
+        assert len(set(shown)) < len(shown)  # faster here, slower there
+
+
 def test_clips_stand_with_their_study(cache: ClipCache) -> None:
     """Row i of `Rows` is filled with grey level i, its second view with i + 1, and has EF i + 10."""
     batch = feed(cache, settings(protocol=ProtocolSettings(pool="tokens", views_together=2))).batch(1)

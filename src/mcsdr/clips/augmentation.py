@@ -34,6 +34,7 @@ class Augmentation:
     shadows: Tensor  # [B, SHADOWS, 4]: where a shadow lies and how far it reaches to both sides, rad; from which depth
     #                  on, share of the side; and the log gain in it, 0 where there is none
     veil: Tensor  # [B, 2]: haze laid over the picture, share of white at the tip; the depth at which it is 1/e of that
+    bend: Tensor  # by how much rows lie aside and columns lower, at BENDS places along the other side, [B, 2, BENDS]
 
     def to(self, device: torch.device) -> Augmentation:
         """The same on another device."""
@@ -42,6 +43,7 @@ class Augmentation:
 
 FIELD, GRAIN = 5, 144  # cells of the field of gains along a side; pixels and frames of the noise along one
 SHADOWS = 2  # at most, in one clip
+BENDS = 5  # places along a side
 COARSE = 8 / 3  # brings noise blurred along both sides back to its SD
 EDGE_RAD, EDGE_DEPTH = 0.03, 0.03  # over which a shadow sets in
 
@@ -53,7 +55,9 @@ def draw_augmentation(batch: int, generator: torch.Generator) -> Augmentation:
     of the clips, blur −0.6 to 1 in half, grain to 0.3 in half, in half of these of two pixels, and gains that vary over
     the picture by e^(0.25 N). Each of two shadows lies over a fifth of the clips: within ±0.65 rad of the picture's
     middle, 0.04 to 0.3 rad to both sides, from anywhere in the upper half on, e^−0.5 to e^−4 as bright. Over a fifth
-    lies a veil of up to 0.45 of white that falls to 1/e over 0.15 to 0.5 of the side.
+    lies a veil of up to 0.45 of white that falls to 1/e over 0.15 to 0.5 of the side. Seven in ten
+    are bent: rows by 0.045 N of the side, columns by 0.02 N, at each of five places. A row moved aside and a column
+    moved down leave areas as they are, so that an ejection fraction is what it was.
     """
     u = torch.rand(7, batch, generator=generator) * 2 - 1
     n = torch.randn(3, batch, generator=generator)
@@ -66,6 +70,8 @@ def draw_augmentation(batch: int, generator: torch.Generator) -> Augmentation:
     deep = -(0.5 + 3.5 * shadow[3]) * (shadow[4] < 0.2)
     shadows = torch.stack([1.3 * shadow[0] - 0.65, 0.04 + 0.26 * shadow[1], 0.5 * shadow[2], deep], dim=-1)
     veiled = torch.rand(batch, generator=generator) < 0.2
+    bend = torch.tensor([0.045, 0.02])[:, None] * torch.randn(batch, 2, BENDS, generator=generator)
+    bend *= (torch.rand(batch, generator=generator) < 0.7)[:, None, None]
     return Augmentation(
         scale=1 + 0.15 * u[0],
         stretch=(0.07 * n[2]).exp(),
@@ -83,6 +89,7 @@ def draw_augmentation(batch: int, generator: torch.Generator) -> Augmentation:
         coarse=more[0] < 0.5,
         shadows=shadows,
         veil=torch.stack([0.45 * more[1] * veiled, 0.15 + 0.35 * more[2]], dim=-1),
+        bend=bend,
     )
 
 
@@ -162,13 +169,17 @@ def _toned(frames: Tensor, by: Augmentation) -> Tensor:
 
 
 def moved(x: Tensor, by: Augmentation, size: int | None = None, mode: str = "bilinear") -> Tensor:
-    """Pictures [B, T, H, W] turned, scaled and shifted, read at `size` × `size` places where given; 0 beyond them."""
+    """Pictures [B, T, H, W] turned, scaled, shifted, bent; read at `size` × `size` places where given; 0 beyond."""
     cos, sin = by.rotation_rad.cos() / by.scale, by.rotation_rad.sin() / by.scale
-    wide, high = 1 / by.stretch, by.stretch
-    rows = torch.stack([cos * wide, -sin * high, 2 * by.shift_x, sin * wide, cos * high, 2 * by.shift_y], dim=-1).view(
-        -1, 2, 3
-    )
-    grid = F.affine_grid(rows, [len(x), 1, *(x.shape[2:] if size is None else (size, size))], align_corners=False)
+    x_by, y_by = 1 / by.stretch, by.stretch
+    rows = torch.stack([cos * x_by, -sin * y_by, 2 * by.shift_x, sin * x_by, cos * y_by, 2 * by.shift_y], dim=-1)
+    rows = rows.view(-1, 2, 3)
+    high, wide = x.shape[2:] if size is None else (size, size)
+    grid = F.affine_grid(rows, [len(x), 1, high, wide], align_corners=False)
+    if bool((by.bend != 0).any()):
+        aside = F.interpolate(by.bend[:, :1, :, None], (high, 1), mode="bicubic", align_corners=True)[:, 0]
+        down = F.interpolate(by.bend[:, 1:, None], (1, wide), mode="bicubic", align_corners=True)[:, 0]
+        grid += 2 * torch.stack([aside.expand(-1, -1, wide), down.expand(-1, high, -1)], -1)
     return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 

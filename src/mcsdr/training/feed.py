@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mcsdr.clips import (
@@ -33,6 +34,8 @@ from mcsdr.training.cache import ClipCache, StoredClip
 from mcsdr.training.dense import DenseCache, DenseTargets
 from mcsdr.training.objective import Hidden, Videos, draw_hidden, draw_noise
 from mcsdr.training.settings import TrainSettings
+
+Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -128,9 +131,10 @@ class Feed:
         clips = [clip for _, clip in chosen]
         windows, starts = self._windows(clips, generator, length_seed)
         looks = self._looks(rng, len(windows))
-        shown = [seen_as(window, look) for window, look in zip(windows, looks, strict=True)]
+        paces = [self._pace(len(window), rng) for window in windows]
+        shown = [seen_as(window[pace], look) for window, look, pace in zip(windows, looks, paces, strict=True)]
         frames = torch.from_numpy(np.stack(shown))
-        targets = None if self.dense is None else self._targets(self.dense, clips, starts, frames.shape[1], looks)
+        targets = None if self.dense is None else self._targets(self.dense, clips, starts, paces, looks)
         places, views = torch.tensor([place for place, _ in chosen]), tuple(clip.view.value for clip in clips)
         match self.settings.run.augmentation:
             case "strong":
@@ -143,13 +147,14 @@ class Feed:
 
     @staticmethod
     def _targets(
-        dense: DenseCache, clips: list[StoredClip], starts: list[int], length: int, looks: list[int]
+        dense: DenseCache, clips: list[StoredClip], starts: list[int], paces: list[Places], looks: list[int]
     ) -> DenseTargets:
         """The dense targets of windows of one length, seen as the windows are."""
         labels, ejected = [], []
-        for clip, start, look in zip(clips, starts, looks, strict=True):
-            of_pixels, of_frames = dense.of(clip, start, start + length)
-            labels.append(seen_as(of_pixels, look))
+        for clip, start, pace, look in zip(clips, starts, paces, looks, strict=True):
+            of_pixels, of_frames = dense.of(clip, start, start + len(pace))
+            of_frames = of_frames[pace]
+            labels.append(seen_as(of_pixels[pace], look))
             ejected.append(of_frames[::-1] if look & 2 else of_frames)
         return DenseTargets(torch.from_numpy(np.stack(labels)), torch.from_numpy(np.stack(ejected)))
 
@@ -165,6 +170,14 @@ class Feed:
         mirrored = rng.random(count) < self.settings.run.mirrored_clips
         backwards = rng.random(count) < self.settings.run.reversed_clips
         return [int(look) for look in mirrored + 2 * backwards]
+
+    def _pace(self, length: int, rng: np.random.Generator) -> Places:
+        """Which frame of a window is shown at each of as many instants: speeds of e^(0.5 N) at six instants, or one."""
+        if rng.random() >= self.settings.run.uneven_clips:
+            return np.arange(length)
+        speed = np.exp(0.5 * np.interp(np.linspace(0, 5, length - 1), np.arange(6), rng.standard_normal(6)))
+        at = np.concatenate([[0.0], np.cumsum(speed)])
+        return np.asarray(np.round(at / at[-1] * (length - 1)), dtype=np.intp)
 
     def _windows(
         self, clips: list[StoredClip], generator: torch.Generator, length_seed: int

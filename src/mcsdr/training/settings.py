@@ -94,6 +94,7 @@ class RunSettings(Settings):
     short_clips: float = Field(0.3, ge=0, le=1)  # share of batches cut to fewer frames
     mirrored_clips: float = Field(0.0, ge=0, le=1)  # share of clips with left and right exchanged
     reversed_clips: float = Field(0.0, ge=0, le=1)  # share of clips with the last frame first
+    uneven_clips: float = Field(0.0, ge=0, le=1)  # share of clips that run now faster, now slower; of other beats
     augmentation: Literal["strong", "crop", "none"] = "strong"
     select: Literal["crps", "mae"] = "crps"  # the validation figure that the kept model is best in
     validate_every: int = Field(1, gt=0, le=100_000)  # epochs
