@@ -54,6 +54,7 @@ def written(path: Path, loop: Pictures, codec: str, *, aspect: tuple[int, int] |
     """A video of the loop at 30 Hz."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=30, options=SHARP.get(codec, {"qmin": "2", "qmax": "4"}))
+        stream.codec_context.thread_count = 3  # on one core encoders would write other bits than on two
         stream.height, stream.width = loop.shape[1:3]
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         if aspect is not None:
