@@ -152,7 +152,10 @@ def _envelope(p: Parameters, view: View, texture: Tensor, still: Still, offsets:
     amplitude, blood, beam, depth = scanned.view(batch, 4, frames, *scanned.shape[2:]).unbind(1)
 
     moving = _read(still.texture, _texture_place(torch.stack([beam, depth], -1)))
-    moving = styles.meshed(p, moving, texture, beam, depth)
+    if bool((p["mesh"] != 0).any()):
+        own = 1.5 * _read(texture, styles.mesh_place(p, beam, depth, TEXTURE))
+        mesh = p["mesh"][..., None, None]
+        moving = torch.sqrt(1 - mesh) * moving + torch.sqrt(mesh) * own
     moving = faults.torsion(p, moving, contraction_at(p, times_s))
     free = _read(still.texture, _texture_place(still.grid[:, None]) + _hops(offsets))
     share = torch.lerp(p["speckle_free"][..., None], p["blood_free"][..., None], blood)[:, None]

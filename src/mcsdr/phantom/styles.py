@@ -53,23 +53,16 @@ def standing(p: Parameters, texture: Tensor, rows: int, beams: int) -> Tensor:
     return p["standing"] * p["wall"] * clouds[:, 0].clamp(0, 2)
 
 
-def meshed(p: Parameters, moving: Tensor, texture: Tensor, beam: Tensor, depth: Tensor) -> Tensor:
-    """Speckle [B, 2, T, H, W] of which the share `mesh` has the same grain along and across the beam everywhere.
+def mesh_place(p: Parameters, beam: Tensor, depth: Tensor, side: int) -> Tensor:
+    """Where matter lies in a texture of the tissue's own grain, alike along and across the beam, [B, T, H, W, 2].
 
     Arguments:
-        texture: as it was drawn, before any beam.
         beam, depth: of the matter at end-diastole, −1 to 1, [B, T, H, W].
+        side: samples of the texture along one.
     """
-    if not bool((p["mesh"] != 0).any()):
-        return moving
     range_mm, angle = (depth + 1) / 2 * depth_mm(p)[..., None], beam * p["half_angle"][..., None]
     place = torch.stack([range_mm * torch.sin(angle), range_mm * torch.cos(angle) - 90.0], -1)
-    place = place * (2 / (MESH_MM * texture.shape[-1]))
-    batch, frames, height, width = beam.shape
-    flat = place.reshape(batch, frames * height, width, 2)
-    own = F.grid_sample(texture, flat, mode="bilinear", padding_mode="reflection", align_corners=False)
-    share = p["mesh"][..., None, None]
-    return torch.sqrt(1 - share) * moving + torch.sqrt(share) * 1.5 * own.view(batch, 2, frames, height, width)
+    return place * (2 / (MESH_MM * side))
 
 
 def stepped(p: Parameters, grey: Tensor) -> Tensor:

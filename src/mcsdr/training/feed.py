@@ -35,7 +35,7 @@ from mcsdr.training.dense import DenseCache, DenseTargets
 from mcsdr.training.objective import Hidden, Videos, draw_hidden, draw_noise
 from mcsdr.training.settings import TrainSettings
 
-Places = NDArray[np.intp]
+Places = NDArray[np.intp] | slice
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ class Feed:
         paces = [self._pace(len(window), rng) for window in windows]
         shown = [seen_as(window[pace], look) for window, look, pace in zip(windows, looks, paces, strict=True)]
         frames = torch.from_numpy(np.stack(shown))
-        targets = None if self.dense is None else self._targets(self.dense, clips, starts, paces, looks)
+        length = frames.shape[1]
+        targets = None if self.dense is None else self._targets(self.dense, clips, starts, length, paces, looks)
         places, views = torch.tensor([place for place, _ in chosen]), tuple(clip.view.value for clip in clips)
         match self.settings.run.augmentation:
             case "strong":
@@ -147,12 +148,17 @@ class Feed:
 
     @staticmethod
     def _targets(
-        dense: DenseCache, clips: list[StoredClip], starts: list[int], paces: list[Places], looks: list[int]
+        dense: DenseCache,
+        clips: list[StoredClip],
+        starts: list[int],
+        length: int,
+        paces: list[Places],
+        looks: list[int],
     ) -> DenseTargets:
         """The dense targets of windows of one length, seen as the windows are."""
         labels, ejected = [], []
         for clip, start, pace, look in zip(clips, starts, paces, looks, strict=True):
-            of_pixels, of_frames = dense.of(clip, start, start + len(pace))
+            of_pixels, of_frames = dense.of(clip, start, start + length)
             of_frames = of_frames[pace]
             labels.append(seen_as(of_pixels[pace], look))
             ejected.append(of_frames[::-1] if look & 2 else of_frames)
@@ -174,7 +180,7 @@ class Feed:
     def _pace(self, length: int, rng: np.random.Generator) -> Places:
         """Which frame of a window is shown at each of as many instants: speeds of e^(0.5 N) at six instants, or one."""
         if rng.random() >= self.settings.run.uneven_clips:
-            return np.arange(length)
+            return slice(None)
         speed = np.exp(0.5 * np.interp(np.linspace(0, 5, length - 1), np.arange(6), rng.standard_normal(6)))
         at = np.concatenate([[0.0], np.cumsum(speed)])
         return np.asarray(np.round(at / at[-1] * (length - 1)), dtype=np.intp)
