@@ -36,6 +36,7 @@ Appearance = Literal[
     "varied",
     "varied-framed",
     "varied-following",
+    "varied-shaped",
     "shifted-val",
     "shifted-test",
     "shifted-other",

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from mcsdr.phantom import heart
-from mcsdr.phantom.contraction import contraction, moment, valve_opening
+from mcsdr.phantom.contraction import contraction, moment, pace, valve_opening
 from mcsdr.phantom.heart import Beat, Surfaces
 from mcsdr.phantom.outline import Parameters, profile
 
@@ -67,7 +67,7 @@ def motion(p: Parameters, times_s: Tensor) -> Motion:
     right = contraction(cycle, (share * p["rv_systole"]).clamp(max=0.75), p["rapid_filling"])
     atrial = contraction(cycle, share, p["la_conduit"])
     kick = ((0.95 - p["la_conduit"]) / 0.25).clamp(0, 1)  # fibrillating atria make no second wave
-    opening = valve_opening(cycle, share)
+    opening = valve_opening(cycle, share, pace(p))
     late = (cycle - share) / (1 - share) > 0.66
     return Motion(right, atrial, *(opening * torch.where(late, kick * p["a_wave"], 1.0) for _ in "mt"))
 

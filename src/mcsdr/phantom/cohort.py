@@ -205,8 +205,8 @@ class PhantomCohort(Cohort):
         views: the planes through each heart, one clip for each, in this order.
         ambiguity: what is hidden, so that the posterior is known exactly, see `ambiguity`; None for ordinary phantoms.
         clean: whether the pictures of ambiguous phantoms have little speckle and no faults.
-        appearance: "plain" for the table of `ranges`; "varied", "varied-framed", "varied-following", "shifted-val",
-            "shifted-test" or "shifted-other", see `variety`.
+        appearance: "plain" for the table of `ranges`; "varied", "varied-framed", "varied-following", "varied-shaped",
+            "shifted-val", "shifted-test" or "shifted-other", see `variety`.
 
     Raises:
         InvalidConfig: no such population, view, ambiguity or appearance, or one together with another.

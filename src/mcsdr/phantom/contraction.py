@@ -3,6 +3,8 @@
 *When.* c(t) runs from 0 at end-diastole (ED) to 1 at end-systole (ES). Beats are counted in usual ones; where a rhythm
 is irregular, beat k begins at `beat_starts`[k] and ejects `beat_efs`[k] times the ejection fraction.
 
+A ventricle has its pace (`Pace`): for how long systole's two ends eject nothing, how late and how fast it fills.
+
 *Where.* An uneven ventricle moves inwards by the share q·w of its radius, w(s, φ, t) around 1:
 
     ρ = ρ_d (1 − q w),      w = 1 − A m(s, φ) − D (1 − c) cos φ
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,32 +59,67 @@ def _ef_of_beat(p: Parameters, beats: Tensor) -> Tensor:
     return torch.where(beats < 1, first, torch.where(beats < 2, second, third))
 
 
-def contraction(cycle: Tensor, systolic_share: Tensor, rapid_filling: Tensor, skew: Tensor | None = None) -> Tensor:
+class Pace(NamedTuple):
+    """What a beat does when; the first two are shares of systole, the others of diastole; [B, 1, 1] or numbers."""
+
+    before: Tensor | float = 0.0  # isovolumic contraction: nothing is ejected yet
+    after: Tensor | float = 0.0  # nothing is ejected any more
+    relaxation: Tensor | float = 0.08  # isovolumic
+    filling: Tensor | float = 0.37  # how long rapid filling lasts
+    kick: Tensor | float = 0.75  # when the atrial kick begins; diastasis lies between
+
+
+USUAL_PACE = Pace()
+
+
+def pace(p: Parameters) -> Pace:
+    """The left ventricle's pace: the usual one, and what the rows of `machines.LATER` add to it."""
+    if "before_ejection" not in p:
+        return USUAL_PACE
+    usual = USUAL_PACE
+    return Pace(
+        p["before_ejection"],
+        p["after_ejection"],
+        usual.relaxation + p["relaxation"],
+        usual.filling + p["filling_time"],
+        usual.kick + p["kick_time"],
+    )
+
+
+def contraction(
+    cycle: Tensor,
+    systolic_share: Tensor,
+    rapid_filling: Tensor,
+    skew: Tensor | None = None,
+    pace: Pace = USUAL_PACE,
+) -> Tensor:
     """c(t) in [0, 1] from the position in the cardiac cycle (0 = ED, modulo 1).
 
-    Raised-cosine ejection; then 8 % isovolumic relaxation, rapid filling, diastasis with 5 % of the volume, and the
+    Raised-cosine ejection; then isovolumic relaxation, rapid filling, diastasis with 5 % of the volume, and the
     atrial kick. `skew` makes ejection early (+) or late (−) within systole.
     """
-    progress = (cycle / systolic_share).clamp(0, 1)
+    progress = ((cycle / systolic_share - pace.before) / (1 - pace.before - pace.after)).clamp(0, 1)
     systole = _raised_cosine(progress if skew is None else progress ** (2.0**-skew))
     diastole = (cycle - systolic_share) / (1 - systolic_share)
-    filled = rapid_filling * _raised_cosine((diastole - 0.08) / 0.37)
-    filled = filled + 0.05 * ((diastole - 0.45) / 0.30).clamp(0, 1)
-    filled = filled + (0.95 - rapid_filling) * _raised_cosine((diastole - 0.75) / 0.25)
+    filled_at = pace.relaxation + pace.filling
+    filled = rapid_filling * _raised_cosine((diastole - pace.relaxation) / pace.filling)
+    filled = filled + 0.05 * ((diastole - filled_at) / (pace.kick - filled_at)).clamp(0, 1)
+    filled = filled + (0.95 - rapid_filling) * _raised_cosine((diastole - pace.kick) / (1 - pace.kick))
     return torch.where(cycle < systolic_share, systole, 1 - filled)
 
 
 def contraction_at(p: Parameters, times_s: Tensor) -> Tensor:
     """c at `times_s` [B, T, 1], without the rest of the heart's state."""
     cycle, systolic_share, _ = moment(p, times_s)
-    return contraction(cycle, systolic_share, p["rapid_filling"], p.get("ejection_skew"))
+    return contraction(cycle, systolic_share, p["rapid_filling"], p.get("ejection_skew"), pace(p))
 
 
-def valve_opening(cycle: Tensor, systolic_share: Tensor) -> Tensor:
+def valve_opening(cycle: Tensor, systolic_share: Tensor, pace: Pace = USUAL_PACE) -> Tensor:
     """How far the mitral leaflets stand open: an E wave and an A wave, with a half-closed pause between them."""
     diastole = (cycle - systolic_share) / (1 - systolic_share)
-    e_wave = _raised_cosine((diastole - 0.05) / 0.12) * (1 - 0.6 * _raised_cosine((diastole - 0.30) / 0.2))
-    a_wave = 0.5 * _raised_cosine((diastole - 0.74) / 0.1)
+    early = diastole - (pace.relaxation - USUAL_PACE.relaxation)
+    e_wave = _raised_cosine((early - 0.05) / 0.12) * (1 - 0.6 * _raised_cosine((early - 0.30) / 0.2))
+    a_wave = 0.5 * _raised_cosine((diastole - (pace.kick - 0.01)) / 0.1)
     closing = 1 - _raised_cosine((diastole - 0.92) / 0.08)
     return torch.where(cycle < systolic_share, torch.zeros_like(cycle), (e_wave + a_wave).clamp(0, 1) * closing)
 

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mcsdr.phantom.contraction import Unevenness, contraction, moment, uneven, valve_opening
+from mcsdr.phantom.contraction import Unevenness, contraction, moment, pace, uneven, valve_opening
 from mcsdr.phantom.outline import Parameters, inside, profile, profile_integral, ridge
 
 
@@ -116,7 +116,7 @@ def volumes_ml(p: Parameters) -> tuple[Tensor, Tensor]:
 def beat(p: Parameters, times_s: Tensor) -> Beat:
     """The heart's state at `times_s` [B, T, 1]; `p["ef"]` is the ejection fraction as a share."""
     cycle, systolic_share, ef = moment(p, times_s)
-    c = contraction(cycle, systolic_share, p["rapid_filling"], p.get("ejection_skew"))
+    c = contraction(cycle, systolic_share, p["rapid_filling"], p.get("ejection_skew"), pace(p))
     a_d, b_d, wall_d = end_diastole(p)
     length = p["length_mm"] * (1 - p["shortening"] * ef / 0.6 * c)
     k = (1 - ef * c) * p["length_mm"] / length
@@ -129,7 +129,7 @@ def beat(p: Parameters, times_s: Tensor) -> Beat:
         length_mm=length,
         wall_mm=wall,
         apex_mm=p["apical_wall"] * (wall - wall_d),
-        opening=valve_opening(cycle, systolic_share),
+        opening=valve_opening(cycle, systolic_share, pace(p)),
         unevenness=uneven(p, c, k) if "akinesia" in p else None,
     )
 

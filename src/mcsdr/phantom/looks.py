@@ -17,7 +17,7 @@ USUAL_EXPOSURE, MOST_BLACK = 0.58, 0.35  # at which a machine's black level stay
 OPENED = 2.5  # by how much the logarithm of `shoulder` grows with exposure
 WITH_GAIN = frozenset({"black_level", "shoulder"})  # a machine's, but set anew where a clip's gain is
 MOST_SPECKLE = 0.97  # a share: of speckle that is new in every frame, and of what is seen of it
-USUAL: frozenset[Appearance] = frozenset({"varied", "varied-framed", "varied-following"})
+USUAL: frozenset[Appearance] = frozenset({"varied", "varied-framed", "varied-following", "varied-shaped"})
 ABSENT = Row(0.0, 0.0, 0.0)
 # Rows that no table has, as phantoms without these looks have them; drawn after all others, which they do not shift.
 ADDED: Table = {

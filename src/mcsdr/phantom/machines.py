@@ -112,6 +112,21 @@ SHIFTED: Mapping[Appearance, Table] = {
     "varied": {},
     "varied-framed": {},
     "varied-following": {"follows": Row(1.0, 1.0)},
+    "varied-shaped": {
+        "bend": Row(-0.22, 0.22, core=(-0.10, 0.10)),
+        "bend_s": Row(-0.06, 0.06, 0.7),
+        "bend_moves": Row(-0.06, 0.06, 0.7),
+        "roundness": Row(-0.20, 0.20, core=(-0.10, 0.10)),
+        "plane_share": Row(-0.05, 0.05, core=(-0.02, 0.02)),
+        "septal_bulge": Row(0.3, 1.2, 0.35),
+        "wall_waves": Row(0.05, 0.45, 0.8),
+        "before_ejection": Row(0.0, 0.20, 0.7),
+        "after_ejection": Row(0.0, 0.25, 0.7),
+        "relaxation": Row(-0.05, 0.12, 0.7),
+        "rapid_filling": Row(0.20, 0.92, core=(0.45, 0.85)),
+        "filling_time": Row(-0.17, 0.10, 0.7),
+        "kick_time": Row(-0.06, 0.12, 0.7),
+    },
     "shifted-val": {
         "layers": Row(0.3, 0.85, 0.8),
         "speckle_filter": Row(0.4, 1.0, 0.7),
@@ -148,7 +163,20 @@ SHIFTED: Mapping[Appearance, Table] = {
         "leaflet_open": Row(0.45, 0.70),
     },
 }
-LATER = ("mesh", "steps", "standing")  # rows that no table has
+# Rows that no table has, by level: 0 but in the appearances that name them. They are drawn last and shift no other.
+LATER: Mapping[str, tuple[str, ...]] = {
+    "person": (
+        "bend_s",  # the long axis is bent like an S besides, by this share of its length
+        "bend_moves",  # and bends by this share of it while the ventricle contracts
+        "before_ejection",  # share of systole over which nothing is ejected yet
+        "after_ejection",  # and not any more
+        "relaxation",  # shares of diastole, on those of `contraction.USUAL_PACE`: before the ventricle fills
+        "filling_time",  # how long it fills rapidly
+        "kick_time",  # when the atrial kick begins
+    ),
+    "exam": (),
+    "clip": ("mesh", "steps", "standing"),
+}
 PARASTERNAL = {
     View.PLAX: {
         "plane_angle": (1.9, 2.4),
@@ -187,5 +215,4 @@ def rows(appearance: Appearance, machine: str, level: str, view: View = View.A4C
     if level == "clip":
         found |= {name: Row(*ends) for name, ends in MIDDLE[view].items()}
         found |= {name: seen.get(name, usual.get(name, absent)) for name, absent in looks.ADDED.items()}
-        found |= {name: SHIFTED[appearance].get(name, NEVER) for name in LATER}  # drawn last: they shift no other
-    return found
+    return found | {name: SHIFTED[appearance].get(name, NEVER) for name in LATER[level]}

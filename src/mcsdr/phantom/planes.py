@@ -11,9 +11,10 @@ and in the short axis both start at the middle of the ventricle. *Heart*: (x, y,
     PLAX   as A2C at another angle, the long axis lying across the picture
 
 with L the length at end-diastole. A varied heart may be curved: its cross-sections are then shifted along x by
-4 b L s (1 − s), s = z / L. The heart sways once a beat and follows the breath; a varied one also turns about its base
-within the plane, and the probe slides. In pixels, x runs to the right and y downwards and the centre of the pixel
-frames[i, j] is (j + ½, i + ½): a point (x, y) lies in frames[⌊y⌋, ⌊x⌋].
+4 b L s (1 − s), s = z / L, by a sine of s besides, and by more of the first as the ventricle contracts. The heart
+sways once a beat and follows the breath; a varied one also turns about its base within the plane, and the probe slides.
+In pixels, x runs to the right and y downwards and the centre of the pixel frames[i, j] is (j + ½, i + ½): a point (x, y)
+lies in frames[⌊y⌋, ⌊x⌋].
 A picture that is not square shows all that the square one shows, with more at its sides or below.
 
 Shapes: parameters [B, 1, 1], times and per-frame quantities [B, T, 1], points [B, 1 or T, P].
@@ -123,25 +124,38 @@ def roof_range_mm(p: Parameters, view: View) -> Tensor:
     return torch.hypot(right + torch.sin(turn) * roof, down + torch.cos(turn) * roof) + p["far_wall_gap_mm"]
 
 
-def to_heart(p: Parameters, view: View, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Points of the plane in the heart's frame: x, y, z."""
+def to_heart(
+    p: Parameters, view: View, u: Tensor, v: Tensor, times_s: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Points of the plane in the heart's frame: x, y, z; where its axis moves too, at `times_s` [B, T, 1]."""
     if view == View.PSAX:
-        return _straight(p, u, -v, (p["level"] * p["length_mm"]).expand_as(u))
+        return _straight(p, u, -v, (p["level"] * p["length_mm"]).expand_as(u), times_s)
     along = v - p["length_mm"]  # from the base, towards the atria
     z = p["length_mm"] + along * torch.cos(p["foreshortening"])
     off = (along * torch.sin(p["foreshortening"]) + p["plane_offset_mm"]).expand_as(u)
     if view == View.A4C:
-        return _straight(p, u, off, z)
+        return _straight(p, u, off, z, times_s)
     cos, sin = torch.cos(p["plane_angle"]), torch.sin(p["plane_angle"])
-    return _straight(p, u * cos - off * sin, u * sin + off * cos, z)
+    return _straight(p, u * cos - off * sin, u * sin + off * cos, z, times_s)
 
 
-def _straight(p: Parameters, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _straight(p: Parameters, x: Tensor, y: Tensor, z: Tensor, times_s: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """A heart whose axis is curved, straightened: every cross-section is shifted as a whole, so volumes are kept."""
     if "bend" not in p:
         return x, y, z
     s = (z / p["length_mm"]).clamp(0, 1)
-    return x - 4 * p["bend"] * p["length_mm"] * s * (1 - s), y, z
+    x = x - 4 * p["bend"] * p["length_mm"] * s * (1 - s)
+    if bool((p["bend_s"] != 0).any()):
+        x = x - p["bend_s"] * p["length_mm"] * torch.sin(2 * torch.pi * s)
+    return x if times_s is None else x - bent_by(p, z, times_s), y, z
+
+
+def bent_by(p: Parameters, z: Tensor, times_s: Tensor) -> Tensor:
+    """How far along x the cross-sections at z have been shifted since end-diastole, mm; [B, 1 or T, P]."""
+    if not bool((p["bend_moves"] != 0).any()):
+        return torch.zeros_like(z)
+    s = (z / p["length_mm"]).clamp(0, 1)
+    return 4 * p["bend_moves"] * contraction_at(p, times_s) * p["length_mm"] * s * (1 - s)
 
 
 def _motion(p: Parameters, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -120,12 +120,12 @@ def _matter(p: Parameters, view: View, texture: Tensor, still: Still, offsets: T
     r, theta = ultrasound.polar_grid(p, RANGES, BEAMS)
     right, down = ((r * side(theta)).flatten(1)[:, None, :] for side in (torch.sin, torch.cos))
     u, v = planes.to_plane(p, view, times_s, right, down)
-    x, y, z = planes.to_heart(p, view, u, v)
+    x, y, z = planes.to_heart(p, view, u, v, times_s)
     x, y, z = (side.expand(-1, times_s.shape[1], -1) for side in (x, y, z))
     matter = anatomy.tissue(p, heart.beat(p, times_s), times_s, view, x, y, z, across=u)
     tissue = 1 - matter.blood
     around = matter.outside * tissue
-    u_then = u * matter.stretch
+    u_then = (u - planes.bent_by(p, z, times_s)) * matter.stretch
     v_then = v * matter.stretch if view == View.PSAX else v + (matter.z_material_mm - z)
     right, down = planes.at_rest(p, view, u_then, v_then)
     beam, depth = torch.atan2(right, down.clamp(min=1.0)) / p["half_angle"], torch.hypot(right, down)

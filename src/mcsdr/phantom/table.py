@@ -22,7 +22,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-Appearance = Literal["varied", "varied-framed", "varied-following", "shifted-val", "shifted-test", "shifted-other"]
+Appearance = Literal[
+    "varied", "varied-framed", "varied-following", "varied-shaped", "shifted-val", "shifted-test", "shifted-other"
+]
 TURN = 2 * np.pi
 CORE_SHARE, MIDDLE_SHARE = 0.7, 0.9  # of draws from the core: usually, and where the middle alone is asked for
 

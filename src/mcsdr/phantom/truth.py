@@ -143,7 +143,7 @@ def _instants(times_s: Array | list[float]) -> Tensor:
 def _labels(p: Parameters, view: View, times: Tensor, right: Tensor, down: Tensor) -> NDArray[np.uint8]:
     """Labels of the pixels [1, 1, P] at the instants [1, T, 1], as [T, P]; a later line overrules an earlier one."""
     beat = heart.beat(p, times)
-    x, y, z = planes.to_heart(p, view, *planes.to_plane(p, view, times, right, down))
+    x, y, z = planes.to_heart(p, view, *planes.to_plane(p, view, times, right, down), times)
     lies = heart.surfaces(p, beat, x, y, z)
     ventricle = lies.beyond_base_mm < 0
     label = torch.full(x.shape, BACKGROUND, dtype=torch.uint8)
