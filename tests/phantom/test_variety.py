@@ -202,7 +202,7 @@ def with_everything(given: Mapping[str, float]) -> dict[str, Value]:
     p: dict[str, Value] = {name: row.low + 0.6 * (row.high - row.low) for name, row in ROWS.items()}
     p |= {"mirrored": 0.0, "veil": 0.3, "framing": 0.7, "black_level": 0.02, "apex_x": 0.0, "tilt": 0.0, "size": 1.0}
     p |= {"floor_level": 0.02, "moderator_band": 1.5, "shadow1_at": 0.3, "shadow2_at": -0.3, "drawn": 3.0, "clock": 1.0}
-    p |= {"steps": 0.0}
+    p |= {"steps": 0.0, "before_ejection": 0.0, "after_ejection": 0.0}
     p |= {"lost": 0.0, "akinesia_angle": 0.4, "outflow": 0.7, "depth_mm": 150.0, "lung_side": 0.5, "apex_y": 0.1}
     p |= {
         "akinesia_u": 0.1,

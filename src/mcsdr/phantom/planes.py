@@ -13,8 +13,8 @@ and in the short axis both start at the middle of the ventricle. *Heart*: (x, y,
 with L the length at end-diastole. A varied heart may be curved: its cross-sections are then shifted along x by
 4 b L s (1 − s), s = z / L, by a sine of s besides, and by more of the first as the ventricle contracts. The heart
 sways once a beat and follows the breath; a varied one also turns about its base within the plane, and the probe slides.
-In pixels, x runs to the right and y downwards and the centre of the pixel frames[i, j] is (j + ½, i + ½): a point (x, y)
-lies in frames[⌊y⌋, ⌊x⌋].
+In pixels, x runs to the right and y downwards and the centre of the pixel frames[i, j] is (j + ½, i + ½): a point
+(x, y) lies in frames[⌊y⌋, ⌊x⌋].
 A picture that is not square shows all that the square one shows, with more at its sides or below.
 
 Shapes: parameters [B, 1, 1], times and per-frame quantities [B, T, 1], points [B, 1 or T, P].

@@ -9,8 +9,8 @@ Appearances:
                     clips of that data set are held against
     varied-following  as varied, but size and shape follow the ejection fraction in everybody, not in two of three: what
                     that third is for is told by models that learn without it
-    varied-shaped   as varied, but ventricles are bent more, like an S, and while they contract, and have their own pace:
-                    when they begin to eject and to fill, and how fast
+    varied-shaped   as varied, but ventricles are bent more, like an S, and while they contract, and each has its own
+                    pace: when it begins to eject and to fill, and how fast
     shifted-val     every machine, and the style of drawing of `machines.SHIFTED["shifted-val"]`, which no varied
                     phantom has; models are selected and calibrated on it
     shifted-test    the same with a style of its own; models are measured on it
