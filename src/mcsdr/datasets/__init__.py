@@ -40,6 +40,7 @@ Appearance = Literal[
     "shifted-val",
     "shifted-test",
     "shifted-other",
+    "shifted-fourth",
 ]
 Ambiguity = Literal["control", "hidden-wall", "lateral-dropout", "arrhythmia", "foreshortening"]
 Kind = Literal["phantom", "echonet-dynamic", "echonet-pediatric", "camus", "mimic-iv-echo", "table"]

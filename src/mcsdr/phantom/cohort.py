@@ -206,7 +206,7 @@ class PhantomCohort(Cohort):
         ambiguity: what is hidden, so that the posterior is known exactly, see `ambiguity`; None for ordinary phantoms.
         clean: whether the pictures of ambiguous phantoms have little speckle and no faults.
         appearance: "plain" for the table of `ranges`; "varied", "varied-framed", "varied-following", "varied-shaped",
-            "shifted-val", "shifted-test" or "shifted-other", see `variety`.
+            "shifted-val", "shifted-test", "shifted-other" or "shifted-fourth", see `variety`.
 
     Raises:
         InvalidConfig: no such population, view, ambiguity or appearance, or one together with another.

@@ -162,6 +162,17 @@ SHIFTED: Mapping[Appearance, Table] = {
         "rapid_filling": Row(0.15, 0.30),
         "leaflet_open": Row(0.45, 0.70),
     },
+    "shifted-fourth": {
+        "compound": Row(0.5, 1.0, 0.8),
+        "halo": Row(0.4, 1.4, 0.7),
+        "lines": Row(0.15, 0.45, 0.6),
+        "shear": Row(0.10, 0.28, 0.8),
+        "bend_across": Row(0.06, 0.14, 0.8),
+        "septal_gain": Row(0.3, 0.6),
+        "lateral_gain": Row(1.3, 1.8),
+        "leaflet_bow": Row(0.12, 0.25),
+        "papillary_a4c": Row(0.24, 0.32, 0.5),
+    },
 }
 # Rows that no table has, by level: 0 but in the appearances that name them. They are drawn last and shift no other.
 LATER: Mapping[str, tuple[str, ...]] = {
@@ -173,9 +184,11 @@ LATER: Mapping[str, tuple[str, ...]] = {
         "relaxation",  # shares of diastole, on those of `contraction.USUAL_PACE`: before the ventricle fills
         "filling_time",  # how long it fills rapidly
         "kick_time",  # when the atrial kick begins
+        "shear",  # the lateral wall descends more than the septum: the ring tilts by this in systole, rad
+        "bend_across",  # the long axis curves out of the four-chamber plane by this share of its length
     ),
     "exam": (),
-    "clip": ("mesh", "steps", "standing"),
+    "clip": ("mesh", "steps", "standing", "compound", "halo", "lines"),
 }
 PARASTERNAL = {
     View.PLAX: {

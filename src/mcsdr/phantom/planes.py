@@ -143,8 +143,11 @@ def _straight(p: Parameters, x: Tensor, y: Tensor, z: Tensor, times_s: Tensor | 
     """A heart whose axis is curved, straightened: every cross-section is shifted as a whole, so volumes are kept."""
     if "bend" not in p:
         return x, y, z
+    z = z if times_s is None else z + sheared_by(p, x, times_s)
     s = (z / p["length_mm"]).clamp(0, 1)
     x = x - 4 * p["bend"] * p["length_mm"] * s * (1 - s)
+    if bool((p["bend_across"] != 0).any()):
+        y = y - 4 * p["bend_across"] * p["length_mm"] * s * (1 - s)
     if bool((p["bend_s"] != 0).any()):
         x = x - p["bend_s"] * p["length_mm"] * torch.sin(2 * torch.pi * s)
     return x if times_s is None else x - bent_by(p, z, times_s), y, z
@@ -156,6 +159,13 @@ def bent_by(p: Parameters, z: Tensor, times_s: Tensor) -> Tensor:
         return torch.zeros_like(z)
     s = (z / p["length_mm"]).clamp(0, 1)
     return 4 * p["bend_moves"] * contraction_at(p, times_s) * p["length_mm"] * s * (1 - s)
+
+
+def sheared_by(p: Parameters, x: Tensor, times_s: Tensor) -> Tensor:
+    """How much nearer to the apex than the axis' the matter at x has come since end-diastole, mm; [B, 1 or T, P]."""
+    if not bool((p["shear"] != 0).any()):
+        return torch.zeros_like(x)
+    return p["shear"] * contraction_at(p, times_s) * x
 
 
 def _motion(p: Parameters, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -65,7 +65,8 @@ def render(
     for start in range(0, times_s.shape[1], FRAMES_AT_ONCE):
         part = slice(start, start + FRAMES_AT_ONCE)
         envelope = _envelope(p, view, texture, still, offsets[:, part], times_s[:, part, None])
-        grey = styles.stepped(p, faults.processing(p, ultrasound.compressed(p, envelope * still.gain)))
+        grey = styles.enhanced(p, faults.processing(p, ultrasound.compressed(p, envelope * still.gain)))
+        grey = styles.stepped(p, grey)
         picture = faults.shouldered(p, grey ** p["gamma"][..., None]) * within
         chunks.append((picture * 255).round().clamp(0, 255).to(torch.uint8))
     return torch.cat(chunks, dim=1)
@@ -76,7 +77,7 @@ def _still(p: Parameters, view: View, texture: Tensor, size: tuple[int, int]) ->
     depth, angle = r / depth_mm(p), theta / p["half_angle"]
     grid = ultrasound.scan_grid(p, size)
     gain = ultrasound.shadowed(p, r, theta) * faults.gain(p, depth) * faults.veil(p, texture, RANGES, BEAMS)
-    gain = gain * faults.seen(p, depth, angle)
+    gain = gain * faults.seen(p, depth, angle) * styles.lined(p, angle)
     near = 1 - torch.exp(-r / NEAR_MM)
     gain = gain * (0.2 + 0.8 * near)
     haze = (p["haze"] * near * torch.exp(-r / p["haze_depth_mm"]) + faults.clutter(p, r)).expand_as(gain)
@@ -126,7 +127,9 @@ def _matter(p: Parameters, view: View, texture: Tensor, still: Still, offsets: T
     tissue = 1 - matter.blood
     around = matter.outside * tissue
     u_then = (u - planes.bent_by(p, z, times_s)) * matter.stretch
-    v_then = v * matter.stretch if view == View.PSAX else v + (matter.z_material_mm - z)
+    v_then = (
+        v * matter.stretch if view == View.PSAX else v + (matter.z_material_mm - z) + planes.sheared_by(p, u, times_s)
+    )
     right, down = planes.at_rest(p, view, u_then, v_then)
     beam, depth = torch.atan2(right, down.clamp(min=1.0)) / p["half_angle"], torch.hypot(right, down)
     layers = faults.streaks(p, texture, depth, beam)
@@ -164,6 +167,11 @@ def _envelope(p: Parameters, view: View, texture: Tensor, still: Still, offsets:
     haze = still.haze[:, None]
     echo = echo + haze * (0.8 * still.standing + 0.6 * free)
     detected = torch.sqrt(echo[:, 0] ** 2 + echo[:, 1] ** 2)
+    if bool((p["compound"] != 0).any()):
+        place = _texture_place(torch.stack([beam, depth], -1))
+        others = [_read(still.texture.roll((85 * k, 85 * k), (-2, -1)), place).norm(dim=1) for k in (1, 2)]
+        several = (detected + 1.3 * amplitude * (others[0] + others[1])) / 3
+        detected = torch.lerp(detected, several, p["compound"][..., None])
     even = amplitude + haze[:, 0]
     envelope = torch.lerp(even, detected, faults.speckled(p, even, blood))
     return faults.noise(p, envelope, free)

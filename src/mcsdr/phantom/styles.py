@@ -1,4 +1,4 @@
-"""Styles of drawing that phantoms for training never have: one for selection and calibration, two for measuring.
+"""Styles of drawing that phantoms for training never have: one for selection and calibration, three for measuring.
 
 A style changes what tissue looks like, what a machine makes of it and what the rules of the anatomy are, so that how
 well a model bears real echo, which is another style again, can be told from phantoms. Each is a set of rows that are 0
@@ -10,6 +10,8 @@ elsewhere (`table.SHIFTED`):
                     side lobes; the wall slides through the plane; ejection early or late
     shifted-other   speckle has the tissue's grain, not the beam's; few grey levels; echoes that stand in the cavities;
                     the long axis is bent, the right ventricle widens in systole, the left one fills late
+    shifted-fourth  the mean of several looks at the speckle; edges are enhanced, scan lines stand out; the lateral wall
+                    is the bright one, the ring tilts in systole, the axis leaves the plane between apex and base
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from mcsdr.phantom.outline import Parameters
 from mcsdr.phantom.planes import depth_mm
 
 MESH_MM = 1.1  # of the tissue's own grain
+SCAN_LINES = 24  # over the sector
 
 
 def layered(p: Parameters, wall: Tensor, endo_mm: Tensor, epi_mm: Tensor) -> Tensor:
@@ -63,6 +66,19 @@ def mesh_place(p: Parameters, beam: Tensor, depth: Tensor, side: int) -> Tensor:
     range_mm, angle = (depth + 1) / 2 * depth_mm(p)[..., None], beam * p["half_angle"][..., None]
     place = torch.stack([range_mm * torch.sin(angle), range_mm * torch.cos(angle) - 90.0], -1)
     return place * (2 / (MESH_MM * side))
+
+
+def lined(p: Parameters, angle: Tensor) -> Tensor:
+    """Gain of the beams at `angle`, shares of the half angle, of which every third or so is fainter by `lines`."""
+    return 1 + p["lines"] * torch.cos(2 * math.pi * SCAN_LINES / 2 * angle)
+
+
+def enhanced(p: Parameters, grey: Tensor) -> Tensor:
+    """Grey levels [B, T, H, W], by the share `halo` further from those around them."""
+    if not bool((p["halo"] != 0).any()):
+        return grey
+    around = F.avg_pool2d(grey, 5, 1, 2, count_include_pad=False)
+    return (grey + p["halo"][..., None] * (grey - around)).clamp(0, 1)
 
 
 def stepped(p: Parameters, grey: Tensor) -> Tensor:

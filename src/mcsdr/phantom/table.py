@@ -23,7 +23,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 Appearance = Literal[
-    "varied", "varied-framed", "varied-following", "varied-shaped", "shifted-val", "shifted-test", "shifted-other"
+    "varied",
+    "varied-framed",
+    "varied-following",
+    "varied-shaped",
+    "shifted-val",
+    "shifted-test",
+    "shifted-other",
+    "shifted-fourth",
 ]
 TURN = 2 * np.pi
 CORE_SHARE, MIDDLE_SHARE = 0.7, 0.9  # of draws from the core: usually, and where the middle alone is asked for

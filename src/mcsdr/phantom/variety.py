@@ -15,6 +15,8 @@ Appearances:
                     phantom has; models are selected and calibrated on it
     shifted-test    the same with a style of its own; models are measured on it
     shifted-other   the same with a third style, drawn when all else stood: what `shifted-test` tells of other styles
+    shifted-fourth  the same with a fourth, drawn before any model had learnt from varied-shaped: that takes from the
+                    third what costs most
 
 A person's rows are drawn once, an exam's once for each machine and sitting, a clip's for each recording: phantom
 `index` of cohort `seed` has generators seeded with (seed, index, appearance, level).
