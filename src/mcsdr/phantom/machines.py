@@ -116,6 +116,8 @@ SHIFTED: Mapping[Appearance, Table] = {
         "bend": Row(-0.22, 0.22, core=(-0.10, 0.10)),
         "bend_s": Row(-0.06, 0.06, 0.7),
         "bend_moves": Row(-0.06, 0.06, 0.7),
+        "bend_across": Row(-0.05, 0.05, 0.7),
+        "shear": Row(-0.10, 0.10, 0.7),
         "roundness": Row(-0.20, 0.20, core=(-0.10, 0.10)),
         "plane_share": Row(-0.05, 0.05, core=(-0.02, 0.02)),
         "septal_bulge": Row(0.3, 1.2, 0.35),

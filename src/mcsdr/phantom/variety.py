@@ -9,14 +9,14 @@ Appearances:
                     clips of that data set are held against
     varied-following  as varied, but size and shape follow the ejection fraction in everybody, not in two of three: what
                     that third is for is told by models that learn without it
-    varied-shaped   as varied, but ventricles are bent more, like an S, and while they contract, and each has its own
-                    pace: when it begins to eject and to fill, and how fast
+    varied-shaped   as varied, but ventricles are bent more, also out of the plane, like an S, and while they contract;
+                    their ring tilts, and each has its own pace: when it begins to eject and to fill, and how fast
     shifted-val     every machine, and the style of drawing of `machines.SHIFTED["shifted-val"]`, which no varied
                     phantom has; models are selected and calibrated on it
     shifted-test    the same with a style of its own; models are measured on it
     shifted-other   the same with a third style, drawn when all else stood: what `shifted-test` tells of other styles
     shifted-fourth  the same with a fourth, drawn before any model had learnt from varied-shaped: that takes from the
-                    third what costs most
+                    third what costs most, and comes near to this one
 
 A person's rows are drawn once, an exam's once for each machine and sitting, a clip's for each recording: phantom
 `index` of cohort `seed` has generators seeded with (seed, index, appearance, level).

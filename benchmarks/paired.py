@@ -1,0 +1,89 @@
+"""Several models asked the same phantoms: is one better, and by more than chance?
+
+    python benchmarks/paired.py phantom-a4c-varied candidates/phantom-a4c-bent \\
+        --cohort phantom:200:52:shifted-other:flat --cohort phantom:200:41:shifted-test:flat
+    python benchmarks/paired.py phantom-a4c-varied --cohort phantom:120:52:shifted-other:flat --rules
+    python benchmarks/paired.py phantom-a4c-varied candidates/phantom-a4c-bent --clip a.avi --clip b.avi
+
+Of each model on each cohort: CRPS against a reader of SD 4, error of the median to the truth, slope of the median on
+it, width and coverage of the 90 % interval, and the difference of CRPS to the first model's with its standard error
+over phantoms. `--rules` draws the cohort's held-out style again with each of its rules taken away: what the style
+costs, and which of its rules. Of a clip: median and width, whether or not it would be answered. Phantoms are asked as
+`mcsdr evaluate` asks them, central window, in the model's own number of looks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+import mcsdr
+from mcsdr.datasets import CohortSpec, open_cohort
+from mcsdr.metrics.scores import StudyScores
+from mcsdr.phantom import machines
+from mcsdr.posterior import Posterior
+from mcsdr.study import Study
+
+AT_ONCE = 16
+
+
+def asked(model: mcsdr.Model, studies: list[Study]) -> Posterior:
+    parts = [studies[start : start + AT_ONCE] for start in range(0, len(studies), AT_ONCE)]
+    return Posterior.joined([model.posteriors(part) for part in parts])
+
+
+def lesser(spec: CohortSpec) -> Iterator[tuple[str, list[Study]]]:
+    """The cohort drawn with each rule of its style taken away, and with none of them; by name."""
+    own = machines.SHIFTED[spec.appearance]
+    for name in (*own, "all"):
+        left: Mapping[str, machines.Row] = {} if name == "all" else {k: row for k, row in own.items() if k != name}
+        machines.SHIFTED = {**machines.SHIFTED, spec.appearance: left}  # type: ignore[misc]
+        machines.rows.cache_clear()
+        yield f"without {name}", list(open_cohort(spec))
+    machines.SHIFTED = {**machines.SHIFTED, spec.appearance: own}
+    machines.rows.cache_clear()
+
+
+def show(title: str, studies: list[Study], models: Mapping[str, mcsdr.Model]) -> None:
+    label, truth = (np.array([getattr(s, name) for s in studies]) for name in ("ef_percent", "true_ef_percent"))
+    print(f"\n{title}\n{'model':40s}  CRPS   MAE  slope  width  covered  CRPS over the first's (± one standard error)")
+    first: np.ndarray | None = None
+    for name, model in models.items():
+        posterior = asked(model, studies)
+        scores = StudyScores.of(posterior, label)
+        median = np.asarray(posterior.median)
+        covered = np.mean(np.abs(scores.pit - 0.5) <= 0.45)
+        crps = np.asarray(scores.crps)
+        first = crps if first is None else first
+        over, slope = crps - first, np.polyfit(truth, median, 1)[0]
+        error = over.std(ddof=1) / np.sqrt(len(over))
+        print(
+            f"{name[-40:]:40s} {crps.mean():5.2f} {np.abs(median - truth).mean():5.2f}  {slope:5.3f}  "
+            f"{np.mean(scores.width):5.1f}  {100 * covered:5.1f} %  {over.mean():+.3f} ± {error:.3f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="+")
+    parser.add_argument("--cohort", action="append", default=[])
+    parser.add_argument("--rules", action="store_true")
+    parser.add_argument("--clip", action="append", default=[])
+    options = parser.parse_args()
+    models = {name: mcsdr.load(name) for name in options.model}
+    for text in options.cohort:
+        spec = CohortSpec.parse(text)
+        show(text, list(open_cohort(spec)), models)
+        for title, studies in lesser(spec) if options.rules else ():
+            show(title, studies, models)
+    for path in options.clip:
+        answers = (model.posteriors([mcsdr.read_study(path)])[0] for model in models.values())
+        said = (f"{p.median:.0f} ({p.interval()[1] - p.interval()[0]:.0f} wide)" for p in answers)
+        print(f"{path}: {', '.join(said)}")
+
+
+if __name__ == "__main__":
+    main()
