@@ -27,21 +27,12 @@ from mcsdr.datasets.table import beside
 from mcsdr.errors import InvalidCohort, InvalidConfig, MissingFile
 from mcsdr.phantom.cohort import SAMPLING_HZ, PhantomCohort
 from mcsdr.phantom.strangers import WithStrangers
+from mcsdr.phantom.table import Appearance as Varied
 from mcsdr.phantom.twins import TwinCohort
 from mcsdr.study import Study, View
 
 Population = Literal["adult", "child", "camus", "laboratory", "flat"]
-Appearance = Literal[
-    "plain",
-    "varied",
-    "varied-framed",
-    "varied-following",
-    "varied-shaped",
-    "shifted-val",
-    "shifted-test",
-    "shifted-other",
-    "shifted-fourth",
-]
+Appearance = Literal["plain", Varied]
 Ambiguity = Literal["control", "hidden-wall", "lateral-dropout", "arrhythmia", "foreshortening"]
 Kind = Literal["phantom", "echonet-dynamic", "echonet-pediatric", "camus", "mimic-iv-echo", "table"]
 

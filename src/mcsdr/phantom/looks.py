@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import get_args
 
 from mcsdr.phantom.ranges import Value
 from mcsdr.phantom.table import Appearance, Row, Table, Z
@@ -17,7 +18,7 @@ USUAL_EXPOSURE, MOST_BLACK = 0.58, 0.35  # at which a machine's black level stay
 OPENED = 2.5  # by how much the logarithm of `shoulder` grows with exposure
 WITH_GAIN = frozenset({"black_level", "shoulder"})  # a machine's, but set anew where a clip's gain is
 MOST_SPECKLE = 0.97  # a share: of speckle that is new in every frame, and of what is seen of it
-USUAL: frozenset[Appearance] = frozenset({"varied", "varied-framed", "varied-following", "varied-shaped"})
+USUAL: frozenset[Appearance] = frozenset(name for name in get_args(Appearance) if name.startswith("varied"))
 ABSENT = Row(0.0, 0.0, 0.0)
 # Rows that no table has, as phantoms without these looks have them; drawn after all others, which they do not shift.
 ADDED: Table = {
