@@ -126,10 +126,10 @@ def _matter(p: Parameters, view: View, texture: Tensor, still: Still, offsets: T
     matter = anatomy.tissue(p, heart.beat(p, times_s), times_s, view, x, y, z, across=u)
     tissue = 1 - matter.blood
     around = matter.outside * tissue
-    u_then = (u - planes.bent_by(p, z, times_s)) * matter.stretch
-    v_then = (
-        v * matter.stretch if view == View.PSAX else v + (matter.z_material_mm - z) + planes.sheared_by(p, u, times_s)
-    )
+    seen = torch.cos(p["plane_angle"]) if view in (View.A2C, View.PLAX) else 1.0  # share of a way along x
+    u_then = (u - seen * planes.bent_by(p, z, times_s)) * matter.stretch
+    v_then = v + (matter.z_material_mm - z) + planes.sheared_by(p, seen * u, times_s)
+    v_then = v * matter.stretch if view == View.PSAX else v_then
     right, down = planes.at_rest(p, view, u_then, v_then)
     beam, depth = torch.atan2(right, down.clamp(min=1.0)) / p["half_angle"], torch.hypot(right, down)
     layers = faults.streaks(p, texture, depth, beam)
