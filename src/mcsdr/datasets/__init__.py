@@ -32,7 +32,7 @@ from mcsdr.phantom.twins import TwinCohort
 from mcsdr.study import Study, View
 
 Population = Literal["adult", "child", "camus", "laboratory", "flat"]
-Appearance = Literal["plain", Varied]
+Appearance = Literal["plain", "mixed", Varied]
 Ambiguity = Literal["control", "hidden-wall", "lateral-dropout", "arrhythmia", "foreshortening"]
 Kind = Literal["phantom", "echonet-dynamic", "echonet-pediatric", "camus", "mimic-iv-echo", "table"]
 

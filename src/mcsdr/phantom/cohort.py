@@ -32,6 +32,8 @@ VIEW_NUMBER = {View.A2C: 1, View.PSAX: 2}  # zero would repeat the person's own 
 SAMPLING_HZ = 25.0  # of what is rendered, unless asked otherwise
 VARIED = (View.A4C, View.A2C, View.PSAX, View.PLAX)
 ADULTS = ("adult", "laboratory", "flat")  # populations that varied phantoms are drawn of
+Family = Literal["plain"] | Appearance
+MIXED: Mapping[Family, float] = {"varied": 0.50, "varied-shaped": 0.38, "plain": 0.12}  # shares of a mixed cohort
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,12 @@ def draw_varied_person(
     return Person(index, attributes, true_ef, reading, first, texture, offsets[View.A4C], population, pictures)
 
 
+def _family(seed: int, index: int) -> Family:
+    """Of which of MIXED phantom `index` of a mixed cohort is."""
+    level = np.random.default_rng([seed, index, *b"mixed"]).random()
+    return list(MIXED)[int(np.searchsorted(np.cumsum(list(MIXED.values()))[:-1], level, side="right"))]
+
+
 def _draw_picture(seed: int, index: int, view: View) -> Picture:
     rng = np.random.default_rng([seed, index, VIEW_NUMBER[view]])
     parameters = ranges.draw_picture(rng, view)
@@ -205,7 +213,7 @@ class PhantomCohort(Cohort):
         views: the planes through each heart, one clip for each, in this order.
         ambiguity: what is hidden, so that the posterior is known exactly, see `ambiguity`; None for ordinary phantoms.
         clean: whether the pictures of ambiguous phantoms have little speckle and no faults.
-        appearance: "plain" for the table of `ranges`; "varied", "varied-framed", "varied-following", "varied-shaped",
+        appearance: "plain" for the table of `ranges`; "mixed" for the families of MIXED, each phantom of one; "varied", "varied-framed", "varied-following", "varied-shaped",
             "shifted-val", "shifted-test", "shifted-other" or "shifted-fourth", see `variety`.
 
     Raises:
@@ -226,11 +234,12 @@ class PhantomCohort(Cohort):
         views: Sequence[View] = (View.A4C,),
         ambiguity: str | None = None,
         clean: bool = True,
-        appearance: Literal["plain"] | Appearance = "plain",
+        appearance: Literal["mixed"] | Family = "plain",
     ) -> None:
         people.named(population)
-        if appearance != "plain" and (appearance not in SHIFTED or population not in ADULTS or ambiguity):
-            known = ", ".join(("plain", *SHIFTED))
+        several = ("mixed", *SHIFTED)
+        if appearance != "plain" and (appearance not in several or population not in ADULTS or ambiguity):
+            known = ", ".join(("plain", *several))
             raise InvalidConfig(
                 f"no phantoms of appearance {appearance!r}, population {population!r} and ambiguity {ambiguity!r}.",
                 next_step=f"Choose of {known}; all but plain are adults that hide nothing.",
@@ -243,7 +252,7 @@ class PhantomCohort(Cohort):
         self.n, self.seed, self.frames, self.split = n, seed, frames, split
         self.sampling_hz, self.seconds = sampling_hz, seconds
         self.device = torch.device(device)
-        among = planes.PLAIN if appearance == "plain" else VARIED
+        among = planes.PLAIN if appearance in ("plain", "mixed") else VARIED
         self.population, self.views = population, tuple(planes.check(view, among) for view in views)
 
     def __len__(self) -> int:
@@ -266,14 +275,15 @@ class PhantomCohort(Cohort):
 
         On a CPU each by itself: sums round otherwise in a batch, codecs make more of that, and it takes as long.
         """
-        if self.sampling_hz is None or self.device.type == "cpu":
+        if self.sampling_hz is None or self.device.type == "cpu" or self.appearance == "mixed":
             return [study for person in people for study in self._render([person])]
         return self._render(people)
 
     def person(self, index: int) -> Person:
         """Everything that is random about one phantom, without its pictures."""
-        if self.appearance != "plain":
-            return draw_varied_person(self.seed, index, self.appearance, self.population)
+        family = _family(self.seed, index) if self.appearance == "mixed" else self.appearance
+        if family != "plain":
+            return draw_varied_person(self.seed, index, family, self.population)
         if self.ambiguity is None:
             return draw_person(self.seed, index, self.population)
         return draw_ambiguous_person(self.seed, index, self.ambiguity, self.clean)
@@ -296,7 +306,7 @@ class PhantomCohort(Cohort):
         recordings = [person.recording(view) for person in people]
         true = np.stack([at * recording.clock for at, recording in zip(times, recordings, strict=True)])
         pictures = rendered(recordings, true, view, device=self.device)
-        if self.appearance == "plain":
+        if "drawn" not in recordings[0].parameters:
             return pictures
         each = zip(pictures, recordings, true, strict=True)
         return np.stack([archive.finished(clip, recording.parameters, at) for clip, recording, at in each])

@@ -62,8 +62,8 @@ class TwinCohort(Cohort):
     """
 
     def __init__(self, cohort: PhantomCohort, kind: Kind) -> None:
-        if cohort.appearance == "plain":
-            raise InvalidConfig("plain phantoms have no twins.", next_step="Take varied ones.")
+        if cohort.appearance in ("plain", "mixed"):
+            raise InvalidConfig(f"{cohort.appearance} phantoms have no twins.", next_step="Take varied ones.")
         self.cohort, self.kind, self.appearance = cohort, kind, cohort.appearance
 
     def __len__(self) -> int:
