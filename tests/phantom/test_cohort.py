@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mcsdr.phantom import ultrasound
-from mcsdr.phantom.cohort import PhantomCohort, draw_person
+from mcsdr.phantom.cohort import MIXED, PhantomCohort, draw_person
 from mcsdr.study import Attributes, View
 
 
@@ -102,3 +102,21 @@ def test_plain_phantoms_and_those_that_hide_something_stay_what_they_were(
 ) -> None:
     (clip,) = PhantomCohort(2, 11, frames=4, **kind)[1].clips
     assert np.abs(quarters(clip.frames[-1]) - quarter).mean() < 0.01
+
+
+def test_a_mixed_cohort_holds_phantoms_of_each_family() -> None:
+    mixed = PhantomCohort(60, seed=34, appearance="mixed", population="flat")
+    of_families = {name: PhantomCohort(60, seed=34, appearance=name, population="flat") for name in MIXED}
+    found = dict.fromkeys(MIXED, 0)
+    for index in range(60):
+        person = mixed.person(index)
+        (family,) = [
+            name
+            for name, cohort in of_families.items()
+            if np.array_equal(person.texture, cohort.person(index).texture)
+            and person.parameters.keys() == cohort.person(index).parameters.keys()
+        ]
+        found[family] += 1
+    assert all(abs(found[name] / 60 - share) < 4 * (share * (1 - share) / 60) ** 0.5 for name, share in MIXED.items())
+    index = next(i for i in range(60) if "drawn" not in mixed.person(i).parameters)
+    assert (mixed[index].clips[0].frames == of_families["plain"][index].clips[0].frames).all()

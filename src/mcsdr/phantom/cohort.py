@@ -213,8 +213,9 @@ class PhantomCohort(Cohort):
         views: the planes through each heart, one clip for each, in this order.
         ambiguity: what is hidden, so that the posterior is known exactly, see `ambiguity`; None for ordinary phantoms.
         clean: whether the pictures of ambiguous phantoms have little speckle and no faults.
-        appearance: "plain" for the table of `ranges`; "mixed" for the families of MIXED, each phantom of one; "varied", "varied-framed", "varied-following", "varied-shaped",
-            "shifted-val", "shifted-test", "shifted-other" or "shifted-fourth", see `variety`.
+        appearance: "plain" for the table of `ranges`; "varied", "varied-framed", "varied-following", "varied-shaped",
+            "shifted-val", "shifted-test", "shifted-other" or "shifted-fourth", see `variety`; "mixed" for those of
+            MIXED, each phantom the one that it is in the cohort of its family.
 
     Raises:
         InvalidConfig: no such population, view, ambiguity or appearance, or one together with another.

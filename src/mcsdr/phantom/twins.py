@@ -58,11 +58,11 @@ class TwinCohort(Cohort):
         kind: "apart" in the ejection fraction, or "alike" in it.
 
     Raises:
-        InvalidConfig: the phantoms are plain.
+        InvalidConfig: the phantoms are plain, or of several families.
     """
 
     def __init__(self, cohort: PhantomCohort, kind: Kind) -> None:
-        if cohort.appearance in ("plain", "mixed"):
+        if cohort.appearance == "plain" or cohort.appearance == "mixed":
             raise InvalidConfig(f"{cohort.appearance} phantoms have no twins.", next_step="Take varied ones.")
         self.cohort, self.kind, self.appearance = cohort, kind, cohort.appearance
 
