@@ -69,7 +69,7 @@ def mesh_place(p: Parameters, beam: Tensor, depth: Tensor, side: int) -> Tensor:
 
 
 def lined(p: Parameters, angle: Tensor) -> Tensor:
-    """Gain of beams at `angle`, shares of the half angle: stripes along them, brighter and fainter by the share `lines`."""
+    """Gain of beams at `angle`, shares of the half angle: stripes, brighter and fainter by the share `lines`."""
     return 1 + p["lines"] * torch.cos(2 * math.pi * SCAN_LINES / 2 * angle)
 
 
