@@ -54,14 +54,12 @@ def show(title: str, studies: list[Study], models: Mapping[str, mcsdr.Model]) ->
         posterior = asked(model, studies)
         scores = StudyScores.of(posterior, label)
         median = np.asarray(posterior.median)
-        covered = np.mean(np.abs(scores.pit - 0.5) <= 0.45)
-        crps = np.asarray(scores.crps)
-        first = crps if first is None else first
-        over, slope = crps - first, np.polyfit(truth, median, 1)[0]
+        first = scores.crps if first is None else first
+        over, slope = scores.crps - first, np.polyfit(truth, median, 1)[0]
         error = over.std(ddof=1) / np.sqrt(len(over))
         print(
-            f"{name[-40:]:40s} {crps.mean():5.2f} {np.abs(median - truth).mean():5.2f}  {slope:5.3f}  "
-            f"{np.mean(scores.width):5.1f}  {100 * covered:5.1f} %  {over.mean():+.3f} ± {error:.3f}",
+            f"{name[-40:]:40s} {scores.mean_crps:5.2f} {np.abs(median - truth).mean():5.2f}  {slope:5.3f}  "
+            f"{scores.width.mean():5.1f}  {100 * scores.coverage:5.1f} %  {over.mean():+.3f} ± {error:.3f}",
             flush=True,
         )
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mcsdr.errors import InvalidConfig
 from mcsdr.phantom import ambiguity as hiding
 from mcsdr.phantom import archive, heart, people, planes, ranges, sonogram, ultrasound, variety
-from mcsdr.phantom.machines import SHIFTED
+from mcsdr.phantom.machines import SHIFTED, among
 from mcsdr.phantom.table import Appearance
 from mcsdr.study import Attributes, Clip, Cohort, KnownPosterior, Study, View
 
@@ -181,8 +181,7 @@ def draw_varied_person(
 
 def _family(seed: int, index: int) -> Family:
     """Of which of MIXED phantom `index` of a mixed cohort is."""
-    level = np.random.default_rng([seed, index, *b"mixed"]).random()
-    return list(MIXED)[int(np.searchsorted(np.cumsum(list(MIXED.values()))[:-1], level, side="right"))]
+    return among(MIXED, np.random.default_rng([seed, index, *b"mixed"]).random())
 
 
 def _draw_picture(seed: int, index: int, view: View) -> Picture:

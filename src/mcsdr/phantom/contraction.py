@@ -76,13 +76,13 @@ def pace(p: Parameters) -> Pace:
     """The left ventricle's pace: the usual one, and what the rows of `machines.LATER` add to it."""
     if "before_ejection" not in p:
         return USUAL_PACE
-    usual = USUAL_PACE
+    relaxation, filling, kick = USUAL_PACE[2:]
     return Pace(
         p["before_ejection"],
         p["after_ejection"],
-        usual.relaxation + p["relaxation"],
-        usual.filling + p["filling_time"],
-        usual.kick + p["kick_time"],
+        relaxation + p["relaxation"],
+        filling + p["filling_time"],
+        kick + p["kick_time"],
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import TypeVar
 
 from mcsdr.phantom import looks
 from mcsdr.phantom.ranges import VIEWS
@@ -15,6 +16,7 @@ from mcsdr.phantom.table import CLIP, EXAM, PERSON, Appearance, Row, Table
 from mcsdr.study import View
 
 NEVER = Row(0.0, 0.0, 0.0)
+Name = TypeVar("Name", bound=str)
 # By name: the share of exams, and the rows that replace those of the tables.
 MACHINES: Mapping[str, tuple[float, Table]] = {
     "data-set": (
@@ -210,7 +212,12 @@ def machine(appearance: Appearance, level: float) -> str:
     """The family of machines at a level of 0 to 1; varied-framed has one alone."""
     if appearance == "varied-framed":
         return "data-set"
-    for name, (share, _) in MACHINES.items():
+    return among({name: share for name, (share, _) in MACHINES.items()}, level)
+
+
+def among(shares: Mapping[Name, float], level: float) -> Name:
+    """The one of several, by their shares, that a level of 0 to 1 falls to."""
+    for name, share in shares.items():
         if level < share:
             return name
         level -= share

@@ -154,17 +154,17 @@ def _straight(p: Parameters, x: Tensor, y: Tensor, z: Tensor, times_s: Tensor | 
 
 
 def bent_by(p: Parameters, z: Tensor, times_s: Tensor) -> Tensor:
-    """How far along x the cross-sections at z have been shifted since end-diastole, mm; [B, 1 or T, P]."""
+    """How far along x cross-sections at z have moved since end-diastole, mm [B, T, P]; [B, 1, 1] where none does."""
     if not bool((p["bend_moves"] != 0).any()):
-        return torch.zeros_like(z)
+        return p["bend_moves"]
     s = (z / p["length_mm"]).clamp(0, 1)
     return 4 * p["bend_moves"] * contraction_at(p, times_s) * p["length_mm"] * s * (1 - s)
 
 
 def sheared_by(p: Parameters, x: Tensor, times_s: Tensor) -> Tensor:
-    """How much nearer to the apex than the axis' the matter at x has come since end-diastole, mm; [B, 1 or T, P]."""
+    """How much nearer to the apex than the axis' the matter at x has come since end-diastole, mm; shapes as above."""
     if not bool((p["shear"] != 0).any()):
-        return torch.zeros_like(x)
+        return p["shear"]
     return p["shear"] * contraction_at(p, times_s) * x
 
 
