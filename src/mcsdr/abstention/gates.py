@@ -42,6 +42,8 @@ CHILD_CM, CHILD_KG = 115.0, 25.0  # under these only children are, but for rare 
 UNDECIDED = (0.1, 0.9)  # P(EF ≤ t) between these says neither below nor above t
 
 ANOTHER_VIEW = "wrong-view-or-not-echo"  # the code of the first gate that asks what the encoder saw
+# The codes of what says that no heart is seen that the model knows: what it then sees of one is not worth showing.
+NO_HEART = frozenset({ANOTHER_VIEW, "outside-training", "empty-picture", "still-picture", "sector-not-found"})
 
 ANOTHER_CLIP = "Choose a moving grey-scale (B-mode) apical four-chamber clip of the same study."
 A_READER = "Ask for another clip of the study, or have a reader measure the ejection fraction."

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from mcsdr.abstention import gates
 from mcsdr.abstention.gates import Abstention
+from mcsdr.clips.outline import CavityOutline
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import Abstained
 from mcsdr.model.encoding import Encoded
@@ -68,6 +69,8 @@ class Answer:
         prior: the population that the belief is told for, where one was stated in place of the training's.
         analysed_at: when it was concluded, in UTC.
         label: of the user's own, to stand in reports.
+        outlines: of each clip where the model sees the cavity, for people to look at; empty of a model that does not
+            tell, and where no heart that it knows was seen.
     """
 
     study: Study
@@ -85,6 +88,7 @@ class Answer:
     prior: Population | None = None
     analysed_at: datetime | None = None
     label: str = ""
+    outlines: tuple[CavityOutline, ...] = ()
 
     @property
     def path(self) -> str:
@@ -289,6 +293,7 @@ def conclude(
         )
     )
     stated = _stated(prior, model)
+    failed = tuple(dict.fromkeys(gate.code for gate in why))
     return Answer(
         study,
         belief,
@@ -300,11 +305,12 @@ def conclude(
         anyway=anyway,
         beats=tuple(BeatAnswer(start, each[g]) for g, start in enumerate(encoded.starts_s) if start is not None),
         threshold=threshold,
-        failed=tuple(dict.fromkeys(gate.code for gate in why)),
+        failed=failed,
         look_spread=spread,
         prior=prior,
         analysed_at=datetime.now(UTC).replace(microsecond=0),
         label=label,
+        outlines=() if gates.NO_HEART.intersection(failed) else encoded.outlines,
     )
 
 

@@ -37,6 +37,7 @@ from mcsdr.model.beliefs import Beliefs, beliefs
 from mcsdr.model.card import Card, population_of
 from mcsdr.model.encoding import encode, encoded_windows
 from mcsdr.model.flow import Flow, in_pieces
+from mcsdr.model.outline import OutlineReading
 from mcsdr.model.video_tokens import VideoTokens
 from mcsdr.nn.network import Network, PosteriorNetwork, channels_last, has_bf16
 from mcsdr.nn.video_encoder import PLACES
@@ -61,6 +62,8 @@ class Model:
             it.
         look_spread: by how much the looks at clips that it knows disagree, where that was measured, likewise.
         population: how frequent each EF was where it learnt; None where that is not known.
+        outline: what reads the cavity's outline from the encoder's maps, where that was learnt
+            (`mcsdr.evaluation.outlining`); answers do not depend on it.
     """
 
     def __init__(
@@ -75,12 +78,13 @@ class Model:
         familiarity: Familiarity | None = None,
         look_spread: LookSpread | None = None,
         population: Population | None = None,
+        outline: OutlineReading | None = None,
     ) -> None:
         self.network = channels_last(network.eval().requires_grad_(False))
         self.clip, self.statistics, self.card = clip, statistics, card
         self.sampler, self.protocol, self.calibration = sampler, protocol, calibration
         self.familiarity, self.look_spread = familiarity, look_spread
-        self.stored_population = population
+        self.stored_population, self.outline = population, outline
         self.saved_as: dict[str, str] = {}  # the digest on disk of what was loaded, by the digest that it has here
         self._flows: dict[SamplerSettings, torch.nn.Module] = {}
 
@@ -342,6 +346,7 @@ class Model:
             familiarity=self.familiarity,
             look_spread=self.look_spread,
             population=self.stored_population,
+            outline=self.outline,
         )
 
     def unroll(self) -> Model:

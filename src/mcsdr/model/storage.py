@@ -1,6 +1,7 @@
 """A model on disk: a folder of two files that rebuild it without further help.
 
-    model.safetensors    the weights, and the numbers of the gate under names that begin with "gate."
+    model.safetensors    the weights, and the numbers of the gate and of the outline's reading under names that begin
+                         with "gate." and "outline."
     model.json           everything else, the SHA-256 of the weights, and a digest of all of it
 
 The digest is the SHA-256 of the description as canonical JSON (keys in order, no blanks), without the digest itself. It
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -35,6 +37,7 @@ from mcsdr.files import write_atomically
 from mcsdr.files.shipped import models
 from mcsdr.model.card import Card
 from mcsdr.model.model import Model
+from mcsdr.model.outline import OutlineReading
 from mcsdr.nn.network import NetworkSettings, build_network
 from mcsdr.posterior.population import Population
 from mcsdr.posterior.recalibration import Calibration
@@ -44,7 +47,7 @@ READ = (1, 2)  # format 1 had no digest
 LONGEST = 16 * 2**20  # bytes of model.json that are read
 # What the parts of a description raise that are not what they should be.
 UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, RuntimeError)
-GATE = "gate."  # begins the names of the numbers in model.safetensors that are not the network's
+GATE, OUTLINE = "gate.", "outline."  # begin the names of the numbers in model.safetensors that are not the network's
 
 
 def save(model: Model, folder: str | Path) -> None:
@@ -95,9 +98,9 @@ def written(description: Mapping[str, Any]) -> bytes:
 def weights_of(model: Model) -> bytes:
     """The weights as they are saved."""
     state = {name: tensor.cpu().contiguous() for name, tensor in model.network.state_dict().items()}
-    if model.familiarity is not None:
-        arrays = model.familiarity.arrays()
-        state |= {GATE + name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    for prefix, part in ((GATE, model.familiarity), (OUTLINE, model.outline)):
+        arrays = {} if part is None else part.arrays()
+        state |= {prefix + name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
     weights: bytes = save_tensors(state)
     return weights
 
@@ -183,7 +186,7 @@ def _check(description: Any, content: bytes, folder: Path) -> None:
 def _rebuilt(description: dict[str, Any], weights: bytes) -> Model:
     network = build_network(NetworkSettings(**description["network"]))
     tensors = load_tensors(weights)
-    gate = {name.removeprefix(GATE): tensors.pop(name).numpy() for name in list(tensors) if name.startswith(GATE)}
+    gate, outline = (_taken(prefix, tensors) for prefix in (GATE, OUTLINE))
     network.load_state_dict(tensors)
     return Model(
         network,
@@ -196,4 +199,11 @@ def _rebuilt(description: dict[str, Any], weights: bytes) -> Model:
         Familiarity(**gate) if gate else None,
         LookSpread(**description["look_spread"]) if "look_spread" in description else None,
         Population(**description["population"]) if "population" in description else None,
+        OutlineReading(**outline) if outline else None,
     )
+
+
+def _taken(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
+    """Those of a prefix, without it, taken out of the rest."""
+    names = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors.pop(name).numpy() for name in names}

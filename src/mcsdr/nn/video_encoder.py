@@ -23,6 +23,7 @@ Norm = Literal["batch", "none"]
 
 PATCH_FRAMES, PATCH_SIDE = 2, 4
 FRAMES_PER_TOKEN = 4
+MAP_SIDE = 7  # of the last map of a picture of 112 × 112
 PLACES = 9
 
 
@@ -151,6 +152,20 @@ def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         kept[f"{conv}.weight"] = kept[f"{conv}.weight"] * gain[:, None, None, None, None]
         kept[f"{conv}.bias"] = kept.pop(f"{stem}bias") - kept.pop(f"{stem}running_mean") * gain
     return kept
+
+
+def laid_out(read: Tensor, cells: int) -> Tensor:
+    """What is read at each place of the last maps, laid out over frames and pictures.
+
+    Arguments:
+        read: of K kinds in cells × cells parts of a place, [N, T/4, h, w, 4·cells²·K].
+
+    Returns:
+        [N, T, K, h·cells, w·cells].
+    """
+    count, instants, high, wide, _ = read.shape
+    parts = read.view(count, instants, high, wide, FRAMES_PER_TOKEN, cells, cells, -1)
+    return parts.permute(0, 1, 4, 7, 2, 5, 3, 6).reshape(count, -1, parts.shape[-1], high * cells, wide * cells)
 
 
 def rearrange_patches(video: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcsdr import DISCLAIMER
+from mcsdr.clips.outline import CavityOutline
 from mcsdr.errors import McsdrError
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.categories import band_percents
@@ -45,6 +46,8 @@ class Answer(Protocol):
     def belief(self) -> Posterior: ...
     @property
     def seconds(self) -> Mapping[str, float]: ...
+    @property
+    def outlines(self) -> Sequence[CavityOutline]: ...
     def record(self) -> dict[str, Any]: ...
 
 

@@ -6,20 +6,25 @@ because screens carry the names of patients.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from mcsdr.clips.outline import CavityOutline
 from mcsdr.report import Answer, analysed, beats_line, looks_line
 from mcsdr.study import Clip, Study
 
 Rows = list[tuple[str, str]]  # a name and a sentence each
 
 LONGEST_SIDE = 640  # pixels of an original picture in the page
+ORANGE = "#E69F00"
+OUTLINED = "Orange: where its encoder sees the cavity; to be looked at, the answer is not worked out from it."
+NOT_OUTLINED = "Its encoder sees no cavity in this frame."
 SEXES = {"F": "female", "M": "male"}
 UNITS = {
     "age_years": ("age", "years"),
@@ -111,12 +116,17 @@ def _seconds(value: float) -> str:
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-def pictures(study: Study) -> list[Picture]:
-    """Of each clip the original picture with its crop, where something was cut, and a frame of what the model got."""
-    return [picture for clip in study.clips for picture in _of_clip(clip)]
+def pictures(study: Study, outlines: Sequence[CavityOutline] = ()) -> list[Picture]:
+    """Of each clip the original picture with its crop, where something was cut, and a frame of what the model got.
+
+    Arguments:
+        outlines: of each clip where the model sees the cavity, drawn into the latter; empty where it does not tell.
+    """
+    told = itertools.zip_longest(study.clips, outlines)
+    return [picture for clip, outline in told for picture in _of_clip(clip, outline)]
 
 
-def _of_clip(clip: Clip) -> list[Picture]:
+def _of_clip(clip: Clip, outline: CavityOutline | None) -> list[Picture]:
     middle = len(clip.frames) // 2
     count = f"frame {middle + 1} of {len(clip.frames)}"
     given = Picture(
@@ -124,6 +134,13 @@ def _of_clip(clip: Clip) -> list[Picture]:
         f"The ultrasound sector that the model was given, {count}.",
         f"What the model was given: {count}.",
     )
+    if outline is not None:
+        lines = outline.lines(middle)
+        given = Picture(
+            _outlined(clip.frames[middle], lines),
+            f"{given.alt} {OUTLINED if lines else NOT_OUTLINED}",
+            f"{given.caption} {OUTLINED if lines else NOT_OUTLINED}",
+        )
     if clip.overview is None or clip.crop is None:
         return [given]
     original = Picture(
@@ -133,6 +150,16 @@ def _of_clip(clip: Clip) -> list[Picture]:
         "coarse here, because names may stand there.",
     )
     return [original, given]
+
+
+def _outlined(frame: NDArray[np.uint8], lines: Sequence[NDArray[np.float64]]) -> Image.Image:
+    """The frame, twice its size or more, with the lines around what is seen as cavity."""
+    scale = max(1, round(LONGEST_SIDE / 2 / max(frame.shape)))
+    image = Image.fromarray(frame).convert("RGB")
+    image = image.resize((scale * image.width, scale * image.height), Image.Resampling.BILINEAR)
+    for line in lines:
+        ImageDraw.Draw(image).line([(x, y) for x, y in (scale * line).tolist()], fill=ORANGE, width=max(2, scale))
+    return image
 
 
 def _overview(picture: NDArray[np.uint8], clip: Clip) -> Image.Image:
@@ -145,7 +172,7 @@ def _overview(picture: NDArray[np.uint8], clip: Clip) -> Image.Image:
     scale = min(1.0, LONGEST_SIDE / max(picture.shape))
     image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
     box = [round(scale * edge) for edge in (left, top, left + width - 1, top + height - 1)]
-    ImageDraw.Draw(image).rectangle(box, outline="#E69F00", width=max(1, round(max(image.size) / 200)))
+    ImageDraw.Draw(image).rectangle(box, outline=ORANGE, width=max(1, round(max(image.size) / 200)))
     return image
 
 

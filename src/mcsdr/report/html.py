@@ -38,7 +38,7 @@ from mcsdr.report import (
     thresholds,
 )
 from mcsdr.report.basis import pictures, provenance, reasons
-from mcsdr.study import Study, inline_png
+from mcsdr.study import inline_png
 
 
 def render_report(results: Sequence[Answer | Refusal]) -> str:
@@ -102,7 +102,7 @@ def _answer_card(name: str, answer: Answer) -> dict[str, Any]:
             for row in thresholds(record["prob"], answer.study.attributes.sex)
         ],
         "reasons": reasons(answer.study, record),
-        "pictures": _pictures(answer.study),
+        "pictures": _pictures(answer),
         "settling": svg.settling(posterior),
         "settling_table": svg.settling_table(posterior),
         "provenance": provenance(name, answer, record),
@@ -132,7 +132,7 @@ def _abstention_card(name: str, answer: Answer, record: Mapping[str, Any]) -> di
         "cause": why["reason"],
         "next_step": why["next_step"],
         "notices": further_notices(record),
-        "pictures": _pictures(answer.study),
+        "pictures": _pictures(answer),
         "data": _data(name, record),
     }
 
@@ -160,8 +160,8 @@ def _widths(prob: Mapping[str, float]) -> list[str]:
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-def _pictures(study: Study) -> list[dict[str, str]]:
+def _pictures(answer: Answer) -> list[dict[str, str]]:
     return [
         {"source": inline_png(picture.image), "alt": picture.alt, "caption": picture.caption}
-        for picture in pictures(study)
+        for picture in pictures(answer.study, answer.outlines)
     ]

@@ -152,7 +152,7 @@ def _answer(name: str, answer: Answer, record: Mapping[str, Any], sheet: Sheet) 
 
     y = _notices(sheet, y, floor - room - belief, further_notices(record)) + 2
     y = max(_belief(sheet, y, answer, record), _cuts(sheet, y, answer, record)) + GAP
-    _pictures(sheet, y, floor - GAP, answer.study)
+    _pictures(sheet, y, floor - GAP, answer)
     heading(sheet, ASIDE, y, "What the uncertainty rests on")
     pairs(sheet, (ASIDE, y + 6), RIGHT, floor, because, 20, SMALL)
     _beats(sheet, floor, beats)
@@ -166,7 +166,7 @@ def _abstention(name: str, answer: Answer, record: Mapping[str, Any], sheet: She
     y = _no_answer(sheet, y, why["reason"], why["next_step"], why["code"])
     floor = BOTTOM - _provenance_height(origin)
     y = _notices(sheet, y, floor - 2 * LEAST_PICTURES, further_notices(record)) + 2
-    _pictures(sheet, y, floor - GAP, answer.study)
+    _pictures(sheet, y, floor - GAP, answer)
     heading(sheet, ASIDE, y, "What was given")
     pairs(sheet, (ASIDE, y + 6), RIGHT, floor, known_of(answer.study), 20, SMALL)
     _provenance(sheet, origin)
@@ -298,15 +298,16 @@ def _cuts(sheet: Sheet, y: float, answer: Answer, record: Mapping[str, Any]) -> 
 # --- what stands below -----------------------------------------------------------------------------------------------
 
 
-def _pictures(sheet: Sheet, y: float, floor: float, study: Study) -> None:
+def _pictures(sheet: Sheet, y: float, floor: float, answer: Answer) -> None:
     """The pictures of the first clip side by side, of one height, as high as the room allows."""
     heading(sheet, LEFT, y, "What was looked at")
     y += 6
-    if not study.clips:
+    clips = answer.study.clips
+    if not clips:
         sheet.paragraph(LEFT, y, COLUMN, "There was no clip.", BODY)
         return
-    shown, width = pictures(Study(clips=study.clips[:1])), (COLUMN - 5) / 2
-    left_out = sum(len(pictures(Study(clips=(clip,)))) for clip in study.clips[1:])
+    shown, width = pictures(Study(clips=clips[:1]), answer.outlines[:1]), (COLUMN - 5) / 2
+    left_out = sum(len(pictures(Study(clips=(clip,)))) for clip in clips[1:])
     captions = [picture.caption for picture in shown]
     captions[-1] += f" A{MORE.format(left_out)[1:]}." if left_out else ""
     deepest = max(len(wrapped(caption, width, TINY)) for caption in captions) * line_height(TINY) + 1

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mcsdr.clips import ClipSettings, frame_indices
+from mcsdr.clips.outline import CavityOutline
 from mcsdr.io.sandbox.wire import Add
 from mcsdr.model import Encoded, Model
 from mcsdr.model.encoding import encode_seen
@@ -35,8 +36,9 @@ class Sheet:
 
     Attributes:
         jpeg: the picture.
-        about: "columns", "count", "width", "height" in pixels of one frame, "rate_hz", and "beats", whose "ed" and "es"
-            count frames of the sheet.
+        about: "columns", "count", "width", "height" in pixels of one frame, "rate_hz", "beats", whose "ed" and "es"
+            count frames of the sheet, and "outlines": of each frame the lines around the cavity, in its pixels, each as
+            x, y, x, y, …; empty of a model that does not tell.
     """
 
     jpeg: bytes
@@ -99,11 +101,11 @@ class Passing:
         at = frame_indices(self.clip.frame_times_s, self.settings)
         return [{"ed": int(at[b.end_diastole]), "es": int(at[b.end_systole])} for b in seen.beats.beats]
 
-    def sheet(self, marks: list[dict[str, int]]) -> Sheet:
-        """The sheet, with the beats that `marks` name."""
+    def sheet(self, marks: list[dict[str, int]], outline: CavityOutline | None) -> Sheet:
+        """The sheet, with the beats that `marks` name, and where the cavity was seen."""
         buffer = io.BytesIO()
         self._picture.save(buffer, format="JPEG", quality=88)
-        at, times = self._at, self.clip.frame_times_s
+        at, times, scale = self._at, self.clip.frame_times_s, self._size[0] / self.clip.frames.shape[2]
         rate = (len(at) - 1) / max(1e-6, float(times[at[-1]] - times[at[0]]))
         about = {
             "columns": self._columns,
@@ -112,6 +114,7 @@ class Passing:
             "height": self._size[1],
             "rate_hz": round(rate, 3),
             "beats": [{k: int(np.abs(at - v).argmin()) for k, v in beat.items()} for beat in marks],
+            "outlines": [] if outline is None else [_flat(outline.lines(frame), scale) for frame in at.tolist()],
         }
         return Sheet(buffer.getvalue(), about)
 
@@ -141,6 +144,12 @@ class Passings:
         encoded = encode_seen(replace(study, clips=tuple(clip.still() for clip in self._clips)), seen, self.model)
         if with_sheet:
             self.marks = [clip.marks(one) for clip, one in zip(self._clips, seen, strict=True)]
-            self.sheet = self._clips[0].sheet(self.marks[0]) if self._clips else None
+            outline = encoded.outlines[0] if encoded.outlines else None
+            self.sheet = self._clips[0].sheet(self.marks[0], outline) if self._clips else None
         self._clips = []
         return encoded
+
+
+def _flat(lines: list[NDArray[np.float64]], scale: float) -> list[list[float]]:
+    """Each line as x, y, x, y, … in pixels of the sheet."""
+    return [(line * scale).round(1).ravel().tolist() for line in lines]

@@ -60,6 +60,7 @@ def view(result: Answer | Failure, marks: Marks) -> dict[str, Any]:
         "record": record,
         "about": analysed_line(record),
         "checks": checks(result, marks),
+        "outlined": bool(result.outlines),
         "reasons": known_of(result.study) if is_withheld(record) else reasons(result.study, record),
         "notices": further_notices(record),
     }

@@ -31,7 +31,7 @@ from mcsdr.clips import Augmentation, ClipSettings, frame_indices, moved
 from mcsdr.errors import InvalidConfig
 from mcsdr.files.sealing import check_seal, seal
 from mcsdr.files.writing import unwritable
-from mcsdr.nn.video_encoder import FRAMES_PER_TOKEN, PLACES, CompactEncoder
+from mcsdr.nn.video_encoder import FRAMES_PER_TOKEN, MAP_SIDE, PLACES, CompactEncoder, laid_out
 from mcsdr.phantom import truth
 from mcsdr.phantom.cohort import PhantomCohort
 from mcsdr.phantom.strangers import WithStrangers
@@ -39,7 +39,6 @@ from mcsdr.study import Study, View
 from mcsdr.training.cache import ClipCache, StoredClip, built_once, name_of, readers
 
 STORED, SIDE = 56, 28  # places along a side, of what is stored and of what is asked for
-MAP_SIDE = 7  # of the encoder's last map
 CLASSES = 4
 LABELS, EJECTED = "labels.npy", "ejected.npy"
 UNKNOWN = 255
@@ -85,7 +84,7 @@ class DenseCache:
         if not isinstance(cohort, PhantomCohort | WithStrangers):
             raise InvalidConfig("dense targets are known of phantoms alone: set dense.weight to 0.")
         folder = cache.folder.with_name(f"{cache.folder.name}-dense{STORED}")
-        built_once(folder, lambda partial: _build(partial, cache, _Truths(cohort, settings), advance, workers))
+        built_once(folder, lambda partial: _build(partial, cache, Truths(cohort, settings), advance, workers))
         for name in (LABELS, EJECTED):
             check_seal(folder / name)
         self._labels: NDArray[np.uint8] = np.load(folder / LABELS, mmap_mode="r")
@@ -101,7 +100,7 @@ OfView = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class _Truths(Sequence[dict[View, OfView]]):
+class Truths(Sequence[dict[View, OfView]]):
     """Labels [T, STORED, STORED] and ejected shares [T] of each phantom's clips by view; of a stranger's none."""
 
     cohort: PhantomCohort | WithStrangers
@@ -128,7 +127,7 @@ class _Truths(Sequence[dict[View, OfView]]):
         return {view: of(view) for view in phantoms.views}
 
 
-def _build(folder: Path, cache: ClipCache, truths: _Truths, advance: Callable[[int], None], workers: int) -> None:
+def _build(folder: Path, cache: ClipCache, truths: Truths, advance: Callable[[int], None], workers: int) -> None:
     frames = sum(clip.length for clips in cache.clips for clip in clips)
     clips_of = dict(zip(cache.names, cache.clips, strict=True))
     ejected = np.full(frames, np.nan, dtype=np.float32)
@@ -160,11 +159,7 @@ class DenseReading(nn.Module):
 
     def labels(self, maps: Tensor) -> Tensor:
         """Logits [N, T, CLASSES, SIDE, SIDE] from maps [N, C, T/4, 7, 7]."""
-        count, _, instants, high, wide = maps.shape
-        logits = self.where(maps.permute(0, 2, 3, 4, 1))
-        logits = logits.view(count, instants, high, wide, FRAMES_PER_TOKEN, self.cells, self.cells, CLASSES)
-        placed: Tensor = logits.permute(0, 1, 4, 7, 2, 5, 3, 6).reshape(count, -1, CLASSES, SIDE, SIDE)
-        return placed
+        return laid_out(self.where(maps.permute(0, 2, 3, 4, 1)), self.cells)
 
     def ejected(self, tokens: Tensor) -> Tensor:
         """Shares [N, T] from tokens [N, (T/4)·PLACES, width]."""

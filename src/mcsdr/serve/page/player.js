@@ -2,24 +2,36 @@
 
 const one = (root, selector) => root.querySelector(selector);
 
-export async function player(root, exam, get) {
+export async function player(root, exam, outlined, get) {
   const canvas = one(root, "canvas"), slider = one(root, ".player input"), button = one(root, ".play");
   let about, picture;
   try {
     about = await (await get("sheet")).json();
     picture = await createImageBitmap(await (await get("sheet.jpg")).blob());
   } catch { one(root, ".clip").hidden = true; return; }
-  const { columns, count, width, height, rate_hz, beats } = about;
-  canvas.width = width;
-  canvas.height = height;
+  const { columns, count, width, height, rate_hz, beats, outlines } = about;
+  const fine = 2; // pixels of the canvas for one of the sheet, so that lines are not coarse
+  canvas.width = fine * width;
+  canvas.height = fine * height;
   canvas.setAttribute("aria-label", `The ultrasound sector that was read, a loop of ${count} frames.`);
   slider.max = count - 1;
   const pen = canvas.getContext("2d");
   const named = new Map(beats.flatMap(({ ed, es }) => [[ed, "end-diastole"], [es, "end-systole"]]));
   let playing = !matchMedia("(prefers-reduced-motion: reduce)").matches, at = 0, last = null, carried = 0, alive = true;
 
+  const shown = one(root, ".outlined input");
+  const outline = () => {
+    pen.strokeStyle = "#E69F00";
+    pen.lineWidth = 3;
+    for (const line of outlines[at]) {
+      pen.beginPath();
+      for (let i = 0; i < line.length; i += 2) pen.lineTo(fine * line[i], fine * line[i + 1]);
+      pen.stroke();
+    }
+  };
   const draw = () => {
-    pen.drawImage(picture, (at % columns) * width, Math.floor(at / columns) * height, width, height, 0, 0, width, height);
+    pen.drawImage(picture, (at % columns) * width, Math.floor(at / columns) * height, width, height, 0, 0, canvas.width, canvas.height);
+    if (shown.checked && outlines.length) outline();
     slider.value = at;
     slider.setAttribute("aria-valuetext", `frame ${at + 1} of ${count}${named.has(at) ? `, suggested ${named.get(at)}` : ""}`);
   };
@@ -38,6 +50,9 @@ export async function player(root, exam, get) {
 
   button.addEventListener("click", () => { playing = !playing; tell(); });
   slider.addEventListener("input", () => go(Number(slider.value)));
+  shown.addEventListener("change", draw);
+  one(root, ".outlined").hidden = !(outlined && outlines.length);
+  shown.checked = outlined;
   one(root, ".clip figcaption").textContent = beats.length
     ? `${count} frames, ${rate_hz.toFixed(0)} per second. The buttons go to the frames that look most filled (ED) and most contracted (ES): a suggestion, not a measurement.`
     : `${count} frames, ${rate_hz.toFixed(0)} per second. No whole beat was told apart, so no end-diastole is suggested.`;

@@ -1,0 +1,98 @@
+"""Where a compact encoder sees the left ventricle's cavity: a linear reading of its last maps, for people to look at.
+
+    p = σ(W m + b)      m   the C numbers of a map at one of 7 × 7 places and T/4 instants
+                        p   how probable cavity is at the 4 × 4 places within it, in each of its 4 frames
+
+An answer does not rest on it: the reading is fitted afterwards (`mcsdr.evaluation.outlining`), and no number of the
+posterior depends on it. What it shows is what the answer can rest on. A cavity that is not found, or lies where there
+is none, is a reason to distrust the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mcsdr.clips import Frames, to_grey, window_length
+from mcsdr.clips.outline import CavityOutline
+from mcsdr.errors import InvalidModel
+from mcsdr.model.seen import Seen
+from mcsdr.nn.video_encoder import FRAMES_PER_TOKEN, MAP_SIDE, CompactEncoder, laid_out
+
+if TYPE_CHECKING:
+    from mcsdr.model.model import Model
+
+Stored = NDArray[np.float32]
+
+SIDE = 28  # places along a side of the picture
+MOST_WINDOWS = 16  # that are read, in the middle of a longer clip
+CELLS = SIDE // MAP_SIDE
+READ = FRAMES_PER_TOKEN * CELLS**2  # at each place of a map
+
+
+@dataclass(frozen=True)
+class OutlineReading:
+    """What was learnt of the maps; few numbers, float32, kept beside the network's weights.
+
+    Attributes:
+        weight: W [READ, C].
+        bias: b [READ].
+    """
+
+    weight: Stored
+    bias: Stored
+
+    def __post_init__(self) -> None:
+        if self.weight.ndim != 2 or len(self.weight) != READ or self.bias.shape != (READ,):
+            raise InvalidModel("the reading of the outline is of another shape than the encoder's maps.")
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers it holds."""
+        return self.weight.size + self.bias.size
+
+    def arrays(self) -> dict[str, Stored]:
+        """Its parts by name, as they are stored."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def probability(self, maps: Tensor) -> Tensor:
+        """p [N, T, SIDE, SIDE] of maps [N, C, T/4, 7, 7]."""
+        weight, bias = (torch.from_numpy(part).to(maps.device) for part in (self.weight, self.bias))
+        read = maps.float().permute(0, 2, 3, 4, 1) @ weight.T + bias
+        return laid_out(read, CELLS)[:, :, 0].sigmoid()
+
+
+def maps_of(model: Model, windows: Frames) -> Tensor:
+    """The encoder's last maps [N, C, T/4, 7, 7] of windows uint8 [N, T, size, size].
+
+    Raises:
+        InvalidModel: its encoder has no such maps.
+    """
+    encoder = model.network.video_encoder
+    if not isinstance(encoder, CompactEncoder):
+        raise InvalidModel("only a compact encoder has maps that an outline can be read from.")
+    mixed = torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bfloat16")
+    with torch.inference_mode(), mixed:
+        return encoder.maps(to_grey(torch.from_numpy(windows).to(model.device), model.clip))
+
+
+def outline_of(seen: Seen, model: Model) -> CavityOutline | None:
+    """Where the model sees the cavity, at the stored instants; None of a model that has no such reading."""
+    reading, settings = model.outline, model.clip
+    if reading is None or settings.sampling != "seconds":
+        return None
+    length = window_length(len(seen.stored), settings)
+    spare = max(0, len(seen.stored) - MOST_WINDOWS * length)
+    some = slice(spare // 2, len(seen.stored) - (spare - spare // 2))
+    stored = seen.stored[some]
+    p = np.empty((len(stored), SIDE, SIDE), dtype=np.float16)
+    for start in sorted({*range(0, len(stored) - length + 1, length), len(stored) - length}):
+        window = np.ascontiguousarray(stored[start : start + length])
+        p[start : start + length] = reading.probability(maps_of(model, window[None]))[0].cpu().numpy()
+    _, height, width = seen.clip.frames.shape
+    return CavityOutline(p, seen.at[some], (height, width))
