@@ -4,7 +4,9 @@
     mcsdr train configs/phantom-varied.toml --out runs/phantom-varied
     mcsdr gate runs/phantom-varied/model phantom:500:12:varied:flat phantom:500:13:shifted-val:flat \\
         --share 0.016 --impostors 100 --out runs/phantom-varied/gated
-    mcsdr calibrate runs/phantom-varied/gated phantom:800:8:shifted-val:flat \\
+    mcsdr outline runs/phantom-varied/gated phantom:400:14:varied:flat phantom:200:10:varied:flat \\
+        phantom:200:10:shifted-test:flat phantom:200:10:shifted-fourth:flat --out runs/phantom-varied/outlined
+    mcsdr calibrate runs/phantom-varied/outlined phantom:800:8:shifted-val:flat \\
         --long phantom:150:8:shifted-val:flat:3s --keep-median --out runs/phantom-varied/calibrated
     python benchmarks/bundle.py runs/phantom-varied/calibrated
 

@@ -239,6 +239,23 @@ def test_the_loop_stands_still_where_motion_is_not_wanted(open_page: Any, clip: 
     until(page, "document.querySelector('.play')?.textContent == 'Play'")
 
 
+def test_the_outline_can_be_taken_off_the_clip(open_page: Any, clip: str) -> None:
+    page = open_page(motion="reduce")
+    page.set_input_files("#files", clip)
+    insisted(page)
+    until(page, "document.querySelector('.outlined')?.hidden === false")
+    orange = """(() => { const canvas = document.querySelector('canvas');
+      const seen = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+      let count = 0;
+      for (let i = 0; i < seen.length; i += 4) count += seen[i] > 180 && seen[i + 2] < 60;
+      return count; })()"""
+    assert page.evaluate(orange) > 100
+    page.uncheck(".outlined input")
+    assert page.evaluate(orange) == 0
+    page.check(".outlined input")
+    assert page.evaluate(orange) > 100
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_it_looks_right_and_is_for_everybody(open_page: Any, clip: str, size: str, scheme: str) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from tests.report.standins import MODEL, posterior_of, prediction, with_screen
 
 from mcsdr import DISCLAIMER
+from mcsdr.clips.outline import CavityOutline
 from mcsdr.model import Answer
 from mcsdr.prediction import Failure
 from mcsdr.report import READER_LINES
@@ -257,6 +258,28 @@ def test_what_stands_outside_the_sector_cannot_be_read(study: Study) -> None:
     assert overview is not None
     assert np.abs(np.diff(overview[10, 10:150].astype(int))).max() > 200
     assert len(np.unique(shown[10, 20:30])) == 1
+
+
+def test_what_the_encoder_sees_is_drawn_into_the_picture(answer: Answer) -> None:
+    (clip,) = answer.study.clips
+    p = np.zeros((len(clip.frames), 28, 28), np.float16)
+    p[:, 8:20, 8:20] = 1
+    nothing, seen = (
+        replace(answer, outlines=(CavityOutline(shown, np.arange(len(p)), clip.frames.shape[1:]),))
+        for shown in (0 * p, p)
+    )
+    assert "sees no cavity in this frame" in words(render_report([nothing]))
+    page = render_report([seen])
+    assert "Orange: where its encoder sees the cavity" in words(page)
+    drawn = [image for image in map(picture_of, Page(page).named("img")) if image.size != clip.frames.shape[1:]]
+    orange = np.all(np.asarray(drawn[-1].convert("RGB")) == (0xE6, 0x9F, 0x00), axis=-1)
+    rows, columns = (np.nonzero(orange.any(axis))[0] / orange.shape[0] for axis in (1, 0))
+    assert (rows.min(), columns.min()) == pytest.approx((8 / 28, 8 / 28), abs=0.02)
+    assert (rows.max(), columns.max()) == pytest.approx((20 / 28, 20 / 28), abs=0.02)
+
+
+def picture_of(image: dict[str, str | None]) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode((image["src"] or "").partition(",")[2])))
 
 
 def test_a_study_without_video_is_shown(study: Study) -> None:

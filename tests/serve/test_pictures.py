@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 import mcsdr
+from mcsdr.clips.outline import CavityOutline
 from mcsdr.model import conclude
 from mcsdr.serve.pictures import Passing, Passings
 from mcsdr.study import Clip, Study
@@ -38,6 +40,14 @@ def test_a_sheet_shows_frames_of_bearable_size() -> None:
     passing = Passing(clip, mcsdr.load().clip)
     for index in range(300):
         passing.add(index, np.full((400, 1000), index % 200, np.uint8))
-    about = passing.sheet([{"ed": 0, "es": 299}]).about
+    p = np.zeros((2, 28, 28), np.float16)
+    p[0, 12:16, 12:16] = 1  # 2/14 of the side of 1,000, from 12/28 on, of which the picture is the upper 400
+    outline = CavityOutline(p, np.array([0, 299]), (400, 1000))
+    about = passing.sheet([{"ed": 0, "es": 299}], outline).about
     assert (about["count"], about["width"], about["height"]) == (120, 320, 128)
     assert about["beats"] == [{"ed": 0, "es": 119}]
+    first, *_, last = about["outlines"]
+    assert len(about["outlines"]) == 120
+    assert last == []
+    assert np.array(first).reshape(-1, 2).max(axis=0) == pytest.approx((320 * 16 / 28, 128), abs=0.1)
+    assert passing.sheet([], None).about["outlines"] == []
