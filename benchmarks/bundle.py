@@ -50,14 +50,16 @@ CARD = """# {name}
 
 - **What it is.** {parameters:,} parameters: a compact space-time encoder, attribute tokens, a location-scale head and a
   score network with cross-attention. Weights: `model.safetensors`; all settings, `model.json`.
-- **Trained on** {training_data}, from the weights of phantom-a4c, which has learnt from plain
+- **Trained on** {training_data},
+  in the last of twelve rounds, and in the first from the weights of phantom-a4c, which has learnt from plain
   phantoms. Labels are simulated readers' reports (true EF + N(0, 4²), drawn anew at each visit) and, in training alone,
   what lies at every pixel and how much is ejected at every instant; two looks at a clip are asked to agree. Its p(EF)
   is flat: a clip that tells nothing is answered by a flat belief. Selected, gated and recalibrated on phantoms of a
-  style of drawing that it never learnt from, and measured on another, other phantoms of which (seed 9) helped to decide
-  which round is bundled. No patient's data were used. `configs/phantom-varied.toml` tells in how many rounds.
-- **Draws** where its encoder sees the cavity (`mcsdr outline`); of phantoms not fitted, Dice {dice}. No answer depends
-  on it.
+  style of drawing that it never learnt from, and measured on others, phantoms of which (other seeds) helped to decide
+  which round is bundled. No patient's data were used. `configs/phantom-varied.toml` tells in how many rounds, and from
+  which phantoms.
+- **Draws** where its encoder sees the cavity (`mcsdr outline`), which no answer depends on. Dice, of phantoms not fitted:
+{dice}
 - **Made by** the commands at the top of `benchmarks/bundle.py`.
 - **Answers** single apical four-chamber clips of adults, all beats of a longer one, and abstains with a reason where it
   should not answer (`mcsdr gate`). It abstains where its 90 % interval is wider than 25 points.
@@ -93,9 +95,9 @@ def bands(style: str, result: Evaluation) -> str:
 
 
 def dice(model: mcsdr.Model) -> str:
-    """How well its outline fits, by cohort, in words."""
+    """How well its outline fits, a line for each cohort."""
     found = model.card.figures.get("outline", {})
-    return "; ".join(f"{figures['dice']:.2f} on {cohort}" for cohort, figures in found.items() if "dice" in figures)
+    return "\n".join(f"  - {one['dice']:.2f} of {cohort}" for cohort, one in found.items() if "dice" in one)
 
 
 def phantoms(appearance: str) -> list[Study]:
