@@ -46,3 +46,12 @@ def test_lines_close_within_the_picture_and_specks_are_none() -> None:
 def test_a_frame_far_from_what_was_read_has_none() -> None:
     outline = CavityOutline(disc(0.5, 0.5, 0.2)[None].repeat(3, axis=0), np.array([100, 102, 104]), (100, 100))
     assert [bool(outline.lines(frame)) for frame in (50, 98, 101, 106, 107)] == [False, True, True, True, False]
+
+
+def test_a_still_tells_one_frame_and_no_other() -> None:
+    p = np.stack([disc(0.5, 0.5, radius) for radius in (0.1, 0.2, 0.3)])
+    outline = CavityOutline(p, np.array([0, 2, 4]), (100, 100))
+    still = outline.still(3)
+    assert len(still.probability) == 1
+    assert np.array_equal(still.lines(3)[0], outline.lines(3)[0])
+    assert still.lines(2) == []

@@ -33,6 +33,10 @@ def test_the_answer_is_that_of_the_whole_clip_and_a_still_is_all_that_is_kept(st
     assert np.array_equal(still.frames.max(axis=0) > 0, clip.frames.max(axis=0) > 0)
     assert np.abs(still.frames[0].astype(int) - middle).max() <= 1
     assert still.frames.strides[0] == 0  # one picture for all
+    (seen,), (outline,) = encoded.outlines, model(study, anyway=True).outlines
+    half = len(clip.frames) // 2
+    assert np.array_equal(seen.lines(half)[0], outline.lines(half)[0])
+    assert len(seen.at) == 1
 
 
 def test_a_sheet_shows_frames_of_bearable_size() -> None:

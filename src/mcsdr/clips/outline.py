@@ -7,7 +7,7 @@ The square is the picture padded as `clips.to_square` pads it: the tip at the to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import contourpy
@@ -40,8 +40,8 @@ class CavityOutline:
         Arguments:
             frame: of the clip; the instant nearest to it is told, none where none is near.
         """
-        nearest = int(np.abs(self.at - frame).argmin())
-        if abs(self.at[nearest] - frame) > np.diff(self.at).max():
+        nearest = self._nearest(frame)
+        if abs(self.at[nearest] - frame) > np.diff(self.at).max(initial=0):
             return []
         p = self.probability[nearest].astype(np.float64)
         height, width = self.shape
@@ -53,6 +53,13 @@ class CavityOutline:
         left = (side - width) // 2
         least = LEAST_PLACES * (side / len(p)) ** 2
         return [(line - (left, 0)).clip(0, (width, height)) for line in found if _area(line) >= least]
+
+    def still(self, frame: int) -> CavityOutline:
+        """The same of the instant nearest to a frame alone, as if it were that frame's."""
+        return replace(self, probability=self.probability[[self._nearest(frame)]], at=np.array([frame]))
+
+    def _nearest(self, frame: int) -> int:
+        return int(np.abs(self.at - frame).argmin())
 
 
 def _area(line: NDArray[np.float64]) -> float:

@@ -134,7 +134,7 @@ class Passings:
         return self._clips[-1].add
 
     def encoded(self, study: Study, *, with_sheet: bool = False) -> Encoded:
-        """The study encoded, its clips still; then the pictures are let go.
+        """The study encoded, its clips and their outlines still; then the pictures are let go.
 
         Arguments:
             study: as it was read.
@@ -147,7 +147,8 @@ class Passings:
             outline = encoded.outlines[0] if encoded.outlines else None
             self.sheet = self._clips[0].sheet(self.marks[0], outline) if self._clips else None
         self._clips = []
-        return encoded
+        stills = (one.still(len(clip.frames) // 2) for one, clip in zip(encoded.outlines, study.clips, strict=False))
+        return replace(encoded, outlines=tuple(stills))
 
 
 def _flat(lines: list[NDArray[np.float64]], scale: float) -> list[list[float]]:
