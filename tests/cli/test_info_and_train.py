@@ -51,7 +51,7 @@ def test_a_model_that_was_never_measured_says_so(
 def test_bundled_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     lines = typed(capsys, "info", "--list").splitlines()
     assert [line.split(",")[0].split(" ")[0] for line in lines] == list(models())
-    assert f"{DEFAULT_MODEL} (the default), 2.7 MB: 8000 synthetic phantoms" in "\n".join(lines)
+    assert f"{DEFAULT_MODEL} (the default), 2.8 MB: 8000 synthetic phantoms" in "\n".join(lines)
 
 
 def test_experiments_are_listed_with_their_first_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,7 +59,7 @@ COMMANDS: dict[str, list[tuple[Callable[..., None] | App, str]]] = {
         (calibrate, "mcsdr calibrate runs/phantom/model /data/own --split val"),
         (adapt, "mcsdr adapt phantom-a4c /data/own --split val --out adapted"),
         (gate, "mcsdr gate runs/phantom/model phantom:600:12 phantom:800:13 --out gated"),
-        (outline, "mcsdr outline runs/phantom/model phantom:400:14 phantom:100:10 --out outlined"),
+        (outline, "mcsdr outline gated phantom:400:14 phantom:100:10 --out outlined"),
         (reproduce, "mcsdr reproduce camus --root /data/CAMUS --reduced"),
         (benchmark, "mcsdr benchmark posterior --part exactness --quick"),
         (import_official, "mcsdr import-official best.pth --dataset camus --out model"),
