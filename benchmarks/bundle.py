@@ -58,7 +58,7 @@ CARD = """# {name}
   style of drawing that it never learnt from, and measured on others, phantoms of which (other seeds) helped to decide
   which round is bundled. No patient's data were used. `configs/phantom-varied.toml` tells in how many rounds, and from
   which phantoms.
-- **Draws** where its encoder sees the cavity (`mcsdr outline`), which no answer depends on. Dice, of phantoms not fitted:
+- **Draws** where its encoder sees the cavity (`mcsdr outline`); no answer depends on it. Dice, of phantoms not fitted:
 {dice}
 - **Made by** the commands at the top of `benchmarks/bundle.py`.
 - **Answers** single apical four-chamber clips of adults, all beats of a longer one, and abstains with a reason where it

@@ -23,6 +23,7 @@ MODEL: Any = SimpleNamespace(
     sha256="5e" * 32,
     sampler=EXACT,
     look_spread=None,
+    outline=None,
     population=named_population("flat"),
     precision="float32",
 )

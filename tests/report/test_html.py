@@ -265,7 +265,7 @@ def test_what_the_encoder_sees_is_drawn_into_the_picture(answer: Answer) -> None
     p = np.zeros((len(clip.frames), 28, 28), np.float16)
     p[:, 8:20, 8:20] = 1
     nothing, seen = (
-        replace(answer, outlines=(CavityOutline(shown, np.arange(len(p)), clip.frames.shape[1:]),))
+        replace(answer, outlined=(CavityOutline(shown, np.arange(len(p)), clip.frames.shape[1:]),))
         for shown in (0 * p, p)
     )
     assert "sees no cavity in this frame" in words(render_report([nothing]))

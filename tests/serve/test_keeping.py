@@ -24,7 +24,7 @@ def test_an_answer_comes_out_as_it_went_in() -> None:
     study = Study((clip,), Attributes(age_years=63), file="clip.avi")
     encoded = encode(study, model)
     still = replace(clip, frames=np.broadcast_to(clip.frames[20], clip.frames.shape))
-    outlines = tuple(outline.still(20) for outline in encoded.outlines)
+    outlines = tuple(outline.still(20) for outline in conclude(encoded, model).outlines)
     encoded = replace(encoded, study=replace(encoded.study, clips=(still,)), outlines=outlines)
     answer = conclude(encoded, model, anyway=True)
     kept = Kept(Revision(3, answer, answer.record()), {"00100020": {"vr": "LO"}}, encoded, 0.5, [[{"ed": 1}]],

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from mcsdr.abstention import gates
 from mcsdr.abstention.gates import Abstention
+from mcsdr.clips import store
 from mcsdr.clips.outline import CavityOutline
 from mcsdr.diffusion.sampler import SamplerSettings
 from mcsdr.errors import Abstained
 from mcsdr.model.encoding import Encoded
+from mcsdr.model.outline import outline_of
 from mcsdr.model.record import record_of, row_of
 from mcsdr.posterior import Posterior
 from mcsdr.posterior.categories import percent
@@ -69,8 +71,7 @@ class Answer:
         prior: the population that the belief is told for, where one was stated in place of the training's.
         analysed_at: when it was concluded, in UTC.
         label: of the user's own, to stand in reports.
-        outlines: of each clip where the model sees the cavity, for people to look at; empty of a model that does not
-            tell, and where no heart that it knows was seen.
+        outlined: of each clip where the model sees the cavity, where its frames are not in `study` to be asked.
     """
 
     study: Study
@@ -88,7 +89,7 @@ class Answer:
     prior: Population | None = None
     analysed_at: datetime | None = None
     label: str = ""
-    outlines: tuple[CavityOutline, ...] = ()
+    outlined: tuple[CavityOutline, ...] | None = None
 
     @property
     def path(self) -> str:
@@ -197,6 +198,19 @@ class Answer:
         sd = self.model.card.readers_sd
         return None if sd is None or self.belief.draws or self.withheld else heart_of(self.belief, sd)
 
+    @cached_property
+    def outlines(self) -> tuple[CavityOutline, ...]:
+        """Of each clip where the model sees the cavity, for people to look at; worked out when first asked for.
+
+        Empty of a model that does not tell, and where no heart that it knows was seen.
+        """
+        if gates.NO_HEART.intersection(self.failed):
+            return ()
+        if self.outlined is not None or self.model.outline is None:
+            return self.outlined or ()
+        found = (outline_of(clip, store(clip, self.model.clip), self.model) for clip in self.study.clips)
+        return tuple(outline for outline in found if outline is not None)
+
     # --- told --------------------------------------------------------------------------------------------------------
 
     def record(self) -> dict[str, Any]:
@@ -293,7 +307,6 @@ def conclude(
         )
     )
     stated = _stated(prior, model)
-    failed = tuple(dict.fromkeys(gate.code for gate in why))
     return Answer(
         study,
         belief,
@@ -305,12 +318,12 @@ def conclude(
         anyway=anyway,
         beats=tuple(BeatAnswer(start, each[g]) for g, start in enumerate(encoded.starts_s) if start is not None),
         threshold=threshold,
-        failed=failed,
+        failed=tuple(dict.fromkeys(gate.code for gate in why)),
         look_spread=spread,
         prior=prior,
         analysed_at=datetime.now(UTC).replace(microsecond=0),
         label=label,
-        outlines=() if gates.NO_HEART.intersection(failed) else encoded.outlines,
+        outlined=encoded.outlines,
     )
 
 

@@ -23,7 +23,6 @@ from mcsdr.clips import cut_windows, frame_indices, to_grey, window_length
 from mcsdr.clips.beats import Beats
 from mcsdr.clips.outline import CavityOutline
 from mcsdr.clips.protocol import Group, ProtocolSettings, ViewedFrames, groups
-from mcsdr.model.outline import outline_of
 from mcsdr.model.seen import Seen, see
 from mcsdr.model.video_tokens import VideoTokens, counted
 from mcsdr.study import ADULT_YEARS, Clip, Study
@@ -42,7 +41,7 @@ class Encoded:
         starts_s: of each window when its beat starts, None if it is of none; empty where one window is read.
         seconds: how long it took.
         against: what the pictures say against an answer.
-        outlines: of each clip where the model sees the cavity; empty of a model that does not tell.
+        outlines: of each clip where the model sees the cavity, where its frames are not kept to be asked later.
     """
 
     study: Study
@@ -50,7 +49,7 @@ class Encoded:
     starts_s: tuple[float | None, ...]
     seconds: float
     against: tuple[Abstention, ...] = ()
-    outlines: tuple[CavityOutline, ...] = ()
+    outlines: tuple[CavityOutline, ...] | None = None
 
 
 def encode(study: Study, model: Model) -> Encoded:
@@ -72,8 +71,7 @@ def encode_seen(study: Study, seen: Sequence[Seen], model: Model) -> Encoded:
     study = replace(study, notices=study.notices + doubts)
     video, starts_s = _encode(study, seen, model)
     against = tuple(why for one in seen for why in one.against)
-    outlines = tuple(outline for one in seen if (outline := outline_of(one, model)) is not None)
-    return Encoded(study, video, tuple(starts_s), time.perf_counter() - started, against, outlines)
+    return Encoded(study, video, tuple(starts_s), time.perf_counter() - started, against)
 
 
 def _encode(study: Study, seen: Sequence[Seen], model: Model) -> tuple[VideoTokens, list[float | None]]:

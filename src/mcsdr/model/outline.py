@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mcsdr.clips import Frames, to_grey, window_length
+from mcsdr.clips import Frames, stored_indices, to_grey, window_length
 from mcsdr.clips.outline import CavityOutline
 from mcsdr.errors import InvalidModel
-from mcsdr.model.seen import Seen
 from mcsdr.nn.video_encoder import FRAMES_PER_TOKEN, MAP_SIDE, CompactEncoder, laid_out
+from mcsdr.study import Clip
 
 if TYPE_CHECKING:
     from mcsdr.model.model import Model
@@ -81,18 +81,23 @@ def maps_of(model: Model, windows: Frames) -> Tensor:
         return encoder.maps(to_grey(torch.from_numpy(windows).to(model.device), model.clip))
 
 
-def outline_of(seen: Seen, model: Model) -> CavityOutline | None:
-    """Where the model sees the cavity, at the stored instants; None of a model that has no such reading."""
+def outline_of(clip: Clip, stored: Frames, model: Model) -> CavityOutline | None:
+    """Where the model sees the cavity, at the stored instants; None of a model that has no such reading.
+
+    Arguments:
+        clip: of its frames only the shape is asked.
+        stored: what `clips.store` keeps of it, uint8 [S, size, size].
+    """
     reading, settings = model.outline, model.clip
     if reading is None or settings.sampling != "seconds":
         return None
-    length = window_length(len(seen.stored), settings)
-    spare = max(0, len(seen.stored) - MOST_WINDOWS * length)
-    some = slice(spare // 2, len(seen.stored) - (spare - spare // 2))
-    stored = seen.stored[some]
-    p = np.empty((len(stored), SIDE, SIDE), dtype=np.float16)
-    for start in sorted({*range(0, len(stored) - length + 1, length), len(stored) - length}):
-        window = np.ascontiguousarray(stored[start : start + length])
+    length = window_length(len(stored), settings)
+    spare = max(0, len(stored) - MOST_WINDOWS * length)
+    some = slice(spare // 2, len(stored) - (spare - spare // 2))
+    frames = stored[some]
+    p = np.empty((len(frames), SIDE, SIDE), dtype=np.float16)
+    for start in sorted({*range(0, len(frames) - length + 1, length), len(frames) - length}):
+        window = np.ascontiguousarray(frames[start : start + length])
         p[start : start + length] = reading.probability(maps_of(model, window[None]))[0].cpu().numpy()
-    _, height, width = seen.clip.frames.shape
-    return CavityOutline(p, seen.at[some], (height, width))
+    _, height, width = clip.frames.shape
+    return CavityOutline(p, stored_indices(clip, settings)[some], (height, width))

@@ -31,7 +31,6 @@ class Seen:
         clip: of its frames only the shape is asked.
         settings: how it is stored.
         stored: uint8 [S, size, size], what windows are cut from.
-        at: which frame of the clip each of them shows, int [S], ascending.
         against: what its pictures say against an answer.
         pace: what its rhythm says of its frame rate.
     """
@@ -39,7 +38,6 @@ class Seen:
     clip: Clip
     settings: ClipSettings
     stored: Frames
-    at: NDArray[np.int64]
     against: tuple[Abstention, ...]
     pace: Pace
 
@@ -62,11 +60,11 @@ class Watching:
 
     def __init__(self, clip: Clip, settings: ClipSettings) -> None:
         self.clip, self.settings = clip, settings
-        self._at = stored_indices(clip, settings)
+        at = stored_indices(clip, settings)
         self._places: dict[int, list[int]] = {}
-        for place, index in enumerate(self._at.tolist()):
+        for place, index in enumerate(at.tolist()):
             self._places.setdefault(index, []).append(place)
-        self._stored = np.empty((len(self._at), settings.size, settings.size), dtype=np.uint8)
+        self._stored = np.empty((len(at), settings.size, settings.size), dtype=np.uint8)
         self._glances = Glances(len(clip.frames))
         which = looked_at(clip.frame_times_s)
         self._of_pace = range(which.start, which.stop, which.step)
@@ -84,9 +82,7 @@ class Watching:
     def seen(self) -> Seen:
         """What was gathered, once all frames have passed."""
         against = tuple(of_pictures(self.clip, self._glances))
-        return Seen(
-            self.clip, self.settings, self._stored, self._at, against, pace_of(self.clip, np.stack(self._small))
-        )
+        return Seen(self.clip, self.settings, self._stored, against, pace_of(self.clip, np.stack(self._small)))
 
 
 def see(clip: Clip, settings: ClipSettings) -> Seen:

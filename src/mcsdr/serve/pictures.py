@@ -21,6 +21,7 @@ from mcsdr.clips.outline import CavityOutline
 from mcsdr.io.sandbox.wire import Add
 from mcsdr.model import Encoded, Model
 from mcsdr.model.encoding import encode_seen
+from mcsdr.model.outline import outline_of
 from mcsdr.model.seen import Seen, Watching
 from mcsdr.study import Clip, Study
 
@@ -142,13 +143,15 @@ class Passings:
         """
         seen = [clip.seen() for clip in self._clips]
         encoded = encode_seen(replace(study, clips=tuple(clip.still() for clip in self._clips)), seen, self.model)
+        outlines: list[CavityOutline | None] = [None] * len(seen)
         if with_sheet:
+            outlines = [outline_of(one.clip, one.stored, self.model) for one in seen]
             self.marks = [clip.marks(one) for clip, one in zip(self._clips, seen, strict=True)]
-            outline = encoded.outlines[0] if encoded.outlines else None
-            self.sheet = self._clips[0].sheet(self.marks[0], outline) if self._clips else None
+            self.sheet = self._clips[0].sheet(self.marks[0], outlines[0]) if self._clips else None
         self._clips = []
-        stills = (one.still(len(clip.frames) // 2) for one, clip in zip(encoded.outlines, study.clips, strict=False))
-        return replace(encoded, outlines=tuple(stills))
+        told = zip(outlines, study.clips, strict=True)
+        stills = tuple(one.still(len(clip.frames) // 2) for one, clip in told if one is not None)
+        return replace(encoded, outlines=stills)
 
 
 def _flat(lines: list[NDArray[np.float64]], scale: float) -> list[list[float]]:
