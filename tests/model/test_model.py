@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy, deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,3 +172,22 @@ def test_a_processor_has_bfloat16_only_where_it_has_an_instruction_for_it(monkey
         monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda has=has: has)
         assert has_bf16(torch.device("cpu")) is has
     assert has_bf16(torch.device("cuda"))
+
+
+def test_a_copy_with_other_weights_goes_by_another_name() -> None:
+    model = load("phantom-a4c")
+    assert copy(model).sha256 == model.sha256
+    other = copy(model)
+    other.network = deepcopy(model.network)
+    with torch.no_grad():
+        next(other.network.parameters()).add_(1)
+    assert other.sha256 != model.sha256
+
+
+def test_a_copy_forgets_the_population_that_it_is_no_longer_of() -> None:
+    model = load()
+    assert model.population
+    other = copy(model)
+    other.stored_population, other.card = None, model.card.model_copy(update={"adapted": "a site"})
+    with pytest.raises(InvalidModel, match="how frequent"):
+        other.population  # noqa: B018

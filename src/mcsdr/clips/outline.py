@@ -52,7 +52,7 @@ class CavityOutline:
         found = cast("list[NDArray[np.float64]]", drawn.lines(LEVEL))
         left = (side - width) // 2
         least = LEAST_PLACES * (side / len(p)) ** 2
-        return [(line - (left, 0)).clip(0, (width, height)) for line in found if _area(line) >= least]
+        return [(line - (left, 0)).clip(0, (width, height)) for line in found if polygon_area(line) >= least]
 
     def still(self, frame: int) -> CavityOutline:
         """The same of the instant nearest to a frame alone, as if it were that frame's."""
@@ -62,7 +62,7 @@ class CavityOutline:
         return int(np.abs(self.at - frame).argmin())
 
 
-def _area(line: NDArray[np.float64]) -> float:
-    """Of a closed line, by the shoelace formula."""
-    x, y = line.T
-    return float(abs(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1])) / 2)
+def polygon_area(corners: NDArray[np.float64]) -> float:
+    """Of corners [M, 2], by the shoelace formula, in squared units; 0 for fewer than three."""
+    x, y = corners.T
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)

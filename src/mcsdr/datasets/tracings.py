@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mcsdr.clips.outline import polygon_area
 from mcsdr.datasets.entries import ClipEntry, Entry
 from mcsdr.datasets.table import columns, picked, stem
 
@@ -62,12 +63,6 @@ def outline(points: NDArray[np.float64]) -> NDArray[np.float64]:
     if points.shape[1] == 2:
         return points
     return np.concatenate([points[1:, :2], points[:0:-1, 2:]])
-
-
-def polygon_area(corners: NDArray[np.float64]) -> float:
-    """A of corners [M, 2], in squared units; 0 for fewer than three."""
-    x, y = corners.T
-    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
 def _points(path: Path) -> dict[tuple[str, int], NDArray[np.float64]]:

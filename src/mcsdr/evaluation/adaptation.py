@@ -346,7 +346,6 @@ def _with(
 ) -> Model:
     """The model with another read-out, and a card that says so."""
     adapted = copy(model)
-    adapted.__dict__.pop("sha256", None)
     adapted._flows = {}
     network = deepcopy(_read_out(model))
     last = cast(nn.Linear, network.location_scale.out[-1])

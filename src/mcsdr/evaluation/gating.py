@@ -138,7 +138,6 @@ def fit(
         mine = _of([name], to_ask)
         rates.append(_rate(name, Seen(asked.features[mine], asked.odd[mine]), familiarity, unseen[mine]))
     gated = copy(model)
-    gated.__dict__.pop("weights_sha256", None)  # of the weights without the gate
     gated.familiarity = familiarity
     gated.look_spread = _look_spread(model, held_clips, validation, lambda done: advance("looks", done))
     gated.card = _card(model.card, [own, validation], _figures(rates, share))

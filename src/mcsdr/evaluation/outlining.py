@@ -45,13 +45,16 @@ class Overlap:
 
     Attributes:
         cohort: its name.
-        phantoms: how many.
         dice: of each phantom, over all frames of its central window, at SIDE × SIDE places.
     """
 
     cohort: str
-    phantoms: int
     dice: Array
+
+    @property
+    def phantoms(self) -> int:
+        """How many."""
+        return len(self.dice)
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -94,35 +97,41 @@ def fit(
     notes: list[str] = []
     for cohort in (data, *measured):
         notes += refuse_seen(model.card, cohort)
+        _phantoms(cohort)
         if cohort is not data and (cohort.kind, cohort.seed) == (data.kind, data.seed):
             raise InvalidConfig(
                 "the outline would be measured on the people that it is fitted on.",
                 next_step="Give phantoms of another seed.",
             )
-    if len(open_cohort(data)) < LEAST_PHANTOMS:
+    if len(_phantoms(data)) < LEAST_PHANTOMS:
         raise InvalidCohort(f"{data.describe()}: fewer than {LEAST_PHANTOMS} to fit an outline on.")
     maps, shares = _seen(model, data, advance)
     outlined = copy(model)
-    outlined.__dict__.pop("weights_sha256", None)  # of the weights without the reading
     outlined.outline = _fitted(maps, shares)
     overlaps = []
     for cohort in measured:
         maps, shares = _seen(model, cohort, advance)
-        overlaps.append(Overlap(cohort.describe(), len(maps), _dice(outlined.outline.probability(maps), shares)))
+        overlaps.append(Overlap(cohort.describe(), _dice(outlined.outline.probability(maps), shares)))
     figures = {"fitted on": data.describe(), **{one.cohort: one.figures for one in overlaps}}
     outlined.card = model.card.model_copy(update={"figures": {**model.card.figures, "outline": figures}})
     return Outlined(outlined, tuple(overlaps), tuple(dict.fromkeys(notes)))
 
 
-def _seen(model: Model, spec: CohortSpec, advance: Callable[[str, int], None]) -> tuple[Tensor, Tensor]:
-    """The maps of each clip's central window, [N, C, T/4, 7, 7], and which share is cavity, [N, T, SIDE, SIDE].
+def _phantoms(spec: CohortSpec) -> PhantomCohort:
+    """The cohort; nothing of it is rendered yet.
 
     Raises:
-        InvalidConfig: the cohort's truth is not known.
+        InvalidConfig: its truth is not known.
     """
     cohort = open_cohort(spec)
     if not isinstance(cohort, PhantomCohort):
         raise InvalidConfig(f"the cavity is known of phantoms alone, and not in {spec.describe()}.")
+    return cohort
+
+
+def _seen(model: Model, spec: CohortSpec, advance: Callable[[str, int], None]) -> tuple[Tensor, Tensor]:
+    """The maps of each clip's central window, [N, C, T/4, 7, 7], and which share is cavity, [N, T, SIDE, SIDE]."""
+    cohort = _phantoms(spec)
     truths = Truths(cohort, model.clip)
     maps, shares = [], []
     for index, study in enumerate(cohort):

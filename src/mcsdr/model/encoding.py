@@ -138,7 +138,6 @@ def encoded_windows(
 def _tokens_of(windows: Sequence[ViewedFrames], model: Model) -> list[Tensor]:
     """Tokens [L, width] of each window; those of one length are encoded together, a bounded number at a time."""
     tokens: list[Tensor] = [torch.empty(0)] * len(windows)
-    mixed = torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bfloat16")
     by_length: dict[int, list[int]] = {}
     for index, (frames, _) in enumerate(windows):
         by_length.setdefault(len(frames), []).append(index)
@@ -148,7 +147,7 @@ def _tokens_of(windows: Sequence[ViewedFrames], model: Model) -> list[Tensor]:
             some = indices[start : start + at_once]
             batch = torch.from_numpy(np.stack([windows[i][0] for i in some])).to(model.device)
             grey = to_grey(batch, model.clip)
-            with mixed:
+            with model.mixed():
                 encoded = model.network.encode(grey, [windows[i][1].value for i in some])
             for index, these in zip(some, encoded.float(), strict=True):
                 tokens[index] = these

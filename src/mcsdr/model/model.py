@@ -46,6 +46,8 @@ from mcsdr.posterior.population import Population, named_population
 from mcsdr.posterior.recalibration import Calibration
 from mcsdr.study import Clip, Study
 
+WORKED_OUT = ("weights_sha256", "population", "_prior")  # cached properties of a model
+
 
 class Model:
     """A trained network that answers studies with posteriors.
@@ -88,6 +90,12 @@ class Model:
         self.saved_as: dict[str, str] = {}  # the digest on disk of what was loaded, by the digest that it has here
         self._flows: dict[SamplerSettings, torch.nn.Module] = {}
 
+    def __copy__(self) -> Model:
+        """The same model, to be given other parts: what was worked out of the parts that it has is not taken along."""
+        other = object.__new__(type(self))
+        other.__dict__ = {name: part for name, part in vars(self).items() if name not in WORKED_OUT}
+        return other
+
     @property
     def device(self) -> torch.device:
         """Where the network lives; move it with `model.network.to(device)` before the first call."""
@@ -102,6 +110,10 @@ class Model:
         compact, device = self.network.settings.encoder == "compact", self.device
         wanted = os.environ.get("MCSDR_PRECISION") or ("bfloat16" if has_bf16(device) else "float32")
         return "bfloat16" if compact and device.type == "cpu" and wanted == "bfloat16" else "float32"
+
+    def mixed(self) -> torch.autocast:
+        """The context in which clips are encoded, of `precision`."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     @property
     def places(self) -> int:

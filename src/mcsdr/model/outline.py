@@ -10,7 +10,7 @@ is none, is a reason to distrust the answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,10 +56,6 @@ class OutlineReading:
         """How many numbers it holds."""
         return self.weight.size + self.bias.size
 
-    def arrays(self) -> dict[str, Stored]:
-        """Its parts by name, as they are stored."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
     def probability(self, maps: Tensor) -> Tensor:
         """p [N, T, SIDE, SIDE] of maps [N, C, T/4, 7, 7]."""
         weight, bias = (torch.from_numpy(part).to(maps.device) for part in (self.weight, self.bias))
@@ -76,8 +72,7 @@ def maps_of(model: Model, windows: Frames) -> Tensor:
     encoder = model.network.video_encoder
     if not isinstance(encoder, CompactEncoder):
         raise InvalidModel("only a compact encoder has maps that an outline can be read from.")
-    mixed = torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision == "bfloat16")
-    with torch.inference_mode(), mixed:
+    with torch.inference_mode(), model.mixed():
         return encoder.maps(to_grey(torch.from_numpy(windows).to(model.device), model.clip))
 
 

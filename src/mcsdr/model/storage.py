@@ -99,7 +99,7 @@ def weights_of(model: Model) -> bytes:
     """The weights as they are saved."""
     state = {name: tensor.cpu().contiguous() for name, tensor in model.network.state_dict().items()}
     for prefix, part in ((GATE, model.familiarity), (OUTLINE, model.outline)):
-        arrays = {} if part is None else part.arrays()
+        arrays = {} if part is None else vars(part)
         state |= {prefix + name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
     weights: bytes = save_tensors(state)
     return weights

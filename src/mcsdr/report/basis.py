@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mcsdr.clips.outline import CavityOutline
+from mcsdr.posterior.categories import ORANGE
 from mcsdr.report import Answer, analysed, beats_line, looks_line
 from mcsdr.study import Clip, Study
 
 Rows = list[tuple[str, str]]  # a name and a sentence each
 
 LONGEST_SIDE = 640  # pixels of an original picture in the page
-ORANGE = "#E69F00"
 OUTLINED = "Orange: where its encoder sees the cavity; to be looked at, the answer is not worked out from it."
 NOT_OUTLINED = "Its encoder sees no cavity in this frame."
 SEXES = {"F": "female", "M": "male"}
@@ -129,18 +129,15 @@ def pictures(study: Study, outlines: Sequence[CavityOutline] = ()) -> list[Pictu
 def _of_clip(clip: Clip, outline: CavityOutline | None) -> list[Picture]:
     middle = len(clip.frames) // 2
     count = f"frame {middle + 1} of {len(clip.frames)}"
-    given = Picture(
-        Image.fromarray(clip.frames[middle]),
-        f"The ultrasound sector that the model was given, {count}.",
-        f"What the model was given: {count}.",
-    )
+    image, seen = Image.fromarray(clip.frames[middle]), ""
     if outline is not None:
         lines = outline.lines(middle)
-        given = Picture(
-            _outlined(clip.frames[middle], lines),
-            f"{given.alt} {OUTLINED if lines else NOT_OUTLINED}",
-            f"{given.caption} {OUTLINED if lines else NOT_OUTLINED}",
-        )
+        image, seen = _outlined(image, lines), f" {OUTLINED if lines else NOT_OUTLINED}"
+    given = Picture(
+        image,
+        f"The ultrasound sector that the model was given, {count}.{seen}",
+        f"What the model was given: {count}.{seen}",
+    )
     if clip.overview is None or clip.crop is None:
         return [given]
     original = Picture(
@@ -152,11 +149,10 @@ def _of_clip(clip: Clip, outline: CavityOutline | None) -> list[Picture]:
     return [original, given]
 
 
-def _outlined(frame: NDArray[np.uint8], lines: Sequence[NDArray[np.float64]]) -> Image.Image:
-    """The frame, twice its size or more, with the lines around what is seen as cavity."""
-    scale = max(1, round(LONGEST_SIDE / 2 / max(frame.shape)))
-    image = Image.fromarray(frame).convert("RGB")
-    image = image.resize((scale * image.width, scale * image.height), Image.Resampling.BILINEAR)
+def _outlined(frame: Image.Image, lines: Sequence[NDArray[np.float64]]) -> Image.Image:
+    """The frame, a small one some times as large, with the lines around what is seen as cavity."""
+    scale = max(1, round(LONGEST_SIDE / 2 / max(frame.size)))
+    image = frame.convert("RGB").resize((scale * frame.width, scale * frame.height), Image.Resampling.BILINEAR)
     for line in lines:
         ImageDraw.Draw(image).line([(x, y) for x, y in (scale * line).tolist()], fill=ORANGE, width=max(2, scale))
     return image

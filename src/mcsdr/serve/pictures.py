@@ -143,9 +143,8 @@ class Passings:
         """
         seen = [clip.seen() for clip in self._clips]
         encoded = encode_seen(replace(study, clips=tuple(clip.still() for clip in self._clips)), seen, self.model)
-        outlines: list[CavityOutline | None] = [None] * len(seen)
+        outlines = [outline_of(one.clip, one.stored, self.model) if with_sheet else None for one in seen]
         if with_sheet:
-            outlines = [outline_of(one.clip, one.stored, self.model) for one in seen]
             self.marks = [clip.marks(one) for clip, one in zip(self._clips, seen, strict=True)]
             self.sheet = self._clips[0].sheet(self.marks[0], outlines[0]) if self._clips else None
         self._clips = []

@@ -164,7 +164,7 @@ function furnish(exam) { // what is made once: the loop, the form, the threshold
   form.addEventListener("submit", (event) => event.preventDefault());
   one(root, ".insist").addEventListener("click", () => { exam.anyway = true; revise(exam); });
   one(root, ".threshold input").addEventListener("input", () => moveThreshold(exam));
-  player(root, exam, exam.view.outlined, async (path) => (await call(`/jobs/${exam.id}/${path}`)));
+  player(root, exam, async (path) => (await call(`/jobs/${exam.id}/${path}`)));
   one(root, ".downloads").replaceChildren(...FILES.map(([name, words]) => {
     const button = make("button", { type: "button", "data-file": name }, words);
     button.addEventListener("click", () => download(exam, name, button));

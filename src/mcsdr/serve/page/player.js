@@ -2,7 +2,7 @@
 
 const one = (root, selector) => root.querySelector(selector);
 
-export async function player(root, exam, outlined, get) {
+export async function player(root, exam, get) {
   const canvas = one(root, "canvas"), slider = one(root, ".player input"), button = one(root, ".play");
   let about, picture;
   try {
@@ -31,7 +31,7 @@ export async function player(root, exam, outlined, get) {
   };
   const draw = () => {
     pen.drawImage(picture, (at % columns) * width, Math.floor(at / columns) * height, width, height, 0, 0, canvas.width, canvas.height);
-    if (shown.checked && outlines.length) outline();
+    if (shown.checked) outline();
     slider.value = at;
     slider.setAttribute("aria-valuetext", `frame ${at + 1} of ${count}${named.has(at) ? `, suggested ${named.get(at)}` : ""}`);
   };
@@ -51,8 +51,8 @@ export async function player(root, exam, outlined, get) {
   button.addEventListener("click", () => { playing = !playing; tell(); });
   slider.addEventListener("input", () => go(Number(slider.value)));
   shown.addEventListener("change", draw);
-  one(root, ".outlined").hidden = !(outlined && outlines.length);
-  shown.checked = outlined;
+  shown.checked = exam.view.outlined; // then there are outlines
+  one(root, ".outlined").hidden = !shown.checked;
   one(root, ".clip figcaption").textContent = beats.length
     ? `${count} frames, ${rate_hz.toFixed(0)} per second. The buttons go to the frames that look most filled (ED) and most contracted (ES): a suggestion, not a measurement.`
     : `${count} frames, ${rate_hz.toFixed(0)} per second. No whole beat was told apart, so no end-diastole is suggested.`;
