@@ -112,8 +112,9 @@ def test_predict_says_it_in_words(folder: Path) -> None:
 def test_simulate_and_evaluate(folder: Path) -> None:
     mcsdr("simulate", folder / "cohort", "--n", 8, "--seed", 5, "--seconds", 0.8)
     out = folder / "evaluation"
-    shown = mcsdr("evaluate", folder / "model", folder / "cohort", "--out", out).stdout
+    shown = mcsdr("evaluate", folder / "model", folder / "cohort", "--out", out, "--gallery", 2).stdout
     assert "CRPS" in shown
+    assert (out / "gallery.html").read_text().count("<article>") == 2
     assert json.loads((out / "metrics.json").read_text())["studies"] == 8
     mcsdr("evaluate", folder / "model", "phantom:4:9", "--without", "video", "--without", "attributes")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from mcsdr.evaluation import Evaluation
     from mcsdr.metrics.subgroups import Subgroup
+    from mcsdr.model import Model
+    from mcsdr.study import Study
 
 GROUPS = {"accuracy": "accuracy of the {point}", "posterior": "posterior", "decision": "decision"}
 
@@ -35,6 +38,7 @@ def evaluate(
     label_of: Literal["one-beat", "mean"] | None = None,
     max_bad: float = 0.02,
     cardiobench: Path | None = None,
+    gallery: int = 0,
 ) -> None:
     """Measure a model on a cohort: accuracy, CRPS, calibration, with patient-level bootstrap intervals.
 
@@ -73,6 +77,9 @@ def evaluate(
     cardiobench
         Also write the point estimates here as CardioBench reads them, of a data set's folder: FileName or patient_id,
         EF_pred.
+    gallery
+        Also write gallery.html with so many studies, the greatest errors first: the answer beside the report, and the
+        frames in which the cavity is seen largest and smallest. It holds pictures of patients where the cohort does.
     """
     from rich.console import Console
 
@@ -108,12 +115,26 @@ def evaluate(
     _show(console, result)
     console.print(estimator.card.notice)
     result.write(out, footer=estimator.card.notice)
+    if gallery:
+        _write_gallery(out / "gallery.html", result, estimator, cohort, gallery)
+        console.print(f"Written to {out / 'gallery.html'}: {min(gallery, len(result.rows))} studies.", markup=False)
     if cardiobench is not None:
         if not isinstance(cohort, FolderCohort):
             raise InvalidConfig("CardioBench has no phantoms.", next_step="Name a data set's folder.")
         rows = write_predictions(cardiobench, result, cohort)
         console.print(f"Written to {cardiobench}: {rows} rows.", markup=False)
     console.print(f"Written to {out}: studies.csv, subgroups.csv, metrics.json and figures.", markup=False)
+
+
+def _write_gallery(path: Path, result: Evaluation, model: Model, cohort: Sequence[Study], most: int) -> None:
+    from mcsdr.evaluation.gallery import exhibits
+    from mcsdr.files import write_atomically
+    from mcsdr.report.gallery import render_gallery
+
+    about = result.provenance
+    said = (model.card.notice, *about["marks"])
+    page = render_gallery(f"{about['model']} on {about['cohort']}", list(exhibits(result, model, cohort, most)), said)
+    write_atomically(path, page.encode())
 
 
 def _show(console: Console, result: Evaluation) -> None:

@@ -54,6 +54,12 @@ class CavityOutline:
         least = LEAST_PLACES * (side / len(p)) ** 2
         return [(line - (left, 0)).clip(0, (width, height)) for line in found if polygon_area(line) >= least]
 
+    @property
+    def area(self) -> NDArray[np.float64]:
+        """What is seen as cavity at each instant, as a share of the square, [S]: the mean probability over places."""
+        area: NDArray[np.float64] = self.probability.astype(np.float64).mean(axis=(1, 2))
+        return area
+
     def still(self, frame: int) -> CavityOutline:
         """The same of the instant nearest to a frame alone, as if it were that frame's."""
         return replace(self, probability=self.probability[[self._nearest(frame)]], at=np.array([frame]))

@@ -56,6 +56,7 @@ class Evaluation:
         measures: the table.
         subgroups: the table by kind of patient.
         rows: one dictionary per answered study, keys as `ROW`.
+        positions: of each row's study in the cohort.
         failures: studies that could not be answered, with their errors.
         provenance: model, hash, version, sampler, cohort, and which point estimate was measured.
         example: the posterior of the first study's first window and its reported EF, for the figure of trajectories.
@@ -65,6 +66,7 @@ class Evaluation:
     measures: tuple[Measure, ...]
     subgroups: tuple[Subgroup, ...]
     rows: list[dict[str, Any]]
+    positions: list[int]
     failures: list[dict[str, Any]]
     provenance: dict[str, Any]
     example: tuple[Posterior, float]
@@ -158,11 +160,13 @@ def evaluate(
     failures = _Failures(cohort, max_bad)
     run = _Run(model, cohort, without, sampler or model.sampler, protocol or model.protocol, one_beat, failures)
     rows: list[dict[str, Any]] = []
+    places: list[int] = []
     kept: list[Posterior] = []
     example: tuple[Posterior, float] | None = None
     for posterior, studies, positions in run.answers(batch):
         example = example or (run.one_window(studies[0]), float(studies[0].ef_percent or 0.0))
         rows.extend(rows_of(posterior, studies, positions, model.card.readers_sd))
+        places.extend(positions)
         # The states of all samplers' steps, of every study, would fill the memory.
         kept.extend(replace(posterior[index], trajectories=None) for index in range(len(studies)))
         advance(len(rows) + len(run.failures.found))
@@ -173,6 +177,7 @@ def evaluate(
         tuple(measure(rows, point)),
         measure_subgroups(rows, point),
         rows,
+        places,
         run.failures.found,
         {"cohort": cohort_name, "marks": list(marks), **run.about()},
         example,

@@ -132,7 +132,7 @@ def _of_clip(clip: Clip, outline: CavityOutline | None) -> list[Picture]:
     image, seen = Image.fromarray(clip.frames[middle]), ""
     if outline is not None:
         lines = outline.lines(middle)
-        image, seen = _outlined(image, lines), f" {OUTLINED if lines else NOT_OUTLINED}"
+        image, seen = outlined(image, lines), f" {OUTLINED if lines else NOT_OUTLINED}"
     given = Picture(
         image,
         f"The ultrasound sector that the model was given, {count}.{seen}",
@@ -149,7 +149,7 @@ def _of_clip(clip: Clip, outline: CavityOutline | None) -> list[Picture]:
     return [original, given]
 
 
-def _outlined(frame: Image.Image, lines: Sequence[NDArray[np.float64]]) -> Image.Image:
+def outlined(frame: Image.Image, lines: Sequence[NDArray[np.float64]]) -> Image.Image:
     """The frame, a small one some times as large, with the lines around what is seen as cavity."""
     scale = max(1, round(LONGEST_SIDE / 2 / max(frame.size)))
     image = frame.convert("RGB").resize((scale * frame.width, scale * frame.height), Image.Resampling.BILINEAR)

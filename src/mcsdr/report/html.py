@@ -49,7 +49,7 @@ def render_report(results: Sequence[Answer | Refusal]) -> str:
         for name, result in zip(names, results, strict=True)
     ]
     records = [card["record"] for card in cards if "record" in card]
-    return _template().render(cards=cards, disclaimers=disclaimers(records))
+    return template("report.html.jinja").render(cards=cards, disclaimers=disclaimers(records))
 
 
 def write_report(path: str | Path, results: Sequence[Answer | Refusal]) -> None:
@@ -58,7 +58,8 @@ def write_report(path: str | Path, results: Sequence[Answer | Refusal]) -> None:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A page of this package by its file's name: all that it is given is escaped, and what it lacks is an error."""
     environment = Environment(
         loader=PackageLoader("mcsdr", "report"),
         autoescape=True,
@@ -74,7 +75,7 @@ def _template() -> Template:
         "reader_lines": READER_LINES,
     }
     environment.filters["glue"] = lambda text: str(text).replace(" %", "\u00a0%")  # no break before a per cent sign
-    return environment.get_template("report.html.jinja")
+    return environment.get_template(name)
 
 
 # --- cards -----------------------------------------------------------------------------------------------------------
