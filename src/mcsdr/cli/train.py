@@ -124,7 +124,7 @@ class RichWatcher:
 
     def cache(self, cohort: str, done: int, total: int) -> None:
         """A clip was rendered or decoded."""
-        self._advance(f"clips to {cohort} on", done, total)
+        self._advance(f"clips ready ({cohort})", done, total)
 
     def skipped(self, cohort: str, bad: Sequence[tuple[str, str]]) -> None:
         """Say which studies are left out; all of them stand in the cache's bad_rows.csv."""

@@ -48,7 +48,7 @@ def load_caches(settings: TrainSettings, watcher: Watcher, accelerator: Accelera
 
 def dense_targets(settings: TrainSettings, cache: ClipCache, watcher: Watcher, accelerator: Accelerator) -> DenseCache:
     """The dense targets of the training clips, drawn once by the first process."""
-    advance: Callable[[int], None] = lambda done: watcher.cache("train densely", done, len(cache))  # noqa: E731
+    advance: Callable[[int], None] = lambda done: watcher.cache("train, dense targets", done, len(cache))  # noqa: E731
     with accelerator.main_process_first():
         return DenseCache(cache, open_cohort(settings.data.train), settings.clip, advance, settings.data.workers)
 

@@ -233,4 +233,4 @@ def test_a_tiny_run_end_to_end_goes_on_where_it_was(tmp_path: Path) -> None:
     report.write(tmp_path, "mcsdr benchmark known")
     again = benchmark.run(tmp_path, kinds=["hidden-wall"], overrides=small, say=said.append, **sizes)  # type: ignore[arg-type]
     assert again.tables == report.tables
-    assert sum("training" in line for line in said) == 2
+    assert sum("clips ready (train)" in line for line in said) == 2  # each is trained once

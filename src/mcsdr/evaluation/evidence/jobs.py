@@ -60,7 +60,7 @@ class _Teller(Silence):
 
     def cache(self, cohort: str, done: int, total: int) -> None:
         if done % 500 == 0 or done == total:
-            self.say(f"{self.name}: {done} of {total} clips to {cohort} on")
+            self.say(f"{self.name}: {done} of {total} clips ready ({cohort})")
 
     def validated(self, step: int, figures: dict[str, float], best: bool) -> None:
         text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
