@@ -1,23 +1,47 @@
-"""The commands as a user types them."""
+"""The commands as a user types them: `mcsdr` in this process, which has PyTorch already, `typed` in one of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from mcsdr.cli import main
 from mcsdr.model import Model
 from mcsdr.phantom.layouts import write_avi
 from mcsdr.study import Study
 
 
-def mcsdr(*arguments: object, check: int = 0) -> subprocess.CompletedProcess[str]:
+def typed(*arguments: object, check: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mcsdr", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == check, done.stderr
+    return done
+
+
+def mcsdr(*arguments: object, check: int = 0) -> subprocess.CompletedProcess[str]:
+    command = ["mcsdr", *map(str, arguments)]
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with (
+        patch.object(sys, "argv", command),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Cyclopts application invoked without tokens")  # it reads sys.argv, as meant
+        try:
+            main()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+    done = subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
     assert done.returncode == check, done.stderr
     return done
 
@@ -32,7 +56,7 @@ def folder(tmp_path: Path, model: Model, studies: list[Study]) -> Path:
 def test_predict_json_csv_and_report(folder: Path) -> None:
     outputs = ("--json", "--csv", folder / "out.csv", "--report", folder / "out.html")
     inputs = (folder / "clip.avi", folder / "none.avi", "--model", folder / "model", "--answer-anyway")
-    done = mcsdr("predict", *inputs, *outputs, check=1)
+    done = typed("predict", *inputs, *outputs, check=1)
     answered, failed = json.loads(done.stdout)
     assert failed["error"]["code"] == "missing-file"
     with (folder / "out.csv").open(newline="") as file:
@@ -97,7 +121,7 @@ def test_to_abstain_is_no_failure(folder: Path) -> None:
 
 def test_predict_prints_the_same_twice(folder: Path) -> None:
     arguments = ("predict", folder / "clip.avi", "--model", folder / "model", "--age", 63, "--sex", "F", "--json")
-    first, second = (json.loads(mcsdr(*arguments).stdout) for _ in range(2))
+    first, second = (json.loads(run(*arguments).stdout) for run in (typed, mcsdr))
     for record in (*first, *second):
         assert record.pop("analysed")  # the time, and nothing else, is another
     assert first == second
@@ -135,6 +159,6 @@ def test_info(folder: Path) -> None:
     ],
 )
 def test_errors_are_one_paragraph(arguments: tuple[str, ...], code: str) -> None:
-    shown = mcsdr(*arguments, check=2).stderr
+    shown = typed(*arguments, check=2).stderr
     assert f"[{code}]" in shown
     assert "Traceback" not in shown
