@@ -1,6 +1,6 @@
 """Write saved models anew as this version saves them: the same weights, and a description with its digest.
 
-    python benchmarks/resave.py src/mcsdr/pretrained/* candidates/*
+    python benchmarks/resave.py src/mcsdr/pretrained/* candidates/phantom-*
 
 For models of a format without a digest. Each is loaded, and so checked, before it is written over.
 """
