@@ -15,6 +15,7 @@ from unittest.mock import patch
 import pytest
 
 from mcsdr.cli import main
+from mcsdr.evaluation import measures
 from mcsdr.model import Model
 from mcsdr.phantom.layouts import write_avi
 from mcsdr.study import Study
@@ -133,7 +134,8 @@ def test_predict_says_it_in_words(folder: Path) -> None:
     assert "Research use only" in " ".join(shown.split())
 
 
-def test_simulate_and_evaluate(folder: Path) -> None:
+def test_simulate_and_evaluate(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "RESAMPLES", 20)
     mcsdr("simulate", folder / "cohort", "--n", 8, "--seed", 5, "--seconds", 0.8)
     out = folder / "evaluation"
     shown = mcsdr("evaluate", folder / "model", folder / "cohort", "--out", out, "--gallery", 2).stdout

@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mcsdr.datasets import EchoNetDynamic
-from mcsdr.evaluation import evaluate
+from mcsdr.evaluation import evaluate, measures
 from mcsdr.evaluation.gallery import exhibits
 from mcsdr.model import Model
 from mcsdr.phantom.layouts import write_echonet_dynamic
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "RESAMPLES", 20)
 
 
 def test_the_worst_come_first_with_their_own_pictures(model: Model, tmp_path: Path) -> None:
