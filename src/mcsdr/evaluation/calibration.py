@@ -173,15 +173,12 @@ def calibrate(
 def refuse_seen(card: Card, data: CohortSpec) -> list[str]:
     """Refuse a cohort that the model was trained or selected on; what cannot be checked is said in the notes returned.
 
-    Phantoms of one seed and kind are the same people whatever their number. In a folder, two splits of one fold share
-    nobody; other folds do.
-
     Raises:
         InvalidConfig: the model, or one that its weights came from, has seen such studies.
     """
     seen, notes = ancestral(card)
     for name, role, spec in seen:
-        if role not in ("calibrated", "gated") and _overlap(spec, data):
+        if role not in ("calibrated", "gated") and may_share(spec, data):
             raise InvalidConfig(
                 f"{name} was {role} on {spec.describe()}; on {data.describe()} its posteriors look better than "
                 "they are.",
@@ -196,7 +193,7 @@ def marks_of(card: Card, data: CohortSpec) -> list[str]:
     marks = [
         f"SEEN: {name} was {role} on {spec.describe()}; these figures look better than they are."
         for name, role, spec in seen
-        if _overlap(spec, data)
+        if may_share(spec, data)
     ]
     return [*dict.fromkeys(marks), *notes]
 
@@ -229,8 +226,12 @@ def ancestral(card: Card) -> tuple[list[tuple[str, str, CohortSpec]], list[str]]
     return list(dict.fromkeys(seen)), list(dict.fromkeys(notes))
 
 
-def _overlap(seen: CohortSpec, data: CohortSpec) -> bool:
-    """Whether two cohorts may share a patient."""
+def may_share(seen: CohortSpec, data: CohortSpec) -> bool:
+    """Whether two cohorts may share a patient.
+
+    Phantoms of one seed and kind are the same people whatever their number. In a folder, two splits of one fold share
+    nobody; other folds do.
+    """
     if seen.root is None or data.root is None:
         # Adults of one seed are the same people whatever their p(EF): only how well their hearts beat is drawn anew.
         whom = dict.fromkeys(ADULTS, "adult")

@@ -32,7 +32,7 @@ from mcsdr.clips.protocol import ViewedFrames
 from mcsdr.datasets import CohortSpec
 from mcsdr.errors import InvalidCohort, InvalidConfig, McsdrError
 from mcsdr.evaluation.asking import opened
-from mcsdr.evaluation.calibration import refuse_seen
+from mcsdr.evaluation.calibration import may_share, refuse_seen
 from mcsdr.model import Model
 from mcsdr.model.card import Card
 from mcsdr.phantom.impostors import FAMILIES, ImpostorCohort
@@ -194,18 +194,12 @@ def _refuse_shared(model: Model, own: CohortSpec | Sequence[Study], other: Cohor
     for data in (own, other):
         if isinstance(data, CohortSpec):
             notes += refuse_seen(model.card, data)
-    if isinstance(own, CohortSpec) and isinstance(other, CohortSpec) and _same_people(own, other):
+    if isinstance(own, CohortSpec) and isinstance(other, CohortSpec) and may_share(own, other):
         raise InvalidConfig(
             "the thresholds would be set on the clips that were fitted.",
             next_step="Give a second cohort of other people: phantoms of another seed, another split.",
         )
     return list(dict.fromkeys(notes))
-
-
-def _same_people(one: CohortSpec, other: CohortSpec) -> bool:
-    if one.root is None or other.root is None:
-        return (one.kind, one.seed, one.population) == (other.kind, other.seed, other.population)
-    return one.root.resolve() == other.root.resolve() and (one.split is None or one.split == other.split)
 
 
 def _refuse_few(*counts: int) -> None:

@@ -24,7 +24,7 @@ from torch import Tensor
 from mcsdr.clips import cut_windows, store, window_length
 from mcsdr.datasets import CohortSpec, open_cohort
 from mcsdr.errors import InvalidCohort, InvalidConfig
-from mcsdr.evaluation.calibration import refuse_seen
+from mcsdr.evaluation.calibration import may_share, refuse_seen
 from mcsdr.model import Model
 from mcsdr.model.outline import CELLS, READ, SIDE, OutlineReading, maps_of
 from mcsdr.nn.video_encoder import FRAMES_PER_TOKEN, MAP_SIDE
@@ -98,7 +98,7 @@ def fit(
     for cohort in (data, *measured):
         notes += refuse_seen(model.card, cohort)
         _phantoms(cohort)
-        if cohort is not data and (cohort.kind, cohort.seed) == (data.kind, data.seed):
+        if cohort is not data and may_share(data, cohort):
             raise InvalidConfig(
                 "the outline would be measured on the people that it is fitted on.",
                 next_step="Give phantoms of another seed.",

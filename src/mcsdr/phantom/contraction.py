@@ -108,10 +108,15 @@ def contraction(
     return torch.where(cycle < systolic_share, systole, 1 - filled)
 
 
-def contraction_at(p: Parameters, times_s: Tensor) -> Tensor:
-    """c at `times_s` [B, T, 1], without the rest of the heart's state."""
-    cycle, systolic_share, _ = moment(p, times_s)
+def of_left(p: Parameters, cycle: Tensor, systolic_share: Tensor) -> Tensor:
+    """c of the left ventricle, which has a skew and a pace of its own."""
     return contraction(cycle, systolic_share, p["rapid_filling"], p.get("ejection_skew"), pace(p))
+
+
+def contraction_at(p: Parameters, times_s: Tensor) -> Tensor:
+    """c of the left ventricle at `times_s` [B, T, 1], without the rest of the heart's state."""
+    cycle, systolic_share, _ = moment(p, times_s)
+    return of_left(p, cycle, systolic_share)
 
 
 def valve_opening(cycle: Tensor, systolic_share: Tensor, pace: Pace = USUAL_PACE) -> Tensor:

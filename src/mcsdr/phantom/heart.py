@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mcsdr.phantom.contraction import Unevenness, contraction, moment, pace, uneven, valve_opening
+from mcsdr.phantom.contraction import Unevenness, moment, of_left, pace, uneven, valve_opening
 from mcsdr.phantom.outline import Parameters, inside, profile, profile_integral, ridge
 
 
@@ -116,7 +116,7 @@ def volumes_ml(p: Parameters) -> tuple[Tensor, Tensor]:
 def beat(p: Parameters, times_s: Tensor) -> Beat:
     """The heart's state at `times_s` [B, T, 1]; `p["ef"]` is the ejection fraction as a share."""
     cycle, systolic_share, ef = moment(p, times_s)
-    c = contraction(cycle, systolic_share, p["rapid_filling"], p.get("ejection_skew"), pace(p))
+    c = of_left(p, cycle, systolic_share)
     a_d, b_d, wall_d = end_diastole(p)
     length = p["length_mm"] * (1 - p["shortening"] * ef / 0.6 * c)
     k = (1 - ef * c) * p["length_mm"] / length

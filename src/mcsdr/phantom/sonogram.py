@@ -33,6 +33,7 @@ RANGES, BEAMS = 100, 76  # of the coarse grid
 FINE_RANGES, FINE_BEAMS = 150, 112  # samples of the texture over the sector
 NEAR_MM = 13.0  # within which a probe sees little
 MARGIN = 40  # samples of the texture before the sector begins
+SPECKLED = 1.3  # gain of the speckle over the amplitude that it stands for
 
 
 class Still(NamedTuple):
@@ -162,7 +163,7 @@ def _envelope(p: Parameters, view: View, texture: Tensor, still: Still, offsets:
     moving = faults.torsion(p, moving, contraction_at(p, times_s))
     free = _read(still.texture, _texture_place(still.grid[:, None]) + _hops(offsets))
     share = torch.lerp(p["speckle_free"][..., None], p["blood_free"][..., None], blood)[:, None]
-    echo = amplitude[:, None] * (torch.sqrt(1 - share) * moving + torch.sqrt(share) * free) * 1.3
+    echo = amplitude[:, None] * (torch.sqrt(1 - share) * moving + torch.sqrt(share) * free) * SPECKLED
     echo = faults.echoes(p, echo, free)
     haze = still.haze[:, None]
     echo = echo + haze * (0.8 * still.standing + 0.6 * free)
@@ -170,7 +171,7 @@ def _envelope(p: Parameters, view: View, texture: Tensor, still: Still, offsets:
     if bool((p["compound"] != 0).any()):
         place = _texture_place(torch.stack([beam, depth], -1))
         others = [_read(still.texture.roll((85 * k, 85 * k), (-2, -1)), place).norm(dim=1) for k in (1, 2)]
-        several = (detected + 1.3 * amplitude * (others[0] + others[1])) / 3
+        several = (detected + SPECKLED * amplitude * (others[0] + others[1])) / 3
         detected = torch.lerp(detected, several, p["compound"][..., None])
     even = amplitude + haze[:, 0]
     envelope = torch.lerp(even, detected, faults.speckled(p, even, blood))
