@@ -153,8 +153,9 @@ def outlined(frame: Image.Image, lines: Sequence[NDArray[np.float64]]) -> Image.
     """The frame, a small one some times as large, with the lines around what is seen as cavity."""
     scale = max(1, round(LONGEST_SIDE / 2 / max(frame.size)))
     image = frame.convert("RGB").resize((scale * frame.width, scale * frame.height), Image.Resampling.BILINEAR)
+    width = max(2, round(max(image.size) / 112))  # seen as well where a page shows a large picture small
     for line in lines:
-        ImageDraw.Draw(image).line([(x, y) for x, y in (scale * line).tolist()], fill=ORANGE, width=max(2, scale))
+        ImageDraw.Draw(image).line([(x, y) for x, y in (scale * line).tolist()], fill=ORANGE, width=width)
     return image
 
 

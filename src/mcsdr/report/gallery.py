@@ -22,6 +22,7 @@ from mcsdr.report.html import template
 from mcsdr.study import Clip, inline_png
 
 AXIS = Window(0, 100)
+LONGEST_SIDE = 480  # pixels of a picture; the page shows it about half as large
 LINE = Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>')
 
 
@@ -60,7 +61,9 @@ def stills(clip: Clip, outline: CavityOutline | None) -> tuple[Still, ...]:
 def _still(clip: Clip, outline: CavityOutline, frame: int, word: str) -> Still:
     lines = outline.lines(frame)
     words = f"{word}: frame {frame + 1} of {len(clip.frames)}"
-    return Still(outlined(Image.fromarray(clip.frames[frame]), lines), words if lines else f"{words}. {NOT_OUTLINED}")
+    image = outlined(Image.fromarray(clip.frames[frame]), lines)
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return Still(image, words if lines else f"{words}. {NOT_OUTLINED}")
 
 
 def render_gallery(title: str, exhibits: Sequence[Exhibit], said: Sequence[str]) -> str:
