@@ -212,3 +212,9 @@ def test_a_stopped_training_ends_as_its_signal_says(
         cli.main()
     assert ended.value.code == 143
     assert "Run the same command again" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_gallery_of_fewer_than_none_is_refused() -> None:
+    with pytest.raises(InvalidConfig, match=r"-1 studies.*--gallery 24"):
+        typed("evaluate", "phantom-a4c", "phantom:4:9", "--gallery", -1)

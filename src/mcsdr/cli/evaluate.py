@@ -93,6 +93,8 @@ def evaluate(
     from mcsdr.evaluation.cardiobench import write_predictions
     from mcsdr.model import load
 
+    if gallery < 0:
+        raise InvalidConfig(f"the gallery is to show {gallery} studies.", next_step="Say how many: --gallery 24.")
     console = Console(width=None if Console().is_terminal else 120)  # a file has room
     estimator = load(model)
     spec = CohortSpec.parse(data, split, views=views, fold=fold)
