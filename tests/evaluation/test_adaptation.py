@@ -41,6 +41,18 @@ def test_an_offset_is_found_with_twenty_and_a_slope_with_two_hundred() -> None:
     assert np.abs(many.weights[1:]).max() < 0.1
 
 
+def test_what_hardly_varies_where_it_is_fitted_moves_nobody_far() -> None:
+    """A unit that is silent in all clips but one: divided by its own SD it is hundreds of SDs."""
+    site = site_of(60, 8, offset=0.4)
+    silent = 1e-6 * np.random.default_rng(0).standard_normal((60, 6))
+    silent[7] = 1.0
+    site = replace(site, hidden=np.concatenate([site.hidden, silent], axis=1))
+    with np.errstate(all="raise"):
+        found = fit(site)
+    assert np.abs(found.shift(site) - 0.4).max() < 0.5
+    assert found.shift(site).mean() == pytest.approx(0.4, abs=0.15)
+
+
 def test_widths_are_those_out_of_fold() -> None:
     assert fit(site_of(300, 4, width=1.5)).width == pytest.approx(1.45, abs=0.1)
     assert fit(site_of(300, 5)).width == pytest.approx(1.0, abs=0.08)

@@ -78,6 +78,9 @@ def node(
     from mcsdr.serve.postman import Postman
 
     with locked_folder(folder, "mcsdr node"):
+        ended = threading.Event()
+        for sign in (signal.SIGINT, signal.SIGTERM):  # before anybody is told that it listens
+            signal.signal(sign, lambda *_: ended.set())
         estimator, reader = load(model), Reader()
         stated = prior_for(estimator, stated)
         mailroom = Mailroom(
@@ -90,9 +93,6 @@ def node(
         postman.start()
         print(f"{title} listens on {host}:{entity.port} (Ctrl-C ends it)", flush=True)
         print(estimator.card.notice, flush=True)
-        ended = threading.Event()
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sign, lambda *_: ended.set())
         ended.wait()
         entity.close()
         postman.close()

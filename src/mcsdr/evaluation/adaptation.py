@@ -3,7 +3,7 @@
 What a site does otherwise (another machine, another way to trace) shifts readings by little, and by what the network
 sees of a clip anyway. So nothing is trained: with ℓ = logit(y/100), m the median of the shipped posterior on that scale
 and s half its distance between Φ⁻¹(±1), the correction is linear in what the read-out's last layer is given, φ
-(standardised over the site, mean over looks and windows),
+(standardised over the site, none by less than the median SD; mean over looks and windows),
 
     Δ(x) = δ₀ + δ·φ(x),      (δ₀, δ) = argmin Σ_i ((ℓ_i − m_i − Δ(x_i))/s_i)² + λ₀ δ₀² + λ ‖δ‖²
 
@@ -41,6 +41,7 @@ from mcsdr.model import Model, VideoTokens
 from mcsdr.nn.layers import between
 from mcsdr.nn.network import PosteriorNetwork
 from mcsdr.posterior import Posterior
+from mcsdr.posterior.monotone import MonotoneCubic
 from mcsdr.posterior.pooling import pooled
 from mcsdr.posterior.recalibration import scores_of
 from mcsdr.posterior.scale import logit
@@ -298,16 +299,17 @@ def _out_of_fold(site: Site, folds: NDArray[np.intp], ridge: float) -> tuple[Arr
 
 
 def _residuals(site: Site) -> tuple[Array, Array]:
-    """(ℓ − m)/s and s, both [C]."""
+    """(ℓ − m)/s and s, both [C]; on the scale ℓ, which has no ends, however far Δ has moved a posterior."""
     y = np.clip(site.ef, EDGE, 100 - EDGE)
-    middle = logit(np.asarray(site.clips.quantile([0.1587, 0.5, 0.8413])))
-    s = 0.5 * (middle[:, 2] - middle[:, 0])
-    return (logit(y) - middle[:, 1]) / s, s
+    table = MonotoneCubic.fit(site.clips.z, site.clips.latent)
+    low, middle, high = table(np.array([[-1.0, 0.0, 1.0]]))[0].T
+    s = 0.5 * (high - low)
+    return (logit(y) - middle) / s, s
 
 
 def _ridge(site: Site, ridge: float) -> Correction:
     """δ₀ and δ by the dual of the ridge: one equation for each clip."""
-    mean, sd = site.hidden.mean(axis=0), site.hidden.std(axis=0) + 1e-6
+    mean, sd = site.hidden.mean(axis=0), _spread(site.hidden)
     none = Correction(0.0, np.zeros_like(mean), mean, sd, 1.0, ridge)
     if not np.isfinite(ridge):
         return none
@@ -318,6 +320,12 @@ def _ridge(site: Site, ridge: float) -> Correction:
     kernel = one @ one.T * OFFSET_SD**2 + features @ features.T / ridge
     alpha = np.linalg.solve(kernel + np.eye(len(site)), residual * per_study)
     return replace(none, offset=float(OFFSET_SD**2 * (one[:, 0] @ alpha)), weights=features.T @ alpha / ridge)
+
+
+def _spread(hidden: Array) -> Array:
+    """SD of each number of φ [H], the smaller half raised to the median: what hardly varies here may vary elsewhere."""
+    sd = hidden.std(axis=0)
+    return np.asarray(np.maximum(sd, max(float(np.median(sd)), 1e-6)))
 
 
 def _folds(patients: NDArray[Any], seed: int) -> NDArray[np.intp]:
