@@ -9,7 +9,8 @@ from PIL import Image
 from tests.report.test_html import NASTY, Page, words
 
 from mcsdr.clips.outline import CavityOutline
-from mcsdr.report.gallery import Exhibit, Still, render_gallery, stills
+from mcsdr.report.basis import Picture
+from mcsdr.report.gallery import Exhibit, render_gallery, stills
 from mcsdr.study import Study
 
 
@@ -39,8 +40,10 @@ def test_a_frame_without_a_cavity_says_so(studies: list[Study]) -> None:
 def test_the_page_says_what_was_reported_and_read_and_escapes_it() -> None:
     black = Image.new("L", (8, 8))
     one = Exhibit(NASTY, 19.6, None, 52.4, (41.2, 63.7), ())
-    two = Exhibit("a", 60.0, 58.2, 57.0, (45.0, 67.0), (Still(black, NASTY),))
-    text = render_gallery(NASTY, [one, two], ["Research use only."])
+    two = Exhibit("a", 60.0, 58.2, 57.0, (45.0, 67.0), (Picture(black, NASTY, NASTY),))
+    about = {"model": NASTY, "cohort": "ward", "disclaimer": "Research use only.", "marks": ["SEEN"]}
+    about |= {"version": "0.1", "model_sha256": "5e" * 32, "seed": 3, "precision": "float32"}
+    text = render_gallery([one, two], {**about, "sampler": {"sampler": "midpoint", "steps": 4}})
     page = Page(text)
     assert page.open == []
     assert not page.named("script")
@@ -48,4 +51,5 @@ def test_the_page_says_what_was_reported_and_read_and_escapes_it() -> None:
     said = words(text)
     assert "Reported 20 %; read as 52 % (+33), 90 % interval 41 to 64 %, which does not hold it." in said
     assert "Reported 60 %, truly 58 %; read as 57 % (−3), 90 % interval 45 to 67 %." in said
-    assert "Research use only." in said
+    assert "Research use only. SEEN" in said
+    assert f"SHA-256 {'5e' * 32}; sampler midpoint, 4 steps, seed 3; precision float32." in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
     from mcsdr.evaluation import Evaluation
     from mcsdr.metrics.subgroups import Subgroup
-    from mcsdr.model import Model
-    from mcsdr.study import Study
 
 GROUPS = {"accuracy": "accuracy of the {point}", "posterior": "posterior", "decision": "decision"}
 
@@ -91,7 +88,10 @@ def evaluate(
     from mcsdr.evaluation import evaluate as measure
     from mcsdr.evaluation.calibration import marks_of
     from mcsdr.evaluation.cardiobench import write_predictions
+    from mcsdr.evaluation.gallery import exhibits
+    from mcsdr.files import write_atomically
     from mcsdr.model import load
+    from mcsdr.report.gallery import render_gallery
 
     if gallery < 0:
         raise InvalidConfig(f"the gallery is to show {gallery} studies.", next_step="Say how many: --gallery 24.")
@@ -118,25 +118,15 @@ def evaluate(
     console.print(estimator.card.notice)
     result.write(out, footer=estimator.card.notice)
     if gallery:
-        _write_gallery(out / "gallery.html", result, estimator, cohort, gallery)
-        console.print(f"Written to {out / 'gallery.html'}: {min(gallery, len(result.rows))} studies.", markup=False)
+        shown = list(exhibits(result, estimator, cohort, gallery))
+        write_atomically(out / "gallery.html", render_gallery(shown, result.provenance).encode())
+        console.print(f"Written to {out / 'gallery.html'}: {len(shown)} studies.", markup=False)
     if cardiobench is not None:
         if not isinstance(cohort, FolderCohort):
             raise InvalidConfig("CardioBench has no phantoms.", next_step="Name a data set's folder.")
         rows = write_predictions(cardiobench, result, cohort)
         console.print(f"Written to {cardiobench}: {rows} rows.", markup=False)
     console.print(f"Written to {out}: studies.csv, subgroups.csv, metrics.json and figures.", markup=False)
-
-
-def _write_gallery(path: Path, result: Evaluation, model: Model, cohort: Sequence[Study], most: int) -> None:
-    from mcsdr.evaluation.gallery import exhibits
-    from mcsdr.files import write_atomically
-    from mcsdr.report.gallery import render_gallery
-
-    about = result.provenance
-    said = (model.card.notice, *about["marks"])
-    page = render_gallery(f"{about['model']} on {about['cohort']}", list(exhibits(result, model, cohort, most)), said)
-    write_atomically(path, page.encode())
 
 
 def _show(console: Console, result: Evaluation) -> None:

@@ -8,8 +8,8 @@ the middle frame is shown. The page is one file without scripts, and holds pictu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 from PIL import Image
@@ -17,20 +17,13 @@ from PIL import Image
 from mcsdr.clips.outline import CavityOutline
 from mcsdr.posterior.svg import Window, svg, text
 from mcsdr.report import printable
-from mcsdr.report.basis import NOT_OUTLINED, outlined
+from mcsdr.report.basis import NOT_OUTLINED, Picture, outlined
 from mcsdr.report.html import template
 from mcsdr.study import Clip, inline_png
 
 AXIS = Window(0, 100)
 LONGEST_SIDE = 480  # pixels of a picture; the page shows it about half as large
 LINE = Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>')
-
-
-class Still(NamedTuple):
-    """One frame, with where the cavity is seen in it, and what is said beneath."""
-
-    image: Image.Image
-    caption: str
 
 
 class Exhibit(NamedTuple):
@@ -41,15 +34,13 @@ class Exhibit(NamedTuple):
     true: float | None  # of a phantom
     point: float
     interval_90: tuple[float, float]
-    stills: tuple[Still, ...]
+    stills: tuple[Picture, ...]
 
 
-def stills(clip: Clip, outline: CavityOutline | None) -> tuple[Still, ...]:
+def stills(clip: Clip, outline: CavityOutline | None) -> tuple[Picture, ...]:
     """The frames in which the cavity is seen largest and smallest; the middle one where that is not told."""
-    frames = len(clip.frames)
     if outline is None:
-        middle = frames // 2
-        return (Still(Image.fromarray(clip.frames[middle]), f"Frame {middle + 1} of {frames}"),)
+        return (_still(clip, None, len(clip.frames) // 2, "Middle"),)
     area = outline.area
     largest, smallest = int(area.argmax()), int(area.argmin())
     shrunk = 1 - area[smallest] / max(area[largest], 1e-9)
@@ -58,32 +49,38 @@ def stills(clip: Clip, outline: CavityOutline | None) -> tuple[Still, ...]:
     return tuple(_still(clip, outline, int(outline.at[instant]), word) for instant, word in said.items())
 
 
-def _still(clip: Clip, outline: CavityOutline, frame: int, word: str) -> Still:
-    lines = outline.lines(frame)
-    words = f"{word}: frame {frame + 1} of {len(clip.frames)}"
-    image = outlined(Image.fromarray(clip.frames[frame]), lines)
+def _still(clip: Clip, outline: CavityOutline | None, frame: int, word: str) -> Picture:
+    words, image = f"{word}: frame {frame + 1} of {len(clip.frames)}", Image.fromarray(clip.frames[frame])
+    if outline is not None:
+        lines = outline.lines(frame)
+        image, words = outlined(image, lines), words if lines else f"{words}. {NOT_OUTLINED}"
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    return Still(image, words if lines else f"{words}. {NOT_OUTLINED}")
+    return Picture(image, words, words)
 
 
-def render_gallery(title: str, exhibits: Sequence[Exhibit], said: Sequence[str]) -> str:
+def render_gallery(exhibits: Sequence[Exhibit], about: Mapping[str, Any]) -> str:
     """The page.
 
     Arguments:
-        title: what was asked what.
         exhibits: in the order to be shown.
-        said: sentences that must stand with them.
+        about: what makes them repeatable, and what must stand with them, as an evaluation has it.
     """
+    sampler = about["sampler"]
+    made_by = (
+        f"mcsdr {about['version']}; {about['model']}, SHA-256 {about['model_sha256']}; sampler {sampler['sampler']}, "
+        f"{sampler['steps']} steps, seed {about['seed']}; precision {about['precision']}."
+    )
     cards = [
         {
             "name": printable(one.study_id),
             "words": _words(one),
             "strip": _strip(one),
-            "pictures": [(inline_png(still.image), still.caption) for still in one.stills],
+            "pictures": [(inline_png(still.image), still.alt, still.caption) for still in one.stills],
         }
         for one in exhibits
     ]
-    return template("gallery.html.jinja").render(title=title, cards=cards, said=said)
+    title, said = f"{about['model']} on {about['cohort']}", (about["disclaimer"], *about["marks"])
+    return template("gallery.html.jinja").render(title=title, cards=cards, said=said, made_by=made_by)
 
 
 def _words(one: Exhibit) -> str:
