@@ -3,7 +3,7 @@
     python benchmarks/paired.py phantom-a4c-varied candidates/phantom-a4c-looks \\
         --cohort phantom:200:52:shifted-other:flat --cohort phantom:200:41:shifted-test:flat
     python benchmarks/paired.py phantom-a4c-varied --cohort phantom:120:52:shifted-other:flat --rules
-    python benchmarks/paired.py phantom-a4c-varied candidates/* --cohort clips.csv
+    python benchmarks/paired.py phantom-a4c-varied candidates/phantom-* --cohort clips.csv
     python benchmarks/paired.py phantom-a4c-varied candidates/phantom-a4c-looks --clip a.avi --clip b.avi
 
 Of each model on each cohort, which may be a data set's folder or table too: CRPS of the reports, error of the median to
